@@ -1,0 +1,45 @@
+"""Classifiers over a feature map."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+EPSILON = 1e-12
+
+
+class CosineClassifier(nn.Module):
+    r"""Cosine of the angle between a pixel's feature and each class vector, times a temperature; no bias.
+
+    .. math:: O_k = t \, \langle f / \|f\|, \, g_k / \|g_k\| \rangle
+
+    Kim et al., ECCV 2022 (UniSeg), arXiv:2202.14030, official code: t = 20. Logits lie in [−t, t]. Computed in float32 under autocast.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, temperature: float = 20.0) -> None:
+        super().__init__()
+        self.temperature = temperature
+        self.weight = nn.Parameter(torch.empty(num_classes, in_channels))
+        nn.init.normal_(self.weight, std=in_channels**-0.5)
+
+    def forward(self, features: Float[Tensor, "n d h w"]) -> Float[Tensor, "n k h w"]:
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.to(torch.promote_types(features.dtype, torch.float32))
+            norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
+            # F.normalize gives a zero feature (possible after ReLU) the gradient g / 1e-12; here its logits and gradient are zero.
+            scale = torch.where(norm > EPSILON, self.temperature / norm.clamp_min(EPSILON), 0.0)
+            class_vectors = F.normalize(self.weight.to(features.dtype), dim=1, eps=EPSILON)
+            # Scaling the logits equals scaling the features, with fewer numbers to touch and to keep for the backward pass.
+            return F.conv2d(features, class_vectors[:, :, None, None]) * scale
+
+
+def classifier(head: str, in_channels: int, num_classes: int, temperature: float = 20.0) -> nn.Module:
+    """A ``linear`` 1×1 classifier with bias, or a ``cosine`` one (the only one that has a temperature)."""
+    if head == "cosine":
+        return CosineClassifier(in_channels, num_classes, temperature)
+    if head == "linear":
+        linear = nn.Conv2d(in_channels, num_classes, kernel_size=1)
+        nn.init.normal_(linear.weight, std=0.01)
+        nn.init.zeros_(linear.bias)
+        return linear
+    raise ValueError(f"model.head is {head!r}; expected 'linear' or 'cosine'")
