@@ -227,9 +227,9 @@ class LabelSpace:
     def evaluation(self, table: LabelTable, dataset: str | None = None) -> EvaluationSpace:
         """Channels that answer for the classes of another dataset, found by name and by the table's aliases.
 
-        Per class: if it is among its own aliases, all of them that exist are merged into it; otherwise the class itself,
-        or, where the space lacks it, its aliases. In a disjoint space a dataset that was trained on uses its own
-        channels, and any other all channels of that name. Classes without a channel are listed in a warning.
+        Per class: if it is among its own aliases, all of them that exist are merged into it; otherwise the class
+        itself, or, where the space lacks it, its aliases. In a disjoint space a dataset that was trained on uses its
+        own channels, and any other all channels of that name. Classes without a channel are listed in a warning.
 
         Raises: ValueError if no class has a channel, or one channel would answer for two classes.
         """
