@@ -1,0 +1,260 @@
+"""One loader and one worker pool for all streams; one more for evaluation."""
+
+import signal
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from mdseg.data.dataset import SegmentationDataset
+from mdseg.data.streams import SampleKey, Stream, StreamSampler, keyed_generator, labelled_subset
+from mdseg.data.transforms import RandomCrop, evaluation_size, pad_to_multiple, resize, resize_mask
+from mdseg.label_space import LabelSpace
+
+Batch = dict[str, dict[str, Any]]
+
+
+class StreamDataset(Dataset):
+    """Sample of a key: read, mapped to train ids, cropped and augmented; the same for the same key and seed in any worker."""
+
+    def __init__(
+        self,
+        streams: Mapping[str, tuple[Stream, Sequence[SegmentationDataset]]],
+        space: LabelSpace,
+        transform: RandomCrop,
+        seed: int,
+        multiple: int = 1,
+    ) -> None:
+        self.streams, self.transform, self.seed, self.multiple = dict(streams), transform, seed, multiple
+        names = {dataset.name for _, datasets in self.streams.values() for dataset in datasets}
+        self.dataset_index = {name: space.dataset_index(name) for name in names if name in space.datasets}
+        self.train_ids = {name: space.train_ids(name) for name in self.dataset_index}
+
+    def __getitem__(self, key: SampleKey) -> tuple[SampleKey, np.ndarray, np.ndarray | None, int]:
+        stream, datasets = self.streams[key.stream]
+        position, index = stream.locate(key.index)
+        dataset = datasets[position]
+        image = dataset.image(index)
+        mask = None
+        if stream.role == "labelled":
+            mask = cv2.LUT(dataset.mask(index), self.train_ids[dataset.name])
+            dataset.check_size(index, image, mask)
+        generator = keyed_generator(self.seed, "sample", key.stream, key.step, key.slot)
+        image, mask = self.transform(image, mask, generator)
+        image, mask = pad_to_multiple(image, mask, self.multiple)
+        return key, image, mask, self.dataset_index.get(dataset.name, -1)
+
+
+def collate(samples: Sequence[tuple[SampleKey, np.ndarray, np.ndarray | None, int]]) -> Batch:
+    """`{stream: {image uint8 [n 3 h w], mask uint8 [n h w] where labelled, dataset int64 [n], key int64 [n]}}`."""
+    grouped = defaultdict(list)
+    for sample in samples:
+        grouped[sample[0].stream].append(sample)
+    return {name: _stacked(members) for name, members in grouped.items()}
+
+
+def _stacked(members: Sequence[tuple[SampleKey, np.ndarray, np.ndarray | None, int]]) -> dict[str, torch.Tensor]:
+    keys, images, masks, datasets = zip(*members, strict=True)
+    batch = {
+        "image": torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
+        "dataset": torch.tensor(datasets),
+        "key": torch.tensor([key.index for key in keys]),
+    }
+    if masks[0] is not None:
+        batch["mask"] = torch.from_numpy(np.stack(masks))
+    return batch
+
+
+class ImageKey(NamedTuple):
+    dataset: str
+    index: int
+
+
+class EvaluationDataset(Dataset):
+    """Whole images at the evaluation size with their masks as class indices of their own dataset.
+
+    Args:
+        short_side: short side in pixels of the network's input; null keeps each image's size.
+        score_at: `label` keeps the masks' stored size, `image` resizes them to the network's input (UniSeg's official code).
+    """
+
+    def __init__(
+        self, datasets: Mapping[str, SegmentationDataset], short_side: int | None, score_at: str, multiple: int
+    ) -> None:
+        if score_at not in ("label", "image"):
+            raise ValueError(f"evaluation.score_at: expected label or image, got {score_at!r}")
+        self.datasets, self.short_side, self.score_at, self.multiple = dict(datasets), short_side, score_at, multiple
+
+    def __getitem__(self, key: ImageKey) -> tuple[ImageKey, np.ndarray, np.ndarray]:
+        dataset = self.datasets[key.dataset]
+        image, mask = dataset.image(key.index), dataset.mask(key.index)
+        dataset.check_size(key.index, image, mask)
+        size = evaluation_size(image.shape[:2], self.short_side, self.multiple)
+        return key, resize(image, size), resize_mask(mask, size) if self.score_at == "image" else mask
+
+
+def collate_evaluation(samples: Sequence[tuple[ImageKey, np.ndarray, np.ndarray]]) -> dict[str, Any]:
+    """`{name: dataset, key int64 [n], image uint8 [n 3 h w], mask uint8 [n H W]}`, all of one dataset."""
+    keys, images, masks = zip(*samples, strict=True)
+    return {
+        "name": keys[0].dataset,
+        "key": torch.tensor([key.index for key in keys]),
+        "image": torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
+        "mask": torch.from_numpy(np.stack(masks)),
+    }
+
+
+class EvaluationSampler:
+    """Every image of every dataset once, in batches of one dataset and one size, dealt out to the ranks in turn."""
+
+    def __init__(
+        self, datasets: Mapping[str, SegmentationDataset], batch_size: int, rank: int = 0, world_size: int = 1
+    ) -> None:
+        batches = [
+            batch for name, dataset in datasets.items() for batch in _same_size_batches(name, dataset, batch_size)
+        ]
+        self.batches = batches[rank::world_size]
+
+    def __iter__(self) -> Iterator[list[ImageKey]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def _same_size_batches(name: str, dataset: SegmentationDataset, batch_size: int) -> list[list[ImageKey]]:
+    by_size = defaultdict(list)
+    for index in range(len(dataset)):
+        by_size[dataset.size(index)].append(ImageKey(name, index))
+    return [keys[i : i + batch_size] for keys in by_size.values() for i in range(0, len(keys), batch_size)]
+
+
+def start_worker(_: int) -> None:
+    """Workers leave signals to the main process, which saves first, and OpenCV's threads off."""
+    cv2.setNumThreads(0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class SegmentationDataModule(pl.LightningDataModule):
+    """All data of a stage.
+
+    Args:
+        streams: name → (stream, its datasets in order).
+        evaluated: name → dataset on its evaluation split.
+        steps: optimiser steps of the stage; the training loader has exactly this length.
+        evaluation_short_side: short side in pixels at which images are evaluated; null keeps their size.
+        multiple: the sizes given to the network are multiples of this.
+    """
+
+    def __init__(
+        self,
+        streams: Mapping[str, tuple[Stream, Sequence[SegmentationDataset]]],
+        evaluated: Mapping[str, SegmentationDataset],
+        space: LabelSpace,
+        transform: RandomCrop,
+        seed: int,
+        steps: int,
+        workers: int,
+        evaluation_batch_size: int,
+        evaluation_short_side: int | None,
+        score_at: str = "label",
+        multiple: int = 1,
+    ) -> None:
+        super().__init__()
+        self.streams, self.evaluated, self.space = dict(streams), dict(evaluated), space
+        self.transform, self.seed, self.steps, self.workers = transform, seed, steps, workers
+        self.evaluation_batch_size, self.evaluation_short_side = evaluation_batch_size, evaluation_short_side
+        self.score_at, self.multiple = score_at, multiple
+        self.start = 0
+        cv2.setNumThreads(0)
+
+    def train_dataloader(self) -> DataLoader:
+        sampler = StreamSampler(
+            [stream for stream, _ in self.streams.values()], self.seed, self.steps, self.start, *self._rank()
+        )
+        dataset = StreamDataset(self.streams, self.space, self.transform, self.seed, self.multiple)
+        return self._loader(dataset, sampler, collate)
+
+    def val_dataloader(self) -> DataLoader:
+        sampler = EvaluationSampler(self.evaluated, self.evaluation_batch_size, *self._rank())
+        dataset = EvaluationDataset(self.evaluated, self.evaluation_short_side, self.score_at, self.multiple)
+        return self._loader(dataset, sampler, collate_evaluation)
+
+    def _rank(self) -> tuple[int, int]:
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loader(self, dataset: Dataset, sampler: Any, collate_fn: Any) -> DataLoader:
+        return DataLoader(
+            dataset,
+            batch_sampler=sampler,
+            collate_fn=collate_fn,
+            num_workers=self.workers,
+            worker_init_fn=start_worker,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def sample_name(self, stream: str, index: int) -> str:
+        """Dataset and key of a stream's image, as messages name it."""
+        description, datasets = self.streams[stream]
+        position, image = description.locate(index)
+        return f"{datasets[position].name}/{datasets[position].samples[image].key}"
+
+    def state_dict(self) -> dict[str, int]:
+        # `processed` has been raised when callbacks save in on_train_batch_end; `completed` has not.
+        return {"step": self.trainer.fit_loop.epoch_loop.batch_progress.current.processed}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        self.start = state_dict["step"]
+
+
+def select_streams(
+    streams: Mapping[str, Mapping[str, Any]], load: Any, seed: int, folder: Path | None = None
+) -> dict[str, tuple[Stream, list[SegmentationDataset]]]:
+    """Streams of a configuration with their datasets read and their labelled subsets drawn.
+
+    Args:
+        streams: name → `{role, datasets, split, batch_size, mixing, labelled, exclude_labelled}`. `labelled` keeps a subset of each dataset;
+            `exclude_labelled` names the stream whose subset is left out of this one.
+        load: (dataset name, split) → SegmentationDataset.
+        folder: where each drawn subset is written, one key per line.
+
+    Raises:
+        ValueError: a subset that cannot be drawn, or `exclude_labelled` naming a stream that does not come before this one.
+    """
+    chosen: dict[str, list[list[int]]] = {}
+    selected: dict[str, tuple[Stream, list[SegmentationDataset]]] = {}
+    for name, config in streams.items():
+        datasets = [load(dataset, config["split"]) for dataset in config["datasets"]]
+        subsets = [_subset(name, config, dataset, seed) for dataset in datasets]
+        if excluded := config["exclude_labelled"]:
+            if excluded not in selected:
+                raise ValueError(f"streams.{name}.exclude_labelled: no stream {excluded!r} before this one")
+            taken = {
+                dataset.name: set(subset)
+                for dataset, subset in zip(selected[excluded][1], chosen[excluded], strict=True)
+            }
+            subsets = [
+                [index for index in subset if index not in taken.get(dataset.name, ())]
+                for dataset, subset in zip(datasets, subsets, strict=True)
+            ]
+        chosen[name] = subsets
+        datasets = [dataset.subset(subset) for dataset, subset in zip(datasets, subsets, strict=True)]
+        if folder is not None and config["labelled"] != "all":
+            for dataset in datasets:
+                (folder / f"{name}_{dataset.name}.txt").write_text("".join(f"{s.key}\n" for s in dataset.samples))
+        sizes = tuple(len(dataset) for dataset in datasets)
+        stream = Stream(name, config["role"], tuple(config["datasets"]), sizes, config["batch_size"], config["mixing"])
+        selected[name] = (stream, datasets)
+    return selected
+
+
+def _subset(name: str, config: Mapping[str, Any], dataset: SegmentationDataset, seed: int) -> list[int]:
+    keys = [sample.key for sample in dataset.samples]
+    return labelled_subset(keys, config["labelled"], seed, f"streams.{name}.{dataset.name}")

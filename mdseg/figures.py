@@ -1,0 +1,91 @@
+"""Pictures: prediction panels and the relation heatmap."""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from mdseg.checkpoints import write_atomically
+from mdseg.label_space import IGNORE
+
+Color = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class PanelRow:
+    """One image [h w 3] with its true and predicted class indices [H W], 255 = ignore."""
+
+    image: np.ndarray
+    mask: np.ndarray
+    prediction: np.ndarray
+
+
+def save(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG, atomically."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120, bbox_inches="tight")
+    write_atomically(path, lambda file: file.write(content.getvalue()))
+
+
+def colorize(mask: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
+    """Colour picture of a mask of class indices; ignored pixels are black."""
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: len(colors)] = colors
+    palette[IGNORE] = 0
+    return palette[mask]
+
+
+def panels(rows: Sequence[PanelRow], names: Sequence[str], colors: Sequence[Color], title: str) -> Figure:
+    """A row per image: the image, its annotation, the prediction; below, the classes that occur.
+
+    Predictions are shown where nothing is annotated as well: that is where they can surprise.
+    """
+    aspect = rows[0].image.shape[0] / rows[0].image.shape[1]
+    figure = Figure(figsize=(12, 4 * aspect * len(rows) + 1.4), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    axes = figure.subplots(len(rows), 3, squeeze=False)
+    for row, line in zip(rows, axes, strict=True):
+        pictures = (row.image, colorize(row.mask, colors), colorize(row.prediction, colors))
+        for axis, picture in zip(line, pictures, strict=True):
+            axis.imshow(picture, aspect="auto", interpolation="nearest")
+            axis.set_axis_off()
+    for axis, heading in zip(axes[0], ("image", "annotation", "prediction"), strict=True):
+        axis.set_title(heading, fontsize=9)
+    occurring = np.unique(np.concatenate([np.unique([*np.unique(row.mask), *np.unique(row.prediction)]) for row in rows]))
+    patches = [
+        Patch(facecolor=np.array(colors[index]) / 255, edgecolor="0.5", linewidth=0.3, label=names[index])
+        for index in occurring
+        if index != IGNORE
+    ]
+    figure.legend(handles=patches, loc="outside lower center", ncols=8, fontsize=6, frameon=False)
+    return figure
+
+
+def relation_heatmap(
+    scores: np.ndarray, relations: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str
+) -> Figure:
+    """Mean score of every channel (column) on the pixels of every class (row); found relations are framed.
+
+    Args:
+        scores: [rows, columns], nan where a class has no pixels.
+        relations: bool [rows, columns].
+    """
+    figure = Figure(figsize=(2.2 + 0.17 * len(columns), 1.8 + 0.17 * len(rows)), layout="constrained")
+    axis = figure.subplots()
+    limit = np.nanmax(np.abs(scores)) if np.isfinite(scores).any() else 1.0
+    picture = axis.imshow(scores, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
+    for row, column in np.argwhere(relations):
+        axis.add_patch(Rectangle((column - 0.5, row - 0.5), 1, 1, fill=False, edgecolor="black", linewidth=1.2))
+    axis.set_xticks(range(len(columns)), columns, rotation=90, fontsize=6)
+    axis.set_yticks(range(len(rows)), rows, fontsize=6)
+    axis.set_title(title, fontsize=9)
+    axis.set_xlabel("channel", fontsize=8)
+    axis.set_ylabel("annotated class", fontsize=8)
+    figure.colorbar(picture, ax=axis, shrink=0.6, label="mean score")
+    return figure
+
+

@@ -1,0 +1,62 @@
+"""The log that is always written: metrics.csv, append-only, exact across a resume."""
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities import rank_zero_only
+
+from mdseg.checkpoints import write_text
+
+HEADER = ["step", "name", "value"]
+
+
+class MetricsFile(Logger):
+    """Appends `step,name,value` rows to one file.
+
+    Lightning's own CSV logger rewrites its file and loses the rows before a resume.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    @property
+    def name(self) -> str:
+        return self.path.stem
+
+    @property
+    def version(self) -> int:
+        return 0
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: the resolved configuration lies beside the file."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        rows = [(step, name, value) for name, value in metrics.items() if name != "epoch" and not math.isnan(value)]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        if not self.path.exists():
+            writer.writerow(HEADER)
+        writer.writerows(rows)
+        with self.path.open("a") as file:
+            file.write(text.getvalue())
+
+    @rank_zero_only
+    def restart_at(self, step: int) -> None:
+        """Drop the rows of this step and later ones: a resumed run writes them again."""
+        if not self.path.exists():
+            return
+        kept = [row for row in self.path.read_text().splitlines(keepends=True)[1:] if _before(row, step)]
+        write_text(self.path, ",".join(HEADER) + "\n" + "".join(kept))
+
+
+def _before(row: str, step: int) -> bool:
+    # A kill can leave a last row without its end.
+    return row.endswith("\n") and int(row.split(",", 1)[0]) < step

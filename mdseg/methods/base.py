@@ -1,0 +1,99 @@
+"""What every method shares: seeding, optimiser, evaluation, the label space in the checkpoint."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from mdseg.label_space import EvaluationSpace, LabelSpace
+from mdseg.metrics import ConfusionMatrix, iou
+
+Batch = dict[str, dict[str, Any]]
+SupervisedLoss = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A dataset that is evaluated: its part in the experiment (`seen`, `unseen`, `target`) and its class mapping."""
+
+    role: str
+    space: EvaluationSpace
+
+
+def step_seed(seed: int, step: int, rank: int) -> int:
+    """Seed of everything random that happens on the device in one step."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
+
+
+class Method(pl.LightningModule):
+    """Base of all methods.
+
+    Args:
+        model: `features(image)`, `classify(features)`.
+        optimizer: parameter groups → optimiser.
+        scheduler: (optimiser, steps) → schedule, stepped once per optimiser step.
+        head_lr_factor: learning rate of the classifier relative to the rest.
+        evaluated: dataset name → its role and class mapping.
+        align_corners: how logits are upsampled, in evaluation as in the losses.
+    """
+
+    roles: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        model: nn.Module,
+        space: LabelSpace,
+        evaluated: Mapping[str, Evaluated],
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler],
+        head_lr_factor: float,
+        steps: int,
+        seed: int,
+        align_corners: bool,
+    ) -> None:
+        super().__init__()
+        self.model, self.space, self.evaluated = model, space, dict(evaluated)
+        self.build_optimizer, self.build_scheduler, self.head_lr_factor = optimizer, scheduler, head_lr_factor
+        self.steps, self.seed, self.align_corners = steps, seed, align_corners
+        self.confusion = nn.ModuleDict(
+            {name: ConfusionMatrix(len(dataset.space.names), align_corners) for name, dataset in self.evaluated.items()}
+        )
+        self.iou: dict[str, Tensor] = {}
+        self.trained = self.evaluated_at = 0
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        lr = self.build_optimizer.keywords["lr"]
+        optimizer = self.build_optimizer(self.model.parameter_groups(lr, self.head_lr_factor))
+        schedule = self.build_scheduler(optimizer, steps=self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Batch, step: int) -> None:
+        torch.manual_seed(step_seed(self.seed, step, self.global_rank))
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:
+        self.trained = step + 1
+
+    def validation_step(self, batch: dict[str, Any], index: int) -> Tensor:
+        """Count the batch into its dataset's confusion matrix; returns the logits at head resolution for the pictures."""
+        logits = self.model(batch["image"])
+        mapping = self.evaluated[batch["name"]].space
+        self.confusion[batch["name"]].update(logits, batch["mask"], mapping.channels, mapping.classes)
+        return logits
+
+    def on_validation_epoch_end(self) -> None:
+        self.evaluated_at = self.trained
+        for name, confusion in self.confusion.items():
+            self.iou[name] = iou(confusion.compute())
+            confusion.reset()
+            self.log(f"val/{name}/miou", self.iou[name].nanmean())
+            for label, value in zip(self.evaluated[name].space.names, self.iou[name], strict=True):
+                self.log(f"val/{name}/iou/{label}", value)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["label_space"] = self.space.state_dict()
