@@ -1,0 +1,286 @@
+"""Where each dataset keeps its files: one function per layout, ``layout(root, split, **options) -> list[Sample]``.
+
+``split`` is train, val or test. Images and masks are paired by key (file name without its ending, with the folder where
+names repeat), never by position, and listed sorted by key.
+"""
+
+import re
+import warnings
+from collections.abc import Iterable
+from pathlib import Path, PurePosixPath
+
+from mdseg.data.dataset import Sample
+
+IMAGES = (".jpeg", ".jpg", ".png")  # many users convert to JPEG; where both exist the last one, PNG, is taken
+SPLITS = ("train", "val", "test")
+
+Files = dict[str, Path]
+
+
+def cityscapes(root: str | Path, split: str, annotation: str = "label_ids") -> list[Sample]:
+    """Cityscapes fine. annotation: ``label_ids``, or ``train_ids`` (files its preparation tool writes).
+
+    The masks of the test split mark only the ego vehicle and borders: it is unlabelled.
+    """
+    root, ending = _root(root, split), {"label_ids": "_gtFine_labelIds", "train_ids": "_gtFine_labelTrainIds"}
+    _check_option("annotation", annotation, ending)
+    images = _files(root / "leftImg8bit" / split, "_leftImg8bit", pattern="*/*")
+    if split == "test":
+        return _unlabelled(images)
+    return _paired(images, _files(root / "gtFine" / split, ending[annotation], (".png",), pattern="*/*"))
+
+
+def idd(root: str | Path, split: str, annotation: str = "level3") -> list[Sample]:
+    """IDD segmentation; root is IDD_Segmentation or the folder that contains it.
+
+    annotation: ``level3`` or ``label_ids`` (PNGs of AutoNUE's tool; the latter needs ``labels: idd_label_ids``), or
+    ``polygons`` (the JSON files of the download, drawn when read). Test is unlabelled.
+    """
+    root = _descend(_root(root, split), "IDD_Segmentation")
+    endings = {"level3": "_gtFine_labellevel3Ids", "label_ids": "_gtFine_labelids", "polygons": "_gtFine_polygons"}
+    _check_option("annotation", annotation, endings)
+    images = _files(root / "leftImg8bit" / split, "_leftImg8bit", pattern="*/*")
+    if split == "test":
+        return _unlabelled(images)
+    suffix = ".json" if annotation == "polygons" else ".png"
+    return _paired(images, _files(root / "gtFine" / split, endings[annotation], (suffix,), pattern="*/*"))
+
+
+def bdd(root: str | Path, split: str) -> list[Sample]:
+    """BDD100K semantic segmentation, old (seg/) or new (images/10k/) layout, whichever exists. Test is unlabelled.
+
+    One archive of the new layout lacks six images and six masks: files without a partner are left out with a warning.
+    """
+    root = _descend(_root(root, split), "bdd100k")
+    new, old = root / "images" / "10k", root / "seg" / "images"
+    if not new.is_dir() and not old.is_dir():
+        raise FileNotFoundError(f"neither {new} (new layout) nor {old} (old layout) exists (set data.root or the root)")
+    images = _files((new if new.is_dir() else old) / split)
+    if split == "test":
+        return _unlabelled(images)
+    if new.is_dir():
+        masks = _files(root / "labels" / "sem_seg" / "masks" / split, suffixes=(".png",))
+    else:
+        masks = _files(root / "seg" / "labels" / split, "_train_id", (".png",))
+    return _paired(images, masks, lone="warn")
+
+
+def mapillary(root: str | Path, split: str) -> list[Sample]:
+    """Mapillary Vistas with v1.2 labels: the v1.1/v1.2 package, or the v2.0 package's v1.2 folder. Test is unlabelled.
+
+    Raises: ValueError if there are only v2.0 labels, which have 124 classes.
+    """
+    folder = _root(root, split) / {"train": "training", "val": "validation", "test": "testing"}[split]
+    images = _files(folder / "images")
+    if split == "test":
+        return _unlabelled(images)
+    labels = folder / "labels" if (folder / "labels").is_dir() else folder / "v1.2" / "labels"
+    if not labels.is_dir() and (folder / "v2.0" / "labels").is_dir():
+        raise ValueError(f"{folder} has only v2.0 labels (124 classes); v1.2 labels (66) are needed in {labels}")
+    return _paired(images, _files(labels, suffixes=(".png",)))
+
+
+def wilddash(root: str | Path, split: str) -> list[Sample]:
+    """WildDash 1: flat folders wd_val_01 (val) and wd_bench_01 (test, unlabelled); there is no training split."""
+    if split == "train":
+        raise ValueError("WildDash 1 has no training split; its 70 labelled images are `val`")
+    folder = _descend(_root(root, split), "wd_val_01" if split == "val" else "wd_bench_01")
+    # Masks and colour maps lie in the same folder, with longer names.
+    images = {key: path for key, path in _files(folder).items() if re.fullmatch(r"[a-z]{2}\d{4}_\d{6}", key)}
+    if split == "test":
+        return _unlabelled(images)
+    return _paired(images, _files(folder, "_labelIds", (".png",)))
+
+
+def wilddash2(root: str | Path, split: str) -> list[Sample]:
+    """WildDash 2: the public images are train and val alike, the benchmark (wd_both_02) is test, unlabelled."""
+    root = _root(root, split)
+    if split == "test":
+        return _unlabelled(_files(_descend(root, "wd_both_02") / "images"))
+    folder = _descend(_descend(root, "wd_public_02"), "wd_public_v2p0")
+    return _paired(_files(folder / "images"), _files(folder / "labels", suffixes=(".png",)))
+
+
+def kitti(root: str | Path, split: str) -> list[Sample]:
+    """KITTI semantics 2015: the 200 labelled images are train and val alike (no official split); test is unlabelled."""
+    root = _root(root, split)
+    if split == "test":
+        return _unlabelled(_files(root / "testing" / "image_2"))
+    folder = root / "training"
+    return _paired(_files(folder / "image_2"), _files(folder / "semantic", suffixes=(".png",)))
+
+
+def camvid(root: str | Path, split: str) -> list[Sample]:
+    """CamVid, SegNet version; the folders {split} and {split}annot, or {split}.txt where it exists. Test is labelled.
+
+    The lists hold absolute paths of another machine: only the last two components count.
+    """
+    root = _descend(_root(root, split), "CamVid")
+    list_file = root / f"{split}.txt"
+    if not list_file.is_file():
+        return _paired(_files(root / split), _files(root / f"{split}annot", suffixes=(".png",)))
+    images, masks = {}, {}
+    for line in _lines(list_file):
+        image, mask = (
+            _on_disk(root.joinpath(*PurePosixPath(path).parts[-2:]), list_file) for path in _columns(line, list_file)
+        )
+        images[image.stem], masks[image.stem] = image, mask
+    return _paired(images, masks)
+
+
+def camvid32(root: str | Path, split: str, lists: str | Path | None = None) -> list[Sample]:
+    """CamVid, 32 colours: 701_StillsRaw_full with LabeledApproved_full or Labels32-RGB, or the folders {split} and
+    {split}_labels.
+
+    lists: folder of {split}.txt, whose lines begin with an image's name or path (SegNet's lists will do), by default
+    root; needed where the folders do not say the split. Test is labelled.
+    """
+    root = _root(root, split)
+    if (root / split).is_dir():
+        return _paired(_files(root / split), _files(root / f"{split}_labels", "_L", (".png",)))
+    images = _files(root / "701_StillsRaw_full")
+    labels = root / "LabeledApproved_full"
+    masks = _files(labels if labels.is_dir() else root / "Labels32-RGB", "_L", (".png",))
+    list_file = Path(lists or root) / f"{split}.txt"
+    names = [_without_suffix(PurePosixPath(_columns(line, list_file)[0]).name) for line in _lines(list_file)]
+    return _paired(_select(images, names, list_file), _select(masks, names, list_file))
+
+
+def folder(
+    root: str | Path,
+    split: str,
+    image_dir: str,
+    mask_dir: str | None,
+    lists: str | None = None,
+    image_ending: str = "",
+    mask_ending: str = "",
+) -> list[Sample]:
+    """Any dataset with a folder of images and one of masks; ``{split}`` in an option stands for the split's name.
+
+    image_dir, mask_dir: relative to root, searched with their subfolders; without mask_dir, and in a test split whose
+    mask_dir does not exist, images are unlabelled. image_ending, mask_ending: what file names have besides the common
+    key, as ``_leftImg8bit``. lists: file, relative to root, with one name per line or "image mask" pairs of paths
+    relative to root; without it a split is everything in its folders.
+    """
+    root = _root(root, split)
+    images = _files(root / image_dir.format(split=split), image_ending, pattern="**/*")
+    masks: Files | None = None
+    if mask_dir is not None:
+        masks_at = root / mask_dir.format(split=split)
+        if split != "test" or masks_at.is_dir():
+            masks = _files(masks_at, mask_ending, (".png",), pattern="**/*")
+    if lists is not None:
+        images, listed_masks = _listed(root, root / lists.format(split=split), images, masks or {}, image_ending)
+        masks = None if masks is None or (split == "test" and not listed_masks) else listed_masks
+    elif masks is not None and "{split}" in image_dir and "{split}" not in str(mask_dir):
+        masks = {key: path for key, path in masks.items() if key in images}  # one mask folder serves all splits
+    return _unlabelled(images) if masks is None else _paired(images, masks)
+
+
+def _listed(root: Path, list_file: Path, images: Files, masks: Files, image_ending: str) -> tuple[Files, Files]:
+    """The images and masks that a list names, by key or as pairs of paths."""
+    key_of = {path: key for key, path in images.items()}
+    chosen: Files = {}
+    chosen_masks: Files = {}
+    for line in _lines(list_file):
+        key = _without_suffix(line).removesuffix(image_ending)
+        if key in images:
+            image, mask = images[key], [masks[key]] if key in masks else []
+        else:
+            image, *mask = (_on_disk(root / path, list_file) for path in _columns(line, list_file))
+            key = key_of.get(image, image.stem)
+        chosen[key] = image
+        if mask:
+            chosen_masks[key] = mask[0]
+    return chosen, chosen_masks
+
+
+def _root(root: str | Path, split: str) -> Path:
+    _check_option("split", split, SPLITS)
+    if not Path(root).is_dir():
+        raise FileNotFoundError(f"no folder {root} (set data.root or the dataset's root)")
+    return Path(root)
+
+
+def _descend(folder: Path, name: str) -> Path:
+    return folder / name if (folder / name).is_dir() else folder
+
+
+def _check_option(option: str, value: str, allowed: Iterable[str]) -> None:
+    if value not in allowed:
+        raise ValueError(f"{option} '{value}', expected one of {list(allowed)}")
+
+
+def _files(folder: Path, ending: str = "", suffixes: tuple[str, ...] = IMAGES, pattern: str = "*") -> Files:
+    """Key → file: name relative to the folder, without ending and suffix, both matched in any case."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder} (set data.root or the dataset's root)")
+    files: Files = {}
+    for path in sorted(folder.glob(pattern)):
+        name = path.stem
+        hidden = name.startswith(".")  # "._name.png" is what macOS leaves in archives
+        if path.suffix.lower() in suffixes and name.lower().endswith(ending.lower()) and not hidden:
+            files[path.relative_to(folder).parent.joinpath(name[: len(name) - len(ending)]).as_posix()] = path
+    if not files:
+        raise FileNotFoundError(f"no files {pattern}{ending} with suffix {', '.join(suffixes)} in {folder}")
+    return files
+
+
+def _paired(images: Files, masks: Files, lone: str = "error") -> list[Sample]:
+    """Samples of a labelled split; lone: files without a partner are an ``error``, or left out with a ``warn``-ing."""
+    keys = sorted(images.keys() & masks.keys())
+    without_mask, without_image = sorted(images.keys() - masks.keys()), sorted(masks.keys() - images.keys())
+    if without_mask or without_image:
+        message = _count(without_mask, images, "images without mask") + _count(
+            without_image, masks, "masks without image"
+        )
+        if lone == "error" or not keys:
+            raise FileNotFoundError(f"{message}{len(keys)} pairs; both are needed in a labelled split")
+        warnings.warn(f"{message}left out, {len(keys)} pairs remain", stacklevel=3)
+    return [Sample(key, images[key], masks[key]) for key in keys]
+
+
+def _count(keys: list[str], files: Files, what: str) -> str:
+    return f"{len(keys)} {what}, the first is {files[keys[0]]}; " if keys else ""
+
+
+def _unlabelled(images: Files) -> list[Sample]:
+    return [Sample(key, path, None) for key, path in sorted(images.items())]
+
+
+def _select(files: Files, keys: list[str], list_file: Path) -> Files:
+    missing = [key for key in keys if key not in files]
+    if missing:
+        folder = next(iter(files.values())).parent
+        raise FileNotFoundError(
+            f"{list_file} names {len(missing)} files that {folder} lacks, the first is '{missing[0]}'"
+        )
+    return {key: files[key] for key in keys}
+
+
+def _lines(list_file: Path) -> list[str]:
+    if not list_file.is_file():
+        raise FileNotFoundError(f"no list {list_file} of the split's images; set the layout's `lists`")
+    lines = [line.strip() for line in list_file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not lines:
+        raise ValueError(f"{list_file} is empty")
+    return lines
+
+
+def _columns(line: str, list_file: Path) -> list[str]:
+    columns = line.split("\t") if "\t" in line else line.split()
+    if len(columns) > 2:
+        raise ValueError(f"{list_file}: expected a name or 'image mask' in a line, got '{line}'")
+    return columns
+
+
+def _on_disk(path: Path, list_file: Path) -> Path:
+    """The listed file, or the same image in another format."""
+    for candidate in (path, *(path.with_suffix(suffix) for suffix in reversed(IMAGES))):
+        if candidate.is_file():
+            return candidate
+    raise FileNotFoundError(f"{list_file} names {path}, which does not exist in any of {', '.join(IMAGES)}")
+
+
+def _without_suffix(name: str) -> str:
+    return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).suffix.lower() in IMAGES else name
