@@ -13,7 +13,8 @@ class CosineClassifier(nn.Module):
 
     .. math:: O_k = t \, \langle f / \|f\|, \, g_k / \|g_k\| \rangle
 
-    Kim et al., ECCV 2022 (UniSeg), arXiv:2202.14030, official code: t = 20. Logits lie in [−t, t]. Computed in float32 under autocast.
+    Kim et al., ECCV 2022 (UniSeg), arXiv:2202.14030, official code: t = 20. Logits lie in [−t, t]. Computed in float32
+    under autocast.
     """
 
     def __init__(self, in_channels: int, num_classes: int, temperature: float = 20.0) -> None:
@@ -26,10 +27,10 @@ class CosineClassifier(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             features = features.to(torch.promote_types(features.dtype, torch.float32))
             norm = torch.linalg.vector_norm(features, dim=1, keepdim=True)
-            # F.normalize gives a zero feature (possible after ReLU) the gradient g / 1e-12; here its logits and gradient are zero.
+            # F.normalize gives a zero feature (possible after ReLU) a gradient times 1e12; here its gradient is zero.
             scale = torch.where(norm > EPSILON, self.temperature / norm.clamp_min(EPSILON), 0.0)
             class_vectors = F.normalize(self.weight.to(features.dtype), dim=1, eps=EPSILON)
-            # Scaling the logits equals scaling the features, with fewer numbers to touch and to keep for the backward pass.
+            # Scaling the logits equals scaling the features, and spares a second feature map in memory.
             return F.conv2d(features, class_vectors[:, :, None, None]) * scale
 
 

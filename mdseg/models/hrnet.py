@@ -1,7 +1,7 @@
 """HRNet-V2: parallel branches at strides 4, 8, 16 and 32 that exchange their features throughout.
 
-Sun et al., CVPR 2019, arXiv:1902.09212; Wang et al., TPAMI 2020, arXiv:1908.07919. Modules carry the names of the authors' ImageNet
-checkpoints (``conv1``, ``layer1``, ``transition1``, ``stage2``, ...), so that those files load as they are.
+Sun et al., CVPR 2019, arXiv:1902.09212; Wang et al., TPAMI 2020, arXiv:1908.07919. Modules carry the names of the
+authors' ImageNet checkpoints (``conv1``, ``layer1``, ``transition1``, ...), so that those files load as they are.
 """
 
 from collections.abc import Sequence

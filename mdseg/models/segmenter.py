@@ -13,11 +13,11 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 class Segmenter(nn.Module):
     """A backbone that answers with one feature map, and a 1×1 classifier over it.
 
-    Images arrive as they left the disk, in 0..255 and usually uint8, and are normalised on the device: a quarter of the bytes cross
-    the bus. Everything runs in channels_last memory, on a 2-core CPU two to five times faster than the default for 3×3 convolutions.
+    Images arrive as they left the disk, in 0..255 and usually uint8, and are normalised on the device: a quarter of the
+    bytes cross the bus. Everything runs in channels_last memory: on a CPU narrow convolutions are several times faster.
 
-    ``mean`` and ``std`` are those of images scaled to [0, 1]. Height and width of an image must be multiples of ``input_multiple``;
-    who makes batches pads the image, and the mask with 255.
+    ``mean`` and ``std`` are those of images scaled to [0, 1]. Height and width of an image must be multiples of
+    ``input_multiple``; who makes batches pads the image, and the mask with 255.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Segmenter(nn.Module):
         return self.classify(self.features(image))
 
     def parameter_groups(self, lr: float, head_lr_factor: float = 1.0) -> list[dict]:
-        """Parameter groups for an optimiser: one, or backbone and classifier when the classifier learns at another rate."""
+        """Groups for an optimiser: one, or backbone and classifier when the classifier learns at another rate."""
         if head_lr_factor == 1.0:
             return [{"params": list(self.parameters()), "lr": lr}]
         return [

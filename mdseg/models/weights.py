@@ -1,67 +1,85 @@
-"""Initial weights from a file on disk."""
+"""Initial weights, from a file or a download."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-WRAPPERS = ("module.", "model.")  # DataParallel / DDP, and modules saved as an attribute of another
+WRAPPERS = ("module.", "model.")  # DataParallel and DDP; a network saved as an attribute of another module
 
 
 def load_weights(module: nn.Module, path: str | Path, may_miss: tuple[str, ...] = ()) -> None:
     """Copy the weights in ``path`` (``.pth`` or ``.safetensors``) into ``module``.
 
-    Keys that ``module`` does not have are left aside: a checkpoint of a classifier brings a classification head along. Keys under the
-    prefixes ``may_miss`` need not be in the file.
+    Keys that ``module`` does not have are left aside: the file of a classifier brings its classification head along.
+    Keys that start with one of ``may_miss`` need not be in the file.
 
     Raises:
         FileNotFoundError: ``path`` is not a file.
         ValueError: the file is not a state dict, lacks some of the module's keys, or has them in another shape.
     """
-    check_weights(module, state := read_weights(path), str(path), may_miss)
-    expected = module.state_dict()
-    module.load_state_dict({key: state.get(key, value) for key, value in expected.items()})
-
-
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The state dict in a file, without the prefixes that wrappers add to every key."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"no weight file at {path}; put the file there, or set model.weights=null for random initialisation"
-        )
-    state = (
-        load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    )
-    state = state.get("state_dict", state) if isinstance(state, Mapping) else state
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path}: expected a mapping from names to tensors (or one under 'state_dict')")
-    state = {key.replace("_orig_mod.", ""): value for key, value in state.items()}
-    while prefix := next((p for p in WRAPPERS if state and all(key.startswith(p) for key in state)), None):
-        state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
-
-
-def check_weights(module: nn.Module, state: Mapping[str, Tensor], source: str, may_miss: tuple[str, ...] = ()) -> None:
-    """Raise ValueError naming a few of the keys that ``state`` lacks or has in another shape than ``module``."""
-    # Files older than PyTorch 0.4.1 have no num_batches_tracked; nothing here uses it.
-    optional = (*may_miss, "num_batches_tracked")
-    expected = {
-        key: value
-        for key, value in module.state_dict().items()
-        if key in state or not (key.startswith(may_miss) or key.endswith(optional[-1]))
-    }
-    missing = [key for key in expected if key not in state]
+    found, expected = read_weights(path), module.state_dict()
+    missing = [
+        key
+        for key in expected
+        # Files older than PyTorch 0.4.1 have no num_batches_tracked, which nothing here uses.
+        if key not in found and not key.startswith(may_miss) and not key.endswith("num_batches_tracked")
+    ]
     misshapen = [
-        f"{key} {tuple(state[key].shape)} instead of {tuple(value.shape)}"
+        f"{key} {tuple(found[key].shape)} instead of {tuple(value.shape)}"
         for key, value in expected.items()
-        if key in state and state[key].shape != value.shape
+        if key in found and found[key].shape != value.shape
     ]
     if missing or misshapen:
         raise ValueError(
-            f"{source} does not fit {type(module).__name__}: {len(missing)} of {len(expected)} keys missing"
-            f" ({', '.join(missing[:3]) or 'none'}), {len(misshapen)} of another shape ({', '.join(misshapen[:3]) or 'none'});"
-            f" the file starts with {', '.join(list(state)[:3])}"
+            f"{path} does not fit {type(module).__name__}: {len(missing)} of {len(expected)} keys missing"
+            f" ({', '.join(missing[:3]) or 'none'}), {len(misshapen)} of another shape"
+            f" ({', '.join(misshapen[:3]) or 'none'}); the file starts with {', '.join(list(found)[:3])}"
         )
+    module.load_state_dict({key: found.get(key, value) for key, value in expected.items()})
+
+
+def read_weights(path: str | Path) -> dict[str, Tensor]:
+    """The state dict in a file, without the prefixes that wrappers put before every key."""
+    path = existing_file(path)
+    try:
+        found = (
+            load_file(path)
+            if path.suffix == ".safetensors"
+            else torch.load(path, map_location="cpu", weights_only=True)
+        )
+    except Exception as error:
+        raise ValueError(
+            f"{path} is not a file of tensors that torch.load(weights_only=True) reads: {error}"
+        ) from error
+    found = found.get("state_dict", found) if isinstance(found, Mapping) else found
+    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise ValueError(f"{path}: expected a mapping from names to tensors, by itself or under 'state_dict'")
+    found = {key.replace("_orig_mod.", ""): value for key, value in found.items()}
+    while prefix := next((p for p in WRAPPERS if found and all(key.startswith(p) for key in found)), None):
+        found = {key.removeprefix(prefix): value for key, value in found.items()}
+    return found
+
+
+def existing_file(path: str | Path) -> Path:
+    """``path``, or FileNotFoundError saying what to do about it."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(
+            f"model.weights: no file at {path}; put it there, or set model.weights=null to start from random weights"
+        )
+    return Path(path)
+
+
+@contextmanager
+def downloading(what: str) -> Iterator[None]:
+    """Turn the many errors of a download without a network into one that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise FileNotFoundError(
+            f"{what} are not on this machine and the download failed ({type(error).__name__}); set model.weights to a"
+            " local file, or to null to start from random weights"
+        ) from error

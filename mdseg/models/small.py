@@ -1,0 +1,88 @@
+"""A network that learns street scenes from random weights in minutes on two CPU cores."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mdseg.models.heads import classifier
+from mdseg.models.segmenter import Segmenter
+
+
+def small(
+    num_classes: int,
+    head: str = "cosine",
+    temperature: float = 20.0,
+    widths: Sequence[int] = (32, 64, 128, 192, 256),
+    blocks: Sequence[int] = (1, 2, 2, 1),
+    feature_width: int = 96,
+) -> Segmenter:
+    """The network of ``scale=demo``: residual stages at strides 4, 8, 16 and 32, fused top-down at stride 4.
+
+    ``widths`` are those of the stem (stride 2) and the four stages, ``blocks`` the residual blocks of a stage,
+    ``feature_width`` the channels of the fused features.
+    """
+    backbone = SmallFPN(widths, blocks, feature_width)
+    return Segmenter(backbone, classifier(head, feature_width, num_classes, temperature))
+
+
+class SmallFPN(nn.Module):
+    """A narrow ResNet with a feature pyramid (Lin et al., CVPR 2017, arXiv:1612.03144) and a global context vector.
+
+    Plain 3×3 convolutions: on a CPU a depthwise convolution costs most of the time of a full one. Batch norm: with
+    group norm the same network learns clearly slower.
+    """
+
+    def __init__(self, widths: Sequence[int], blocks: Sequence[int], feature_width: int) -> None:
+        super().__init__()
+        stem, *stages = widths
+        self.stem = _conv_bn(3, stem, kernel_size=3, stride=2)
+        self.stages = nn.ModuleList(
+            nn.Sequential(
+                ResidualBlock(before, after, stride=2), *(ResidualBlock(after, after) for _ in range(count - 1))
+            )
+            for before, after, count in zip(widths, stages, blocks, strict=False)
+        )
+        # No normalisation: over one value per image and channel, batch statistics would be noise.
+        self.context = nn.Conv2d(stages[-1], feature_width, 1)
+        self.laterals = nn.ModuleList(_conv_bn(width, feature_width) for width in stages)
+        self.smooth = _conv_bn(feature_width, feature_width, kernel_size=3)
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d fh fw"]:
+        features = F.relu(self.stem(image))
+        levels = []
+        for stage in self.stages:
+            levels.append(features := stage(features))
+        fused = self.context(features.mean(dim=(2, 3), keepdim=True))
+        for level, lateral in zip(reversed(levels), reversed(self.laterals), strict=True):
+            coarser = F.interpolate(fused, size=level.shape[-2:], mode="bilinear", align_corners=False)
+            fused = F.relu(lateral(level) + coarser)
+        return F.relu(self.smooth(fused))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions beside a shortcut, which averages before it projects where the block strides."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__()
+        self.first = _conv_bn(in_channels, out_channels, kernel_size=3, stride=stride)
+        self.second = _conv_bn(out_channels, out_channels, kernel_size=3)
+        self.shortcut = nn.Identity()
+        if stride > 1 or in_channels != out_channels:
+            # ceil_mode: the size that a strided 3×3 convolution gives, for odd sizes too.
+            pool = nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)
+            self.shortcut = nn.Sequential(pool, _conv_bn(in_channels, out_channels))
+
+    def forward(self, features: Float[Tensor, "n d h w"]) -> Float[Tensor, "n e h2 w2"]:
+        return F.relu(self.shortcut(features) + self.second(F.relu(self.first(features))))
+
+
+def _conv_bn(in_channels: int, out_channels: int, kernel_size: int = 1, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, bias=False),
+        nn.BatchNorm2d(out_channels),
+    )
