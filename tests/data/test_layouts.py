@@ -1,0 +1,389 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.utils import instantiate
+
+from mdseg import conf_dir
+from mdseg.data import layouts
+from mdseg.data.dataset import Sample
+from mdseg.label_space import LabelTable
+
+REAL = Path(__file__).parents[3] / "shared" / "data"
+
+
+def write(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith((".png", ".jpg")):
+            cv2.imwrite(str(root / name), np.zeros((8, 8), np.uint8))
+        else:
+            (root / name).write_text("{}")
+
+
+def listing(root: Path, samples: list[Sample]) -> list[tuple[str, str, str | None]]:
+    assert [sample.key for sample in samples] == sorted({sample.key for sample in samples})
+    return [
+        (sample.key, str(sample.image.relative_to(root)), sample.mask and str(sample.mask.relative_to(root)))
+        for sample in samples
+    ]
+
+
+# Cityscapes
+
+
+@pytest.fixture
+def cityscapes(tmp_path):
+    write(
+        tmp_path,
+        "leftImg8bit/train/bonn/bonn_000000_000019_leftImg8bit.png",
+        "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.jpg",
+        "leftImg8bit/train/aachen/._aachen_000000_000019_leftImg8bit.png",
+        "leftImg8bit/test/berlin/berlin_000000_000019_leftImg8bit.png",
+        "gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png",
+        "gtFine/train/aachen/aachen_000000_000019_gtFine_color.png",
+        "gtFine/train/aachen/aachen_000000_000019_gtFine_polygons.json",
+        "gtFine/train/bonn/bonn_000000_000019_gtFine_labelIds.png",
+        "gtFine/train/bonn/bonn_000000_000019_gtFine_labelTrainIds.png",
+        "gtFine/test/berlin/berlin_000000_000019_gtFine_labelIds.png",
+    )
+    return tmp_path
+
+
+def test_cityscapes_pairs_by_city_and_frame_and_takes_jpeg_images(cityscapes):
+    assert listing(cityscapes, layouts.cityscapes(cityscapes, "train")) == [
+        (
+            "aachen/aachen_000000_000019",
+            "leftImg8bit/train/aachen/aachen_000000_000019_leftImg8bit.jpg",
+            "gtFine/train/aachen/aachen_000000_000019_gtFine_labelIds.png",
+        ),
+        (
+            "bonn/bonn_000000_000019",
+            "leftImg8bit/train/bonn/bonn_000000_000019_leftImg8bit.png",
+            "gtFine/train/bonn/bonn_000000_000019_gtFine_labelIds.png",
+        ),
+    ]
+
+
+def test_cityscapes_test_is_unlabelled_though_it_has_files(cityscapes):
+    assert [sample.mask for sample in layouts.cityscapes(cityscapes, "test")] == [None]
+
+
+def test_cityscapes_train_ids_that_were_not_written_for_all_are_counted(cityscapes):
+    with pytest.raises(
+        FileNotFoundError, match=r"1 images without mask, the first is .*aachen_000000_000019_leftImg8bit.jpg"
+    ):
+        layouts.cityscapes(cityscapes, "train", annotation="train_ids")
+
+
+def test_a_mask_without_image_is_named(cityscapes):
+    write(cityscapes, "gtFine/train/bonn/bonn_000001_000019_gtFine_labelIds.png")
+    with pytest.raises(
+        FileNotFoundError, match=r"1 masks without image, the first is .*bonn_000001_000019_gtFine_labelIds"
+    ):
+        layouts.cityscapes(cityscapes, "train")
+
+
+def test_an_unknown_annotation_is_refused(cityscapes):
+    with pytest.raises(ValueError, match=r"annotation 'coarse', expected one of \['label_ids', 'train_ids'\]"):
+        layouts.cityscapes(cityscapes, "train", annotation="coarse")
+
+
+# Errors that all share
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        layouts.cityscapes,
+        layouts.idd,
+        layouts.bdd,
+        layouts.mapillary,
+        layouts.wilddash,
+        layouts.wilddash2,
+        layouts.kitti,
+        layouts.camvid,
+        layouts.camvid32,
+        lambda root, split: layouts.folder(root, split, "images", "masks"),
+    ],
+)
+def test_a_missing_root_an_empty_one_and_an_unknown_split_are_refused(layout, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no folder .*nowhere \(set data.root"):
+        layout(tmp_path / "nowhere", "val")
+    with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+        layout(tmp_path, "val")
+    with pytest.raises(ValueError, match=r"split 'valid', expected one of \['train', 'val', 'test'\]"):
+        layout(tmp_path, "valid")
+
+
+def test_a_folder_without_images_is_named_with_what_was_looked_for(tmp_path):
+    write(tmp_path, "training/image_2/readme.txt")
+    with pytest.raises(FileNotFoundError, match=r"no files .* suffix .jpeg, .jpg, .png in .*image_2"):
+        layouts.kitti(tmp_path, "train")
+
+
+# IDD
+
+
+@pytest.fixture
+def idd(tmp_path):
+    for drive in ("10", "9"):
+        write(
+            tmp_path / "IDD_Segmentation",
+            f"leftImg8bit/val/{drive}/005506_leftImg8bit.png",
+            f"gtFine/val/{drive}/005506_gtFine_polygons.json",
+            f"gtFine/val/{drive}/005506_gtFine_labelLevel3Ids.png",
+            f"gtFine/val/{drive}/005506_gtFine_labelids.png",
+            f"gtFine/val/{drive}/005506_gtFine_labelcsIds.png",
+        )
+    write(tmp_path / "IDD_Segmentation", "leftImg8bit/test/3/frame12_leftImg8bit.jpg")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("annotation", "ending"),
+    [("level3", "labelLevel3Ids.png"), ("label_ids", "labelids.png"), ("polygons", "polygons.json")],
+)
+def test_idd_keys_include_the_drive_and_endings_match_in_any_case(idd, annotation, ending):
+    for root in (idd, idd / "IDD_Segmentation"):
+        samples = layouts.idd(root, "val", annotation=annotation)
+        assert [sample.key for sample in samples] == ["10/005506", "9/005506"]
+        assert [sample.mask.name for sample in samples] == [f"005506_gtFine_{ending}"] * 2
+        assert [sample.mask.parent.name for sample in samples] == ["10", "9"]
+
+
+def test_idd_test_is_unlabelled(idd):
+    samples = layouts.idd(idd, "test")
+    assert [(sample.key, sample.mask) for sample in samples] == [("3/frame12", None)]
+
+
+# BDD100K
+
+
+def test_bdd_reads_the_old_layout(tmp_path):
+    write(
+        tmp_path,
+        "seg/images/train/0004a4c0-d4dff0ad.jpg",
+        "seg/labels/train/0004a4c0-d4dff0ad_train_id.png",
+        "seg/color_labels/train/0004a4c0-d4dff0ad_train_color.png",
+        "seg/images/test/ffff0000-d4dff0ad.jpg",
+    )
+    assert listing(tmp_path, layouts.bdd(tmp_path, "train")) == [
+        (
+            "0004a4c0-d4dff0ad",
+            "seg/images/train/0004a4c0-d4dff0ad.jpg",
+            "seg/labels/train/0004a4c0-d4dff0ad_train_id.png",
+        )
+    ]
+    assert layouts.bdd(tmp_path, "test")[0].mask is None
+
+
+def test_bdd_uses_the_pairs_of_the_new_layout_and_counts_the_rest(tmp_path):
+    write(tmp_path, *(f"bdd100k/images/10k/train/{key}-2564fb7e.jpg" for key in ("00000001", "00000002", "3d581db5")))
+    write(
+        tmp_path,
+        *(f"bdd100k/labels/sem_seg/masks/train/{key}-2564fb7e.png" for key in ("00000001", "00000002", "99999999")),
+    )
+    with pytest.warns(
+        UserWarning, match=r"1 images without mask, .*3d581db5.*1 masks without image, .*99999999.*2 pairs remain"
+    ):
+        samples = layouts.bdd(tmp_path, "train")
+    assert [sample.key for sample in samples] == ["00000001-2564fb7e", "00000002-2564fb7e"]
+
+
+def test_bdd_names_both_layouts_when_there_is_neither(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"neither .*10k \(new layout\) nor .*seg/images \(old layout\)"):
+        layouts.bdd(tmp_path, "train")
+
+
+# Mapillary
+
+
+@pytest.mark.parametrize("labels", ["labels", "v1.2/labels"])
+def test_mapillary_reads_both_packages_and_keys_that_begin_with_a_dash(tmp_path, labels):
+    keys = ("-0000000000000000000-A", "_111111111111111111111", "zzzzzzzzzzzzzzzzzzzzzz")
+    write(tmp_path, *(f"validation/images/{key}.jpg" for key in keys), "testing/images/-a.jpg")
+    write(
+        tmp_path,
+        *(f"validation/{labels}/{key}.png" for key in keys),
+        *(f"validation/v2.0/labels/{key}.png" for key in keys),
+    )
+    samples = layouts.mapillary(tmp_path, "val")
+    assert [sample.key for sample in samples] == list(keys)
+    assert all(sample.mask.parent == tmp_path / "validation" / labels for sample in samples)
+    assert layouts.mapillary(tmp_path, "test")[0].mask is None
+
+
+def test_mapillary_refuses_v2_labels(tmp_path):
+    write(tmp_path, "training/images/a.jpg", "training/v2.0/labels/a.png")
+    with pytest.raises(ValueError, match=r"only v2\.0 labels"):
+        layouts.mapillary(tmp_path, "train")
+
+
+# WildDash and KITTI
+
+
+def test_wilddash_1_tells_images_from_masks_in_one_flat_folder(tmp_path):
+    for name in ("au0000_100000", "zz0001_100000"):
+        write(tmp_path, *(f"wd_val_01/{name}{ending}.png" for ending in ("", "_labelIds", "_instanceIds")))
+    write(tmp_path, "wd_bench_01/aa0002_100000.png")
+    assert listing(tmp_path, layouts.wilddash(tmp_path, "val")) == [
+        (key, f"wd_val_01/{key}.png", f"wd_val_01/{key}_labelIds.png") for key in ("au0000_100000", "zz0001_100000")
+    ]
+    assert layouts.wilddash(tmp_path, "test")[0].mask is None
+    with pytest.raises(ValueError, match="no training split"):
+        layouts.wilddash(tmp_path, "train")
+
+
+@pytest.mark.parametrize("package", ["wd_public_02", "wd_public_v2p0"])
+def test_wilddash_2_reads_both_names_of_its_package(tmp_path, package):
+    write(tmp_path, f"{package}/images/a1.jpg", f"{package}/labels/a1.png", "wd_both_02/images/b1.jpg")
+    expected = [("a1", f"{package}/images/a1.jpg", f"{package}/labels/a1.png")]
+    assert listing(tmp_path, layouts.wilddash2(tmp_path, "train")) == expected
+    assert listing(tmp_path, layouts.wilddash2(tmp_path, "val")) == expected
+    assert listing(tmp_path, layouts.wilddash2(tmp_path, "test")) == [("b1", "wd_both_02/images/b1.jpg", None)]
+
+
+def test_kitti_has_the_same_labelled_images_in_train_and_val(tmp_path):
+    write(
+        tmp_path, "training/image_2/000000_10.png", "training/semantic/000000_10.png", "testing/image_2/000000_10.png"
+    )
+    expected = [("000000_10", "training/image_2/000000_10.png", "training/semantic/000000_10.png")]
+    assert listing(tmp_path, layouts.kitti(tmp_path, "train")) == expected
+    assert listing(tmp_path, layouts.kitti(tmp_path, "val")) == expected
+    assert listing(tmp_path, layouts.kitti(tmp_path, "test")) == [("000000_10", "testing/image_2/000000_10.png", None)]
+
+
+# CamVid
+
+
+def test_camvid_reads_folders_without_lists(tmp_path):
+    write(tmp_path, "test/0001TP_008550.png", "testannot/0001TP_008550.png")
+    assert listing(tmp_path, layouts.camvid(tmp_path, "test")) == [
+        ("0001TP_008550", "test/0001TP_008550.png", "testannot/0001TP_008550.png")
+    ]
+
+
+def test_camvid_lists_count_by_their_last_two_components_and_images_may_be_jpeg(tmp_path):
+    write(tmp_path, *(f"train/{key}.jpg" for key in "abc"), *(f"trainannot/{key}.png" for key in "abc"))
+    lines = [f"/SegNet/CamVid/train/{key}.png /SegNet/CamVid/trainannot/{key}.png" for key in "ca"]
+    (tmp_path / "train.txt").write_text("\n".join(lines))
+    assert listing(tmp_path, layouts.camvid(tmp_path, "train")) == [
+        (key, f"train/{key}.jpg", f"trainannot/{key}.png") for key in "ac"
+    ]
+
+
+def test_a_listed_file_that_is_missing_is_named_with_its_list(tmp_path):
+    write(tmp_path, "train/a.png", "trainannot/a.png")
+    (tmp_path / "train.txt").write_text("train/b.png trainannot/b.png\n")
+    with pytest.raises(FileNotFoundError, match=r"train.txt names .*train/b.png, which does not exist"):
+        layouts.camvid(tmp_path, "train")
+
+
+def test_camvid32_reads_the_repackaged_folders(tmp_path):
+    write(tmp_path, "val/0016E5_07959.png", "val_labels/0016E5_07959_L.png", "class_dict.csv")
+    assert listing(tmp_path, layouts.camvid32(tmp_path, "val")) == [
+        ("0016E5_07959", "val/0016E5_07959.png", "val_labels/0016E5_07959_L.png")
+    ]
+
+
+@pytest.mark.parametrize("labels", ["LabeledApproved_full", "Labels32-RGB"])
+def test_camvid32_splits_the_original_folders_by_lists_of_names_or_paths(tmp_path, labels):
+    keys = ("0001TP_006690", "0006R0_f00930", "Seq05VD_f00000")
+    write(
+        tmp_path / "original",
+        *(f"701_StillsRaw_full/{key}.png" for key in keys),
+        *(f"{labels}/{key}_L.png" for key in keys),
+    )
+    (tmp_path / "original" / "train.txt").write_text("Seq05VD_f00000\n0001TP_006690.png\n")
+    (tmp_path / "segnet").mkdir()
+    (tmp_path / "segnet" / "test.txt").write_text("test/0006R0_f00930.jpg testannot/0006R0_f00930.png\n")
+    train = layouts.camvid32(tmp_path / "original", "train")
+    assert [(sample.key, sample.mask.name) for sample in train] == [(key, f"{key}_L.png") for key in keys[::2]]
+    test = layouts.camvid32(tmp_path / "original", "test", lists=tmp_path / "segnet")
+    assert [sample.key for sample in test] == [keys[1]]
+    with pytest.raises(FileNotFoundError, match=r"no list .*val.txt .* set the layout's `lists`"):
+        layouts.camvid32(tmp_path / "original", "val")
+    (tmp_path / "original" / "val.txt").write_text("0001TP_999999\n")
+    with pytest.raises(FileNotFoundError, match=r"val.txt names 1 files that .* lacks, the first is '0001TP_999999'"):
+        layouts.camvid32(tmp_path / "original", "val")
+
+
+# A user's own folders
+
+
+def test_folder_pairs_by_path_below_the_split_and_endings(tmp_path):
+    write(tmp_path, "rgb/train/a/1_img.jpg", "rgb/train/b/1_img.png", "gt/train/a/1_mask.png", "gt/train/b/1_mask.png")
+    options = {"image_dir": "rgb/{split}", "mask_dir": "gt/{split}", "image_ending": "_img", "mask_ending": "_mask"}
+    assert listing(tmp_path, layouts.folder(tmp_path, "train", **options)) == [
+        ("a/1", "rgb/train/a/1_img.jpg", "gt/train/a/1_mask.png"),
+        ("b/1", "rgb/train/b/1_img.png", "gt/train/b/1_mask.png"),
+    ]
+
+
+def test_folder_without_masks_is_unlabelled(tmp_path):
+    write(tmp_path, "images/a.jpg", "images/test/b.jpg")
+    assert [sample.mask for sample in layouts.folder(tmp_path, "train", "images", None)] == [None, None]
+    assert [sample.mask for sample in layouts.folder(tmp_path, "test", "images/{split}", "masks/{split}")] == [None]
+
+
+def test_folder_with_one_mask_folder_for_all_splits_takes_the_masks_of_the_split(tmp_path):
+    write(tmp_path, "images/train/a.jpg", "images/val/b.jpg", "masks/a.png", "masks/b.png")
+    samples = layouts.folder(tmp_path, "val", "images/{split}", "masks")
+    assert listing(tmp_path, samples) == [("b", "images/val/b.jpg", "masks/b.png")]
+    write(tmp_path, "images/val/c.jpg")
+    with pytest.raises(FileNotFoundError, match=r"1 images without mask, the first is .*c.jpg"):
+        layouts.folder(tmp_path, "val", "images/{split}", "masks")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["street 1", "b.c"],
+        ["street 1.png", "b.c.jpg"],
+        ["images/street 1.jpg\tmasks/street 1.png", "images/b.c.png\tmasks/b.c.png"],
+    ],
+)
+def test_folder_takes_the_names_or_pairs_of_a_list(tmp_path, lines):
+    write(tmp_path, *(f"images/{name}.jpg" for name in ("a", "street 1", "b.c")))
+    write(tmp_path, *(f"masks/{name}.png" for name in ("a", "street 1", "b.c")))
+    (tmp_path / "val.txt").write_text("\r\n".join([lines[0], "", lines[1]]))
+    samples = layouts.folder(tmp_path, "val", "images", "masks", lists="{split}.txt")
+    assert listing(tmp_path, samples) == [
+        ("b.c", "images/b.c.jpg", "masks/b.c.png"),
+        ("street 1", "images/street 1.jpg", "masks/street 1.png"),
+    ]
+
+
+def test_folder_names_a_listed_image_that_is_missing(tmp_path):
+    write(tmp_path, "images/a.jpg", "masks/a.png")
+    (tmp_path / "val.txt").write_text("b\n")
+    with pytest.raises(FileNotFoundError, match=r"val.txt names .*b, which does not exist"):
+        layouts.folder(tmp_path, "val", "images", "masks", lists="{split}.txt")
+
+
+# Descriptors
+
+
+@pytest.mark.parametrize("name", sorted(file.stem for file in (conf_dir() / "dataset").glob("*.yaml")))
+def test_a_descriptor_composes_into_a_layout_a_root_and_a_table(name, tmp_path):
+    with initialize_config_dir(str(conf_dir()), version_base=None):
+        cfg = compose(overrides=[f"+dataset={name}", f"+data.root={tmp_path}"])
+    descriptor = cfg.datasets[name]
+    assert LabelTable.load(descriptor.labels).num_classes > 0
+    assert descriptor.evaluation_split in layouts.SPLITS
+    with pytest.raises(FileNotFoundError, match=f"no folder {descriptor.root}"):
+        instantiate(descriptor.layout)(descriptor.root, descriptor.evaluation_split)
+
+
+@pytest.mark.parametrize(("name", "counts"), [("camvid11", (367, 101, 233)), ("labelmefacade", (645, 100, 200))])
+def test_a_real_dataset_is_listed_in_full(name, counts):
+    if not REAL.is_dir():
+        pytest.skip("no real images beside this checkout")
+    with initialize_config_dir(str(conf_dir()), version_base=None):
+        descriptor = compose(overrides=[f"+dataset={name}", f"+data.root={REAL}"]).datasets[name]
+    samples = [instantiate(descriptor.layout)(descriptor.root, split) for split in layouts.SPLITS]
+    assert tuple(map(len, samples)) == counts
+    assert all(sample.mask is not None for split in samples for sample in split)
