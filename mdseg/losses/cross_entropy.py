@@ -1,0 +1,61 @@
+"""Softmax cross-entropy over all classes of the run, or over those of each image's dataset."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from mdseg.label_space import LabelSpace
+from mdseg.losses.fused import PixelLoss, SupervisedLoss
+
+
+def cross_entropy(logits: Float[Tensor, "k rows W"], target: Int64[Tensor, "rows W"]) -> Float[Tensor, "rows W"]:
+    r"""Negative log-probability of each pixel's label.
+
+    .. math:: \ell = \log \sum_k e^{O_k} - O_y
+    """
+    return -logits.log_softmax(dim=0).gather(0, target[None])[0]
+
+
+def cross_entropy_gradient(
+    logits: Float[Tensor, "k rows W"], target: Int64[Tensor, "rows W"]
+) -> tuple[Float[Tensor, "rows W"], Float[Tensor, "k rows W"]]:
+    r"""Cross-entropy and its derivative :math:`P_k - Y_k`."""
+    log_probs = logits.log_softmax(dim=0)
+    value = -log_probs.gather(0, target[None])[0]
+    gradient = log_probs.exp_()
+    return value, gradient.scatter_add_(0, target[None], -torch.ones_like(value)[None])
+
+
+def ce(
+    space: LabelSpace,
+    *,
+    scope: str = "all",
+    align_corners: bool = True,
+    reduction: str = "labelled",
+    global_pixel_mean: bool = False,
+    band_bytes: int | None = None,
+) -> SupervisedLoss:
+    """Cross-entropy, the "multi-dataset (CE)" baseline of Kim et al., ECCV 2022 (arXiv:2202.14030).
+
+    scope: "all": one softmax over the run's classes, whoever annotates them; "in_space": a softmax over the classes of
+        the image's dataset only, so that the others learn nothing from it; labels from outside it count as unlabelled.
+
+    Raises:
+        ValueError: for an unknown scope.
+    """
+    if scope not in ("all", "in_space"):
+        raise ValueError(f"loss ce: scope: expected 'all' or 'in_space', got '{scope}'")
+    if scope == "all":
+        annotated = torch.ones(1, space.num_classes, dtype=torch.bool)
+        losses = [PixelLoss(cross_entropy, cross_entropy_gradient)]
+    else:
+        annotated = space.in_space
+        losses = [PixelLoss(cross_entropy, cross_entropy_gradient, row.nonzero()[:, 0]) for row in annotated]
+    return SupervisedLoss(
+        losses,
+        annotated,
+        align_corners=align_corners,
+        reduction=reduction,
+        global_pixel_mean=global_pixel_mean,
+        band_bytes=band_bytes,
+    )

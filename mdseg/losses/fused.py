@@ -1,0 +1,263 @@
+"""The engine of the losses: upsample a band of an image, evaluate a per-pixel loss, keep its gradient, forget the band.
+
+Logits at label resolution (70 classes on a megapixel: 280 MB per image, several times over with one-hots and gradients)
+never exist. Value and gradient are those of the loss on `F.interpolate`d logits up to float32 rounding.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int64, UInt8
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+from mdseg.label_space import IGNORE
+from mdseg.upsample import bilinear
+
+# Measured: bands that fit the level-2 cache are fastest on a CPU; a GPU wants few large launches.
+CPU_BAND_BYTES, GPU_BAND_BYTES = 2 << 20, 64 << 20
+
+
+class PixelLoss(nn.Module):
+    """A loss of every pixel of a band, given its logits [k rows W] and any targets the loss needs.
+
+    function: the per-pixel loss, `function(band, *targets) -> [rows W]`.
+    closed_form: the loss and its derivative, `closed_form(band, *targets) -> ([rows W], [k rows W])`, free to overwrite
+        the band; without it the engine differentiates `function` by autograd.
+    channels: the logits that the loss looks at, in the order it wants them; the others are not even upsampled.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Tensor],
+        closed_form: Callable[..., tuple[Tensor, Tensor]] | None = None,
+        channels: Int64[Tensor, " k"] | None = None,
+    ) -> None:
+        super().__init__()
+        self.function, self.closed_form = function, closed_form
+        self.register_buffer("channels", channels, persistent=False)
+
+    def value(self, band: Float[Tensor, "k rows W"], *targets: Tensor) -> Float[Tensor, "rows W"]:
+        return self.function(band, *targets)
+
+    def value_and_gradient(
+        self, band: Float[Tensor, "k rows W"], *targets: Tensor
+    ) -> tuple[Float[Tensor, "rows W"], Float[Tensor, "k rows W"]]:
+        if self.closed_form is not None:
+            return self.closed_form(band, *targets)
+        return by_autograd(self.value, band, *targets)
+
+
+def by_autograd(
+    function: Callable[..., Tensor], band: Float[Tensor, "k rows W"], *targets: Tensor
+) -> tuple[Float[Tensor, "rows W"], Float[Tensor, "k rows W"]]:
+    """Value and gradient of a per-pixel loss."""
+    band = band.detach().requires_grad_()
+    with torch.enable_grad():
+        value = function(band, *targets)
+        (gradient,) = torch.autograd.grad(value.sum(), band)
+    return value.detach(), gradient
+
+
+class Band(NamedTuple):
+    """What a loss needs to know of some rows besides their logits."""
+
+    targets: tuple[Tensor, ...] = ()
+    weight: Float[Tensor, "rows W"] | None = None
+
+
+Variation = Callable[[Tensor, Tensor | None, int, int], Tensor]
+
+
+@torch.compiler.disable
+def fused_sum(
+    losses: Sequence[PixelLoss],
+    logits: Float[Tensor, "n k h w"],
+    size: tuple[int, int],
+    band_of: Callable[[int, slice], Band | None] = lambda image, rows: Band(),
+    *,
+    align_corners: bool,
+    band_bytes: int | None = None,
+    variation: Variation | None = None,
+) -> Float[Tensor, ""]:
+    """Sum of a per-pixel loss over all images and pixels, in float32 (float64 for float64 logits).
+
+    losses: one per image.
+    band_of: targets and weight of some rows of an image, or None where nothing is labelled.
+    band_bytes: memory of one band of logits; a small multiple of it is the peak. None: by device.
+    variation: `variation(band, channels, first row, image) -> band` adds constants to the upsampled logits.
+
+    The gradient is taken during the forward pass, so it costs nothing to keep and there is no second derivative.
+    """
+    differentiate = torch.is_grad_enabled() and logits.requires_grad
+    if band_bytes is None:
+        band_bytes = CPU_BAND_BYTES if logits.device.type == "cpu" else GPU_BAND_BYTES
+    return _FusedSum.apply(
+        logits, losses, (int(size[0]), int(size[1])), band_of, align_corners, band_bytes, variation, differentiate
+    )
+
+
+class _FusedSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, logits, losses, size, band_of, align_corners, band_bytes, variation, differentiate) -> Tensor:
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        interpolation = bilinear(tuple(logits.shape[-2:]), size, align_corners, dtype, logits.device)
+        total = logits.new_zeros((), dtype=dtype)
+        gradient = torch.zeros_like(logits, dtype=dtype) if differentiate else None
+        with torch.autocast(logits.device.type, enabled=False):
+            for image, (loss, image_logits) in enumerate(zip(losses, logits, strict=True)):
+                channels = loss.channels
+                source = (image_logits if channels is None else image_logits[channels]).to(dtype)
+                slope = torch.zeros_like(source) if differentiate else None
+                height = max(1, band_bytes // (source.element_size() * max(1, len(source)) * size[1]))
+                for start in range(0, size[0], height):
+                    stop = min(start + height, size[0])
+                    about = band_of(image, slice(start, stop))
+                    if about is None:
+                        continue
+                    band = interpolation.rows(source, start, stop)
+                    if variation is not None:
+                        band = variation(band, channels, start, image)
+                    if differentiate:
+                        value, derivative = loss.value_and_gradient(band, *about.targets)
+                        if about.weight is not None:
+                            derivative.mul_(about.weight)
+                        read, _ = interpolation.band(start, stop)
+                        slope[:, read] += interpolation.adjoint(derivative, start)
+                    else:
+                        value = loss.value(band, *about.targets)
+                    total += value.sum() if about.weight is None else (value * about.weight).sum()
+                if differentiate:
+                    gradient[image, slice(None) if channels is None else channels] = slope
+        if differentiate:
+            ctx.save_for_backward(gradient)
+        ctx.dtype = logits.dtype
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        # Scaled before the cast: 1 / |V| times a loss scale can leave the range of float16 by itself.
+        return ((gradient * grad_output).to(ctx.dtype), *(None,) * 7)
+
+
+def local_labels(annotated: Bool[Tensor, " k"], channels: Int64[Tensor, " c"]) -> Int64[Tensor, "256"]:
+    """Position among `channels` of every train id that a dataset annotates; IGNORE for all other values of a mask."""
+    lookup = torch.full((256,), IGNORE)
+    lookup[channels] = torch.arange(len(channels))
+    lookup[: len(annotated)][~annotated] = IGNORE
+    return lookup
+
+
+class SupervisedLoss(nn.Module):
+    """Mean of a per-pixel loss over the labelled pixels of a batch, each image by its own dataset's loss.
+
+    A pixel whose label is not among those its image's dataset supervises counts as unlabelled. A batch without labelled
+    pixels gives a zero with zero gradients.
+
+    pixel_losses, annotated: one loss per dataset, and the classes it takes labels of; with a single row for all
+        datasets the images' dataset indices are not looked at.
+    reduction: "labelled" divides by the number of labelled pixels, "all_pixels" by all; weights do not count.
+    global_pixel_mean: divide by the mean count over all ranks: the averaged gradient is then that of one large batch.
+    variation: an attribute, None or a perturbation of the upsampled logits (see `fused_sum`).
+
+    Raises:
+        ValueError: for an unknown reduction; in forward, if mask, dataset or weight do not fit the logits.
+    """
+
+    def __init__(
+        self,
+        pixel_losses: Sequence[PixelLoss],
+        annotated: Bool[Tensor, "d k"],
+        *,
+        align_corners: bool,
+        reduction: str = "labelled",
+        global_pixel_mean: bool = False,
+        band_bytes: int | None = None,
+    ) -> None:
+        super().__init__()
+        if reduction not in ("labelled", "all_pixels"):
+            raise ValueError(f"reduction: expected 'labelled' or 'all_pixels', got '{reduction}'")
+        self.pixel_losses = nn.ModuleList(pixel_losses)
+        self.num_classes = annotated.shape[1]
+        everything = torch.arange(self.num_classes)
+        lookups = [
+            local_labels(row, everything if loss.channels is None else loss.channels)
+            for row, loss in zip(annotated, pixel_losses, strict=True)
+        ]
+        self.register_buffer("lookup", torch.stack(lookups), persistent=False)
+        self.align_corners = align_corners
+        self.reduction = reduction
+        self.global_pixel_mean = global_pixel_mean
+        self.band_bytes = band_bytes
+        self.variation: Variation | None = None
+
+    def forward(
+        self,
+        logits: Float[Tensor, "n k h w"],
+        mask: UInt8[Tensor, "n H W"],
+        dataset: Int64[Tensor, " n"],
+        weight: Float[Tensor, "n H W"] | None = None,
+    ) -> Float[Tensor, ""]:
+        self._check(logits, mask, dataset, weight)
+        of_image = dataset.tolist() if len(self.pixel_losses) > 1 else [0] * len(mask)
+        labelled = self._count_labelled(mask, of_image)
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+
+        def band_of(image: int, rows: slice) -> Band | None:
+            if labelled[image] == 0:
+                return None
+            target = self.lookup[of_image[image]][mask[image, rows].long()]
+            valid = target != IGNORE
+            band_weight = None if weight is None else weight[image, rows].to(dtype)
+            # Asking a GPU whether a band is labelled at all would stall it for longer than the band takes.
+            if mask.device.type == "cpu":
+                if not valid.any():
+                    return None
+                if valid.all():
+                    return Band((target,), band_weight)
+            band_weight = valid.to(dtype) if band_weight is None else band_weight * valid
+            return Band((target.where(valid, 0),), band_weight)
+
+        losses = [self.pixel_losses[index] for index in of_image]
+        total = fused_sum(
+            losses,
+            logits,
+            mask.shape[-2:],
+            band_of,
+            align_corners=self.align_corners,
+            band_bytes=self.band_bytes,
+            variation=self.variation,
+        )
+        count = sum(labelled) if self.reduction == "labelled" else mask.numel()
+        if self.global_pixel_mean:
+            count = mean_over_ranks(count, logits.device)
+        return total / count if count else total
+
+    def _count_labelled(self, mask: Tensor, of_image: list[int]) -> list[int]:
+        counts = [
+            (torch.bincount(image.flatten(), minlength=256) * (self.lookup[index] != IGNORE)).sum()
+            for image, index in zip(mask, of_image, strict=True)
+        ]
+        return torch.stack(counts).tolist() if counts else []
+
+    def _check(self, logits: Tensor, mask: Tensor, dataset: Tensor, weight: Tensor | None) -> None:
+        if logits.shape[1] != self.num_classes:
+            raise ValueError(f"the loss is for {self.num_classes} classes, the logits have {logits.shape[1]} channels")
+        if len(mask) != len(logits) or dataset.shape != (len(logits),):
+            raise ValueError(
+                f"{len(logits)} images of logits, but mask {tuple(mask.shape)} and dataset {tuple(dataset.shape)}"
+            )
+        if weight is not None and weight.shape != mask.shape:
+            raise ValueError(f"weight {tuple(weight.shape)} does not match mask {tuple(mask.shape)}")
+
+
+def mean_over_ranks(count: int, device: torch.device) -> float:
+    """Mean of a number over all ranks; the number itself without torch.distributed."""
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return count
+    total = torch.tensor(float(count), dtype=torch.float64, device=device)
+    torch.distributed.all_reduce(total)
+    return total.item() / torch.distributed.get_world_size()
