@@ -106,7 +106,7 @@ def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
     As AutoNUE's tool does: a label ending in ``group`` falls back to the label without it; deleted polygons and those
     with fewer than three points are skipped. Drawn with Pillow, as there, so that borders come out alike.
     """
-    if not table.members:
+    if not any(table.members):
         raise ValueError(f"{path}: label table '{table.name}' has no `members`, so polygons cannot be drawn; use `idd`")
     class_of = {member: index for index, members in enumerate(table.members) for member in members}
     class_of |= dict.fromkeys(table.ignore_members, IGNORE)

@@ -1,0 +1,318 @@
+import json
+import struct
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from mdseg.data import layouts
+from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset
+from mdseg.label_space import IGNORE, LabelTable
+
+REAL = Path(__file__).parents[3] / "shared" / "data"
+
+
+def read_mask(path: Path, table: LabelTable | str) -> np.ndarray:
+    table = LabelTable.load(table) if isinstance(table, str) else table
+    return SegmentationDataset("street", [Sample("a", path.with_suffix(".jpg"), path)], table).mask(0)
+
+
+def read_image(path: Path) -> np.ndarray:
+    return SegmentationDataset("street", [Sample("a", path, None)], LabelTable.load("bdd")).image(0)
+
+
+def palette_png(path: Path, ids: np.ndarray) -> None:
+    image = Image.frombytes("P", ids.shape[::-1], ids.tobytes())
+    image.putpalette([value for k in range(256) for value in (k * 7 % 256, k * 13 % 256, 255 - k)])
+    image.save(path)
+
+
+# Masks
+
+
+def test_label_ids_become_class_indices_and_ignored_ids_255(tmp_path):
+    cv2.imwrite(str(tmp_path / "m.png"), np.array([[7, 8, 33], [0, 4, 30]], np.uint8))
+    mask = read_mask(tmp_path / "m.png", "cityscapes")
+    assert mask.dtype == np.uint8
+    assert mask.tolist() == [[0, 1, 18], [IGNORE] * 3]
+
+
+@pytest.mark.parametrize("name", ["mapillary", "gta5"])
+def test_a_palette_mask_is_read_by_its_indices(tmp_path, name):
+    table = LabelTable.load(name)
+    ids = np.flatnonzero(table.known()).astype(np.uint8)[None]
+    palette_png(tmp_path / "m.png", ids)
+    assert Image.open(tmp_path / "m.png").mode == "P"
+    assert (read_mask(tmp_path / "m.png", table) == table.lookup()[ids]).all()
+
+
+def test_a_grey_file_of_palette_indices_is_read_too(tmp_path):
+    cv2.imwrite(str(tmp_path / "m.png"), np.array([[65, 0, 64]], np.uint8))
+    assert read_mask(tmp_path / "m.png", "mapillary").tolist() == [[IGNORE, 0, 64]]
+
+
+def test_camvid_colours_become_classes_of_either_reduction(tmp_path):
+    road, lane_marking, void, car = (128, 64, 128), (128, 0, 192), (0, 0, 0), (64, 0, 128)
+    Image.fromarray(np.array([[road, lane_marking], [void, car]], np.uint8)).save(tmp_path / "m.png")
+    assert read_mask(tmp_path / "m.png", "camvid11_strict").tolist() == [[3, IGNORE], [IGNORE, 8]]
+    assert read_mask(tmp_path / "m.png", "camvid11_merged").tolist() == [[3, 3], [IGNORE, 8]]
+    names = LabelTable.load("camvid32").names
+    assert [names[k] for k in read_mask(tmp_path / "m.png", "camvid32")[0]] == ["Road", "LaneMkgsDriv"]
+
+
+def test_a_synthia_class_is_the_red_channel_of_16_bits(tmp_path):
+    red, instance = np.array([[3, 1, 22]], np.uint16), np.array([[700, 3, 65535]], np.uint16)
+    cv2.imwrite(str(tmp_path / "m.png"), np.dstack([np.zeros_like(red), instance, red]))
+    names = LabelTable.load("synthia").names
+    mask = read_mask(tmp_path / "m.png", "synthia")
+    assert [names[k] for k in mask[0, :2]] == ["road", "sky"]
+    assert mask[0, 2] == IGNORE
+
+
+@pytest.mark.parametrize(("depth", "levels"), [(1, 2), (2, 4), (4, 16)])
+def test_ids_that_an_optimiser_packed_into_fewer_bits_keep_their_values(tmp_path, depth, levels):
+    ids = np.arange(levels, dtype=np.uint8)[None].repeat(2, axis=0)
+    packed = ids * (255 // (levels - 1))
+    if depth == 1:
+        Image.fromarray(packed).convert("1").save(tmp_path / "m.png")
+    else:
+        write_packed_grey(tmp_path / "m.png", ids, depth)
+    assert (tmp_path / "m.png").read_bytes()[24] == depth
+    table = LabelTable("ids", tuple(map(str, range(16))), ((0, 0, 0),) * 16, "id", tuple((k,) for k in range(16)))
+    assert read_mask(tmp_path / "m.png", table).tolist() == ids.tolist()
+
+
+def write_packed_grey(path: Path, ids: np.ndarray, depth: int) -> None:
+    """A PNG by hand: Pillow and OpenCV write 2 and 4 bits for palettes only."""
+    bits = np.unpackbits(ids[..., None], axis=2)[..., -depth:].reshape(len(ids), -1)
+    rows = b"".join(b"\0" + np.packbits(row).tobytes() for row in bits)
+    header = struct.pack(">IIBBBBB", ids.shape[1], ids.shape[0], depth, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    ]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.data())
+def test_every_known_raw_id_of_every_eight_bit_table_decodes_to_its_class(tmp_path_factory, data):
+    table = LabelTable.load(
+        data.draw(st.sampled_from(["cityscapes", "idd", "idd_label_ids", "bdd", "wilddash2", "camvid11"]))
+    )
+    known = np.flatnonzero(table.known()).tolist()
+    ids = np.array(data.draw(st.lists(st.sampled_from(known), min_size=6, max_size=6)), np.uint8).reshape(2, 3)
+    path = tmp_path_factory.mktemp("masks") / "m.png"
+    cv2.imwrite(str(path), ids)
+    for raw_id, index in zip(ids.ravel().tolist(), read_mask(path, table).ravel().tolist(), strict=True):
+        assert raw_id in (table.ignore_ids if index == IGNORE else table.raw_ids[index])
+
+
+# Masks that do not fit
+
+
+def test_unknown_raw_ids_are_named_with_file_and_table(tmp_path):
+    cv2.imwrite(str(tmp_path / "m.png"), np.array([[7, 34, 200]], np.uint8))
+    with pytest.raises(ValueError, match=r"m\.png: raw ids 34, 200 are not in label table 'cityscapes'"):
+        read_mask(tmp_path / "m.png", "cityscapes")
+
+
+def test_an_unknown_colour_is_named(tmp_path):
+    Image.fromarray(np.full((2, 2, 3), (1, 2, 3), np.uint8)).save(tmp_path / "m.png")
+    with pytest.raises(ValueError, match=r"m\.png: raw ids \(1, 2, 3\) are not in label table 'camvid32'"):
+        read_mask(tmp_path / "m.png", "camvid32")
+
+
+def test_a_16_bit_id_beyond_8_bits_does_not_wrap_into_a_class(tmp_path):
+    cv2.imwrite(str(tmp_path / "m.png"), np.full((2, 2, 3), 256 + 3, np.uint16))
+    with pytest.raises(ValueError, match="are not in label table 'synthia'"):
+        read_mask(tmp_path / "m.png", "synthia")
+
+
+def test_unknown_raw_ids_are_ignored_where_the_table_says_so(tmp_path):
+    cv2.imwrite(str(tmp_path / "m.png"), np.array([[7, 34, 200]], np.uint8))
+    assert read_mask(tmp_path / "m.png", "nthu13").tolist() == [[0, IGNORE, IGNORE]]
+
+
+def test_a_colour_file_where_ids_are_expected_is_refused(tmp_path):
+    cv2.imwrite(str(tmp_path / "m.png"), np.zeros((2, 2, 3), np.uint8))
+    with pytest.raises(
+        ValueError, match=r"m\.png: expected an 8-bit single-channel mask, found uint8 of shape \(2, 2, 3\)"
+    ):
+        read_mask(tmp_path / "m.png", "cityscapes")
+    with pytest.raises(ValueError, match=r"m\.png: expected a palette PNG, found mode RGB"):
+        read_mask(tmp_path / "m.png", "mapillary")
+
+
+def test_a_palette_file_where_ids_are_expected_is_refused(tmp_path):
+    palette_png(tmp_path / "m.png", np.array([[7]], np.uint8))
+    with pytest.raises(ValueError, match=r"m\.png: .* found palette PNG"):
+        read_mask(tmp_path / "m.png", "cityscapes")
+
+
+def test_an_8_bit_copy_of_synthia_is_refused_with_advice(tmp_path):
+    cv2.imwrite(str(tmp_path / "m.png"), np.zeros((2, 2), np.uint8))
+    with pytest.raises(ValueError, match=r"m\.png: expected a 16-bit RGB PNG .* cityscapes_train_ids"):
+        read_mask(tmp_path / "m.png", "synthia")
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.97])
+@pytest.mark.parametrize("table", ["cityscapes", "mapillary", "camvid32", "synthia"])
+def test_a_truncated_mask_is_named(tmp_path, table, kept):
+    noise = np.random.default_rng(0).integers(0, 20, (64, 64), np.uint8)
+    if table == "mapillary":
+        palette_png(tmp_path / "m.png", noise)
+    elif table == "cityscapes":
+        cv2.imwrite(str(tmp_path / "m.png"), noise)
+    else:
+        cv2.imwrite(
+            str(tmp_path / "m.png"), np.dstack([noise] * 3).astype(np.uint16 if table == "synthia" else np.uint8)
+        )
+    data = (tmp_path / "m.png").read_bytes()
+    (tmp_path / "m.png").write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(ValueError, match=r"m\.png: not a readable image"):
+        read_mask(tmp_path / "m.png", table)
+
+
+def test_an_unlabelled_sample_has_no_mask(tmp_path):
+    dataset = SegmentationDataset("street", [Sample("a", tmp_path / "a.png", None)], LabelTable.load("bdd"))
+    with pytest.raises(ValueError, match="dataset 'street': sample 'a' is unlabelled"):
+        dataset.mask(0)
+
+
+def test_a_mask_of_another_size_than_its_image_is_named(tmp_path):
+    dataset = SegmentationDataset("gta5", [Sample("a", Path("a.png"), Path("m.png"))], LabelTable.load("bdd"))
+    dataset.check_size(0, np.zeros((4, 6, 3)), np.zeros((4, 6)))
+    with pytest.raises(ValueError, match=r"'gta5'.*\(4, 6\) of a\.png and \(4, 5\) of its mask m\.png"):
+        dataset.check_size(0, np.zeros((4, 6, 3)), np.zeros((4, 5)))
+
+
+# IDD polygons
+
+
+def write_polygons(path: Path, *objects: dict) -> Path:
+    path.write_text(json.dumps({"imgWidth": 8, "imgHeight": 6, "objects": list(objects)}))
+    return path
+
+
+def rectangle(label: str, left: float, top: float, right: float, bottom: float, **more) -> dict:
+    return {"label": label, "polygon": [[left, top], [right, top], [right, bottom], [left, bottom]], **more}
+
+
+def test_polygons_are_drawn_in_order_on_an_ignored_background(tmp_path):
+    path = write_polygons(tmp_path / "a.json", rectangle("road", 0, 3, 7, 5), rectangle("car", 2, 2, 3, 4))
+    mask = read_mask(path, "idd")
+    assert mask.shape == (6, 8)
+    assert (mask[:2] == IGNORE).all()
+    assert mask[5].tolist() == [0] * 8
+    assert mask[3].tolist() == [0, 0, 9, 9, 0, 0, 0, 0]
+    assert (mask == 9).sum() == 2 * 3
+
+
+def test_polygon_names_are_members_of_classes_and_groups_fall_back(tmp_path):
+    table = LabelTable.load("idd")
+    for label, name in [("animal", "person"), ("polegroup", "pole"), ("tunnel", "bridge"), ("cargroup", "car")]:
+        mask = read_mask(write_polygons(tmp_path / "a.json", rectangle(label, 0, 0, 7, 5)), table)
+        assert (mask == table.class_index(name)).all()
+
+
+def test_ignored_polygons_cover_what_lies_below(tmp_path):
+    path = write_polygons(tmp_path / "a.json", rectangle("road", 0, 0, 7, 5), rectangle("license plate", 0, 0, 7, 2))
+    mask = read_mask(path, "idd")
+    assert (mask[:3] == IGNORE).all()
+    assert (mask[3:] == 0).all()
+
+
+def test_deleted_and_degenerate_polygons_are_skipped(tmp_path):
+    path = write_polygons(
+        tmp_path / "a.json",
+        rectangle("road", 0, 0, 7, 5, deleted=1),
+        {"label": "car", "polygon": []},
+        {"label": "car", "polygon": [[0, 0], [7, 5]]},
+        rectangle("sky", 0, 0, 7, 0.4, deleted=0),
+    )
+    mask = read_mask(path, "idd")
+    assert mask[0].tolist() == [25] * 8
+    assert (mask[1:] == IGNORE).all()
+
+
+def test_polygons_that_cannot_be_drawn_are_named(tmp_path):
+    path = write_polygons(tmp_path / "a.json", rectangle("spaceship", 0, 0, 7, 5))
+    with pytest.raises(ValueError, match=r"a\.json: label 'spaceship' is not in label table 'idd'"):
+        read_mask(path, "idd")
+    with pytest.raises(ValueError, match=r"a\.json: label table 'bdd' has no `members`"):
+        read_mask(path, "bdd")
+    for text in ('{"imgWidth": 8', "{}", "[]"):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"a\.json: not a readable polygon file"):
+            read_mask(path, "idd")
+
+
+# Images
+
+
+def test_an_image_is_rgb(tmp_path):
+    Image.new("RGB", (3, 2), (255, 0, 7)).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    assert image.dtype == np.uint8
+    assert image.shape == (2, 3, 3)
+    assert image[0, 0].tolist() == [255, 0, 7]
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "1"])
+def test_grey_alpha_and_palette_images_become_rgb(tmp_path, mode):
+    Image.new("RGB", (3, 2), (255, 255, 255)).convert(mode).save(tmp_path / "a.png")
+    assert (read_image(tmp_path / "a.png") == 255).all()
+    assert read_image(tmp_path / "a.png").shape == (2, 3, 3)
+
+
+def test_exif_orientation_is_not_applied_to_image_or_size(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees when shown
+    Image.new("RGB", (4, 2)).save(tmp_path / "a.jpg", exif=exif)
+    dataset = SegmentationDataset("street", [Sample("a", tmp_path / "a.jpg", None)], LabelTable.load("bdd"))
+    assert dataset.image(0).shape[:2] == dataset.size(0) == (2, 4)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("kept", [0.0, 0.5, 0.97])
+def test_a_truncated_image_is_named(tmp_path, suffix, kept):
+    path = tmp_path / f"a{suffix}"
+    cv2.imwrite(str(path), np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * kept)])
+    with pytest.raises(ValueError, match=rf"a{suffix}: not a readable image"):
+        read_image(path)
+
+
+def test_a_file_that_is_no_image_has_no_size(tmp_path):
+    (tmp_path / "a.png").write_text("<html>")
+    with pytest.raises(ValueError, match=r"a\.png: not a readable image"):
+        SegmentationDataset("street", [Sample("a", tmp_path / "a.png", None)], LabelTable.load("bdd")).size(0)
+
+
+# Whole datasets
+
+
+def test_errors_of_a_dataset_name_it_and_its_split(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"dataset 'mine', split 'val': no folder .*image_2"):
+        load_dataset("mine", layouts.kitti, tmp_path, "cityscapes", "val")
+
+
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+def test_real_camvid_decodes_without_unknown_ids(split):
+    if not REAL.is_dir():
+        pytest.skip("no real images beside this checkout")
+    dataset = load_dataset("camvid11", layouts.camvid, REAL / "camvid", "camvid11", split)
+    seen = np.zeros(256, bool)
+    for index in range(0, len(dataset), 10):
+        image, mask = dataset.image(index), dataset.mask(index)
+        dataset.check_size(index, image, mask)
+        assert dataset.size(index) == (360, 480)
+        seen[mask] = True
+    assert np.flatnonzero(seen).tolist() == [*range(11), IGNORE]
