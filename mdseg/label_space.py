@@ -66,9 +66,9 @@ class LabelTable:
         owner: dict[int, str] = {}
         claims = [*zip(self.names, self.raw_ids, strict=True), ("(ignored)", self.ignore_ids)]
         for name, raw_id in ((name, raw_id) for name, raw_ids in claims for raw_id in raw_ids):
-            if not 0 <= raw_id < self._num_raw_ids:
+            if not isinstance(raw_id, int) or not 0 <= raw_id < self._num_raw_ids:
                 raise ValueError(
-                    f"label table '{self.name}': raw id {raw_id} of '{name}' is outside 0..{self._num_raw_ids - 1}"
+                    f"label table '{self.name}': raw id {raw_id} of '{name}' is not in 0..{self._num_raw_ids - 1}"
                 )
             if raw_id in owner:
                 shown = self.show(raw_id)
@@ -150,6 +150,8 @@ class LabelTable:
         ids = "rgb" if document["encoding"] == "rgb" else "raw_ids"
         for number, entry in enumerate(document["classes"]):
             _check_keys(f"{where}, class {number}", entry, required={"name", "color", ids}, optional={"members"})
+            if not isinstance(entry["name"], str):
+                raise ValueError(f"{where}, class {number}: name {entry['name']!r} is not a string (quote it)")
         classes = document["classes"]
         to_ids = _pack_colors if ids == "rgb" else tuple
         return cls(
@@ -373,9 +375,6 @@ def _check_names(where: str, names: Sequence[str]) -> None:
         raise ValueError(f"{where}: no classes")
     if len(names) > MAX_CLASSES:
         raise ValueError(f"{where}: {len(names)} classes, at most {MAX_CLASSES} fit in 8 bits beside the ignore index")
-    wrong = [name for name in names if not isinstance(name, str)]
-    if wrong:
-        raise ValueError(f"{where}: class names {wrong} are not strings (quote them)")
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"{where}: classes {repeated} occur more than once")

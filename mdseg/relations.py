@@ -42,6 +42,8 @@ def from_pairs(space: LabelSpace, pairs: Pairs) -> Int8[Tensor, "d k k"]:
     for dataset, primaries in pairs.items():
         for primary, secondaries in (primaries or {}).items():
             row = space.dataset_index(dataset)
+            if isinstance(secondaries, str):
+                raise ValueError(f"class relations of '{dataset}': '{primary}' needs a list, [{secondaries}]")
             classes = [_train_id(space, dataset, name) for name in (primary, *secondaries)]
             if not space.in_space[row, classes[0]]:
                 raise ValueError(f"class relations: dataset '{dataset}' does not annotate '{primary}'")

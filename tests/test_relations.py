@@ -110,6 +110,7 @@ def test_to_pairs_inverts_from_pairs(data):
         ("a: {road: [unicorn]}", r"relations.yaml.*'a'.*no class 'unicorn'"),
         ("c: {road: [car]}", r"relations.yaml.*dataset 'c' is not in the label space"),
         ("b: {rider: [car]}", r"relations.yaml.*'b' does not annotate 'rider'"),
+        ("b: {bicyclist: rider}", r"relations.yaml.*'b': 'bicyclist' needs a list, \[rider\]"),
         ("[a, b]", r"relations.yaml: expected"),
     ],
 )

@@ -91,8 +91,10 @@ def load_dataset(
     """Dataset from the fields of its descriptor, ``conf/dataset/<name>.yaml``; errors name dataset and split."""
     try:
         return SegmentationDataset(name, layout(root, split), LabelTable.load(labels))
-    except (FileNotFoundError, ValueError) as error:
-        raise type(error)(f"dataset '{name}', split '{split}': {error}") from error
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"dataset '{name}', split '{split}': {error}") from error
+    except ValueError as error:
+        raise ValueError(f"dataset '{name}', split '{split}': {error}") from error
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -117,7 +119,7 @@ def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
             points = [tuple(point) for point in item["polygon"]]
             if len(points) >= 3 and not item.get("deleted", 0):
                 ImageDraw.Draw(canvas).polygon(points, fill=_polygon_class(item["label"], class_of, path, table))
-    except (KeyError, TypeError, OSError, json.JSONDecodeError) as error:
+    except (KeyError, TypeError, OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a readable polygon file ({type(error).__name__}: {error})") from error
     return np.array(canvas)
 
