@@ -15,7 +15,7 @@ def small(
     head: str = "cosine",
     temperature: float = 20.0,
     widths: Sequence[int] = (32, 64, 128, 192, 256),
-    blocks: Sequence[int] = (1, 2, 2, 1),
+    blocks: Sequence[int] = (2, 1, 1, 1),
     feature_width: int = 96,
 ) -> Segmenter:
     """The network of ``scale=demo``: residual stages at strides 4, 8, 16 and 32, fused top-down at stride 4.
