@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from mdseg import checkpoints, figures, relations
 from mdseg.callbacks import Panels, Save, SaveBest, Timing, peak_memory_mb
 from mdseg.data.datamodule import SegmentationDataModule, select_streams
-from mdseg.data.dataset import SegmentationDataset
+from mdseg.data.dataset import SegmentationDataset, load_dataset
 from mdseg.data.streams import Stream
 from mdseg.data.transforms import strict
 from mdseg.label_space import LabelSpace, LabelTable
@@ -113,11 +113,11 @@ class Stage:
         """The method around the model, with its losses."""
         cfg = self.cfg
         losses = {
-            slot: instantiate(node, space=self.space) if slot == "supervised" else instantiate(node)
+            slot: build(node, space=self.space) if slot == "supervised" else instantiate(node)
             for slot, node in cfg.loss.items()
             if node is not None
         }
-        method = instantiate(
+        method = build(
             cfg.method,
             model=model,
             space=self.space,
@@ -135,7 +135,7 @@ class Stage:
 
     def build_trainer(self, **options: Any) -> pl.Trainer:
         """Lightning's trainer without the parts that this project does itself."""
-        return instantiate(
+        return build(
             self.cfg.trainer,
             max_epochs=1,
             max_steps=-1,
@@ -147,6 +147,11 @@ class Stage:
             plugins=[checkpoints.AtomicCheckpointIO()],
             **options,
         )
+
+
+def build(node: DictConfig, **objects: Any) -> Any:
+    """Object of a node, with further arguments that are objects themselves (instantiate would take a dataclass for configuration)."""
+    return instantiate(node, _partial_=True, _convert_="all")(**objects)
 
 
 def fit(stage: Stage) -> dict[str, Any]:
@@ -280,13 +285,17 @@ def open_dataset(cfg: DictConfig, name: str, split: str) -> SegmentationDataset:
     if name not in cfg.datasets:
         raise ValueError(f"dataset {name!r} is used but not loaded: add it to dataset=[{','.join(cfg.datasets)},{name}]")
     descriptor = cfg.datasets[name]
-    samples = instantiate(descriptor.layout)(descriptor.root, split)
-    return SegmentationDataset(name, samples, label_table(cfg, name))
+    return load_dataset(name, instantiate(descriptor.layout, _convert_="all"), descriptor.root, labels(cfg, name), split)
+
+
+def labels(cfg: DictConfig, name: str) -> str | dict[str, Any]:
+    """What a dataset's descriptor says of its label table: a name, a file, or the table itself."""
+    given = cfg.datasets[name].labels
+    return OmegaConf.to_container(given) if isinstance(given, DictConfig) else given
 
 
 def label_table(cfg: DictConfig, name: str) -> LabelTable:
-    labels = cfg.datasets[name].labels
-    return LabelTable.load(OmegaConf.to_container(labels) if isinstance(labels, DictConfig) else labels)
+    return LabelTable.load(labels(cfg, name))
 
 
 def build_label_space(cfg: DictConfig) -> LabelSpace:

@@ -1,0 +1,52 @@
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests that fork must not oversubscribe two cores
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from mdseg import conf_dir
+from mdseg.run import settle
+
+# Every network, crop and dataset as small as it gets: whether the parts fit together, in seconds.
+SMOKE = [
+    "model.widths=[8,8,8,8,8]",
+    "transform.crop=[32,48]",
+    "transform.short_side=40",
+    "evaluation.short_side=40",
+    "streams.labelled.batch_size=4",
+    "data.workers=0",
+    "data.height=40",
+    "data.fraction=0.02",
+    "panels=1",
+    "log_every=1",
+    "trainer.enable_progress_bar=false",
+]
+
+
+@pytest.fixture(scope="session")
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Embedded data of the whole test session."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def composed(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., DictConfig]:
+    """Compose a run's configuration as the command line does."""
+    monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
+
+    def build(*overrides: str) -> DictConfig:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            cfg = compose("run", overrides=list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        settle(cfg)
+        with open_dict(cfg):
+            del cfg["hydra"]
+        return cfg
+
+    return build

@@ -1,0 +1,37 @@
+import torch
+
+from mdseg.methods.base import step_seed
+from mdseg.methods.schedules import constant, poly
+
+
+def rates(schedule, steps):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+    scheduler = schedule(optimizer)
+    values = []
+    for _ in range(steps):
+        values.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return [*values, optimizer.param_groups[0]["lr"]]
+
+
+def test_poly_falls_to_zero():
+    values = rates(lambda optimizer: poly(optimizer, steps=10, power=0.9), 10)
+    assert values[0] == 2.0
+    assert values[5] == 2.0 * 0.5**0.9
+    assert values[10] == 0.0
+
+
+def test_warm_up_rises_linearly_to_the_decaying_rate():
+    values = rates(lambda optimizer: poly(optimizer, steps=10, power=1.0, warmup=4), 10)
+    assert values[:4] == [2.0 * (step + 1) / 4 * (1 - step / 10) for step in range(4)]
+    assert values[4] == 2.0 * 0.6
+
+
+def test_constant_stays():
+    assert set(rates(lambda optimizer: constant(optimizer, steps=5), 5)) == {2.0}
+
+
+def test_step_seeds_differ_by_seed_step_and_rank():
+    assert len({step_seed(seed, step, rank) for seed in range(3) for step in range(50) for rank in range(3)}) == 450
+    assert step_seed(1, 2, 3) == step_seed(1, 2, 3)

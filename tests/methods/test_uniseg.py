@@ -1,0 +1,129 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from mdseg.label_space import LabelTable, union
+from mdseg.methods.uniseg import RelationScores, relation_rule
+from mdseg.models.heads import CosineClassifier
+from mdseg.models.segmenter import Segmenter
+
+NAMES = ("bicyclist", "person", "rider", "road")  # sorted, as the union is
+
+
+def table(name, classes):
+    return LabelTable(
+        name=name,
+        names=tuple(classes),
+        colors=tuple((index, 0, 0) for index in range(len(classes))),
+        encoding="id",
+        raw_ids=tuple((index,) for index in range(len(classes))),
+    )
+
+
+def space():
+    return union({"m": table("m", ["road", "bicyclist", "person"]), "c": table("c", ["road", "rider", "person"])})
+
+
+def scores_of(row, own=None):
+    """Scores in which dataset m's bicyclist has the given row (road, rider, bicyclist, person); every other class is sure of itself."""
+    scores = torch.full((2, 4, 4), -0.9, dtype=torch.float64)
+    scores[:, range(4), range(4)] = 0.9
+    for name, value in zip(("road", "rider", "bicyclist", "person"), row, strict=True):
+        scores[0, 0, NAMES.index(name)] = value
+    if own is not None:
+        scores[0, 0, 0] = own
+    return scores
+
+
+def named_row(relations):
+    return [int(relations[0, 0, NAMES.index(name)]) for name in ("road", "rider", "bicyclist", "person")]
+
+
+def test_channels_above_tau_and_above_the_class_itself_are_related():
+    assert named_row(relation_rule(scores_of((-0.60, 0.00, -0.04, -0.08)), space(), tau=-0.08)) == [0, 1, 1, 0]
+
+
+def test_a_class_surer_of_itself_has_no_relation():
+    # Outside the dataset's classes a channel without a relation is not supervised: -1.
+    assert named_row(relation_rule(scores_of((-0.60, 0.00, -0.04, -0.08), own=0.01), space(), tau=-0.08)) == [0, -1, 1, 0]
+
+
+def test_tau_is_a_floor_for_unsure_classes():
+    assert named_row(relation_rule(scores_of((-0.9, -0.2, -0.5, -0.9)), space(), tau=-0.08)) == [0, -1, 1, 0]
+    assert named_row(relation_rule(scores_of((-0.9, -0.2, -0.5, -0.9)), space(), tau=-0.3)) == [0, 1, 1, 0]
+
+
+def test_relations_may_point_inside_the_dataset():
+    assert named_row(relation_rule(scores_of((-0.9, -0.9, -0.04, 0.3)), space(), tau=-0.08)) == [0, -1, 1, 1]
+
+
+def test_classes_without_pixels_get_no_relations():
+    scores = scores_of((0.5, 0.5, 0.5, 0.5))
+    scores[0, 0] = torch.nan
+    assert named_row(relation_rule(scores, space(), tau=-0.08)) == [0, -1, 1, 0]
+
+
+def test_rows_of_classes_the_dataset_does_not_annotate_stay_null():
+    scores = torch.rand(2, 4, 4, dtype=torch.float64)
+    row = relation_rule(scores, space(), tau=-0.08)[0, NAMES.index("rider")]
+    assert (row == 1).sum() <= 1
+
+
+class Identity(nn.Module):
+    def forward(self, image):
+        return F.avg_pool2d(image, 4)
+
+
+def model(head="cosine"):
+    torch.manual_seed(0)
+    return Segmenter(Identity(), CosineClassifier(3, 4) if head == "cosine" else nn.Conv2d(3, 4, 1)).eval()
+
+
+def batches():
+    generator = torch.Generator().manual_seed(1)
+    for name in ("m", "c", "m"):
+        image = torch.randint(0, 256, (2, 3, 16, 24), generator=generator, dtype=torch.uint8)
+        mask = torch.randint(0, 3, (2, 20, 30), generator=generator, dtype=torch.uint8)
+        mask[:, :3] = 255
+        yield {"name": name, "image": image, "mask": mask}
+
+
+@pytest.mark.parametrize("score", ["cosine", "sigmoid"])
+def test_scores_are_means_over_the_pixels_of_each_class(score):
+    statistics = RelationScores(model(), space(), score, align_corners=True)
+    expected, counts = torch.zeros(2, 4, 4, dtype=torch.float64), torch.zeros(2, 4)
+    with torch.no_grad():
+        for batch in batches():
+            statistics.validation_step(batch, 0)
+            logits = F.interpolate(model()(batch["image"]), size=(20, 30), mode="bilinear", align_corners=True).double()
+            values = logits / 20 if score == "cosine" else logits.sigmoid()
+            dataset = space().dataset_index(batch["name"])
+            train_ids = torch.from_numpy(space().train_ids(batch["name"])).long()[batch["mask"].long()]
+            for label in range(4):
+                chosen = train_ids == label
+                expected[dataset, label] += values.permute(0, 2, 3, 1)[chosen].sum(dim=0)
+                counts[dataset, label] += chosen.sum()
+    assert torch.allclose(statistics.mean_scores(), expected / counts[..., None], atol=1e-6, equal_nan=True)
+    assert (statistics.counts == counts).all()
+
+
+def test_bands_do_not_change_the_scores(monkeypatch):
+    whole, banded = (RelationScores(model(), space(), "cosine", align_corners=True) for _ in range(2))
+    with torch.no_grad():
+        for batch in batches():
+            whole.validation_step(batch, 0)
+        monkeypatch.setattr("mdseg.methods.uniseg.BAND_ELEMENTS", 4 * 30 * 3)
+        for batch in batches():
+            banded.validation_step(batch, 0)
+    assert torch.allclose(whole.mean_scores(), banded.mean_scores(), atol=1e-6, equal_nan=True)
+
+
+def test_cosine_scores_need_the_cosine_head():
+    with pytest.raises(ValueError, match=r"model\.head=cosine or score=sigmoid"):
+        RelationScores(model("linear"), space(), "cosine", align_corners=True)
+
+
+def test_unknown_scores_are_refused():
+    with pytest.raises(ValueError, match="'logit'"):
+        RelationScores(model(), space(), "logit", align_corners=True)

@@ -1,0 +1,66 @@
+import pickle
+
+import pytest
+import torch
+
+from mdseg import checkpoints
+
+
+def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "last.ckpt"
+    checkpoints.write_text(path, "old")
+
+    def fail(file):
+        file.write(b"half of the new")
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        checkpoints.write_atomically(path, fail)
+    assert path.read_text() == "old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+def test_checkpoints_are_read_back(tmp_path):
+    checkpoints.AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(2)}}, tmp_path / "a" / "last.ckpt")
+    assert checkpoints.load(tmp_path / "a" / "last.ckpt")["state_dict"]["w"].tolist() == [1, 1]
+
+
+def test_a_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"last\.ckpt"):
+        checkpoints.load(tmp_path / "last.ckpt")
+
+
+class Malicious:
+    def __reduce__(self):
+        return (print, ("executed",))
+
+
+@pytest.mark.parametrize("content", [b"not a checkpoint", b"", pickle.dumps(Malicious())])
+def test_damaged_and_malicious_checkpoints_are_refused(tmp_path, content, capsys):
+    (tmp_path / "last.ckpt").write_bytes(content)
+    with pytest.raises(ValueError, match=r"last\.ckpt is not a readable checkpoint"):
+        checkpoints.load(tmp_path / "last.ckpt")
+    assert "executed" not in capsys.readouterr().out
+
+
+def saved(names=("a", "b")):
+    return {
+        "label_space": {"names": list(names)},
+        "state_dict": {"model._orig_mod.weight": torch.ones(2, 3), "model._orig_mod.bias": torch.zeros(2), "other": torch.ones(1)},
+    }
+
+
+def test_network_weights_are_loaded_also_from_a_compiled_network(tmp_path):
+    model = torch.nn.Linear(3, 2)
+    checkpoints.load_model(model, saved(), tmp_path / "x.ckpt", ("a", "b"))
+    assert (model.weight == 1).all()
+
+
+def test_another_label_space_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"x\.ckpt was trained with 2 classes, this run has 3.*'c'"):
+        checkpoints.load_model(torch.nn.Linear(3, 2), saved(), tmp_path / "x.ckpt", ("a", "b", "c"))
+
+
+def test_another_network_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"x\.ckpt holds another network"):
+        checkpoints.load_model(torch.nn.Linear(4, 2), saved(), tmp_path / "x.ckpt", ("a", "b"))

@@ -1,0 +1,95 @@
+"""A run that is killed and resumed ends with the weights of one that was not."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import SMOKE
+
+STEPS = 12
+OVERRIDES = [
+    *SMOKE,
+    "experiment=uniseg_cib",
+    f"stage.null_bce.steps={STEPS}",
+    f"stage.class_relational.steps={STEPS}",
+    "checkpoint_every=3",
+    "seed=7",
+]
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "mdseg.run", *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    output, _ = process.communicate(timeout=300)
+    assert process.returncode == 0, output
+    return output
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return torch.load(run / "class_relational/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+
+
+def only_run(folder: Path) -> Path:
+    (run,) = (folder / "runs/uniseg_cib").iterdir()
+    return run
+
+
+def rows(path: Path) -> int:
+    return path.read_text().count("\n") if path.exists() else 0
+
+
+def stop_at(process: subprocess.Popen, folder: Path, stage: str, step: int, number: int) -> int:
+    """Send a signal once the log shows a step of a stage."""
+    while process.poll() is None:
+        logs = list(folder.glob(f"runs/*/*/{stage}/metrics.csv"))
+        if logs and rows(logs[0]) > step:
+            process.send_signal(number)
+            break
+        time.sleep(0.005)
+    return process.wait(timeout=120)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, cache_folder):
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    os.environ["MDSEG_CACHE"] = str(cache_folder)
+    finish(start(folder, *OVERRIDES))
+    return weights(only_run(folder))
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_killed_in_every_stage_and_resumed_ends_bit_equal(tmp_path, uninterrupted, workers):
+    chance = random.Random(workers)
+    process = start(tmp_path, *OVERRIDES, f"data.workers={workers}")
+    assert stop_at(process, tmp_path, "null_bce", chance.randrange(1, STEPS - 2), signal.SIGKILL) == -signal.SIGKILL
+    run = only_run(tmp_path)
+    process = start(tmp_path, f"resume={run}")
+    assert stop_at(process, tmp_path, "class_relational", chance.randrange(1, STEPS - 2), signal.SIGKILL) == -signal.SIGKILL
+    output = finish(start(tmp_path, f"resume={run}"))
+    assert "null_bce: done before" in output
+    assert same(weights(run), uninterrupted)
+    assert only_run(tmp_path) == run, "a resume makes no new folder"
+
+
+def test_sigterm_saves_the_step_under_way_and_exits_143(tmp_path, uninterrupted):
+    process = start(tmp_path, *OVERRIDES, "checkpoint_every=1000", "data.workers=2")
+    assert stop_at(process, tmp_path, "null_bce", 4, signal.SIGTERM) == 143
+    assert "continue with: python -m mdseg.run resume=" in process.stdout.read()
+    run = only_run(tmp_path)
+    assert (run / "null_bce/checkpoints/last.ckpt").exists()
+    finish(start(tmp_path, f"resume={run}"))
+    assert same(weights(run), uninterrupted)

@@ -1,0 +1,141 @@
+import csv
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import SMOKE
+
+from mdseg.run import carry_out, create_run_folder
+
+STEPS = ["stage.null_bce.steps=3", "stage.class_relational.steps=2"]
+
+
+def command(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "mdseg.run", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(request, tmp_path_factory, cache_folder):
+    """A finished smoke run of UniSeg: its folder."""
+    monkeypatch = pytest.MonkeyPatch()
+    request.addfinalizer(monkeypatch.undo)
+    monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
+    folder = tmp_path_factory.mktemp("run")
+    done = command(folder, "experiment=uniseg_cibm", *SMOKE, *STEPS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = (folder / "runs/uniseg_cibm").iterdir()
+    return run, done.stdout
+
+
+def test_a_run_leaves_what_the_readme_lists(finished):
+    run, _ = finished
+    for name in ("config.yaml", "command.txt", "environment.txt", "results.json", "relations/relations.yaml", "relations/scores.npz"):
+        assert (run / name).is_file(), name
+    for stage in ("null_bce", "class_relational"):
+        for name in ("config.yaml", "metrics.csv", "checkpoints/last.ckpt", "checkpoints/best.ckpt", "done"):
+            assert (run / stage / name).is_file(), f"{stage}/{name}"
+        datasets = {"cityscapes", "idd", "bdd", "mapillary", "wilddash", "kitti", "camvid32_strict"}
+        assert {picture.stem for picture in (run / stage / "figures").iterdir()} == datasets
+    assert {picture.stem for picture in (run / "relations/figures").iterdir()} == {"cityscapes", "idd", "bdd", "mapillary"}
+
+
+def test_results_hold_every_dataset_and_class(finished):
+    results = json.loads((finished[0] / "results.json").read_text())
+    assert (results["experiment"], results["family"], results["seed"]) == ("uniseg_cibm", "uniseg", 0)
+    fit = results["stages"]["class_relational"]
+    assert fit["steps"] == 2
+    assert {"seconds", "images_per_second", "peak_memory_mb"} <= fit.keys()
+    mapillary = fit["evaluation"]["datasets"]["mapillary"]
+    assert mapillary["role"] == "seen"
+    assert len(mapillary["iou"]) == 65
+    present = [value for value in mapillary["iou"].values() if value is not None]
+    assert mapillary["miou"] == pytest.approx(sum(present) / len(present), abs=1e-4)
+    truth = results["stages"]["relations"]["against_truth"]
+    assert {"precision", "recall", "found", "true", "right"} <= truth.keys()
+
+
+def test_the_log_has_every_step(finished):
+    with (finished[0] / "null_bce/metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["step"] for row in rows if row["name"] == "train/supervised"] == ["0", "1", "2"]
+    assert any(row["name"] == "val/mapillary/miou" for row in rows)
+
+
+def test_checkpoints_hold_plain_types_and_the_label_space(finished):
+    checkpoint = torch.load(finished[0] / "class_relational/checkpoints/last.ckpt", weights_only=True)
+    assert len(checkpoint["label_space"]["names"]) == 70
+
+
+def test_the_table_is_printed(finished):
+    output = finished[1]
+    assert "mapillary" in output
+    assert "relations:" in output
+    assert "Traceback" not in output
+
+
+def test_a_finished_run_is_resumed_without_work(finished):
+    again = command(finished[0].parents[2], f"resume={finished[0]}")
+    assert again.returncode == 0
+    assert "class_relational: done before" in again.stdout
+
+
+def test_runs_in_the_same_second_get_folders_of_their_own(composed, tmp_path):
+    cfg = composed("experiment=uniseg_cibm", f"runs={tmp_path}")
+    folders = {create_run_folder(cfg, []) for _ in range(5)}
+    assert len(folders) == 5
+
+
+def test_a_relation_file_can_be_given_instead_of_the_stage(composed, tmp_path):
+    cfg = composed(
+        "experiment=uniseg_cibm",
+        *SMOKE,
+        *STEPS,
+        "stages=[null_bce,class_relational]",
+        "stage.class_relational.loss.supervised.relations=uniseg_cibm",
+        f"runs={tmp_path}",
+    )
+    assert carry_out(cfg, create_run_folder(cfg, [])) >= 0
+
+
+def test_help_and_configuration_are_quick_to_start(tmp_path):
+    for arguments in (["--help"], ["--cfg", "job", "experiment=uniseg_cibm"]):
+        shown = command(tmp_path, *arguments)
+        assert shown.returncode == 0, shown.stderr
+    assert list(tmp_path.iterdir()) == [], "asking leaves nothing behind"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "experiment"),
+        (["experiment=uniseg_xyz"], "uniseg_xyz"),
+        (["experiment=uniseg_cibm", "sead=1"], "sead"),
+        (["experiment=uniseg_cibm", "steps=5"], "stage.null_bce.steps=5"),
+        (["experiment=uniseg_cibm", "data=disk", "data.root=/nowhere"], "/nowhere"),
+        (["experiment=uniseg_cibm", "stages=[null_bce,relation]"], "relation"),
+        (["experiment=uniseg_cibm", "streams.labelled.mixing=shuffled", *SMOKE], "shuffled"),
+        (["experiment=uniseg_cibm", "streams.labelled.labelled=100000", *SMOKE], "100000"),
+        (["experiment=uniseg_cibm", "transform.scale=[2,1]", *SMOKE], "transform.scale"),
+        (["resume=nowhere"], "nowhere"),
+        (["resume=nowhere", "seed=3"], "leave out seed=3"),
+        (["-m", "experiment=uniseg_cibm", "trainer=ddp"], "under -m"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_mistakes_get_one_message_and_no_traceback(tmp_path, monkeypatch, cache_folder, arguments, message):
+    monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
+    refused = command(tmp_path, *arguments)
+    assert refused.returncode != 0
+    assert message in refused.stderr
+    assert "Traceback" not in refused.stderr or "-m" in arguments
+
+
+def test_a_sweep_runs_every_job_in_its_own_folder(composed, tmp_path, monkeypatch, cache_folder):
+    monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
+    swept = command(tmp_path, "-m", "experiment=multi_dataset_cibm", "loss/supervised=ce,null_bce", "stage.fit.steps=1", *SMOKE)
+    assert swept.returncode == 0, swept.stdout + swept.stderr
+    assert len(list((tmp_path / "runs/multi_dataset_cibm").iterdir())) == 2
