@@ -26,8 +26,9 @@ class Taps(NamedTuple):
 def taps(source: int, size: int, align_corners: bool, dtype: torch.dtype = torch.float32) -> Taps:
     """The two source positions and the weight of every output position along one axis.
 
-    Positions are computed in `dtype` and in the order of operations of `F.interpolate`: at 2048 columns float32
-    positions are off by up to 6e-5, and being more accurate here would mean being different from it.
+    Positions are rounded as `F.interpolate` rounds them: in float32 they are off by up to 6e-5 at 2048 columns, and being
+    more accurate would mean being different. (Its kernel for small images contracts the last product and subtraction,
+    the one for large images does not, so it disagrees with itself by one rounding; this follows the latter.)
     """
     position = torch.arange(size, dtype=dtype)
     if align_corners:
@@ -65,12 +66,12 @@ class Bilinear:
     ) -> None:
         self.source, self.size, self.device = source, size, device
         self.vertical = taps(source[0], size[0], align_corners, dtype)
-        horizontal = taps(source[1], size[1], align_corners, dtype)
+        self.horizontal = taps(source[1], size[1], align_corners, dtype)
         width = CPU_BLOCK if device.type == "cpu" else GPU_BLOCK
         self.columns = []
         for start in range(0, size[1], width):
             stop = min(start + width, size[1])
-            first, matrix = weights(horizontal, start, stop)
+            first, matrix = weights(self.horizontal, start, stop)
             self.columns.append((slice(first, first + matrix.shape[1]), slice(start, stop), matrix.to(device)))
         self.bands: dict[tuple[int, int], tuple[slice, Tensor]] = {}
 
@@ -81,10 +82,9 @@ class Bilinear:
             self.bands[start, stop] = slice(first, first + matrix.shape[1]), matrix.to(self.device)
         return self.bands[start, stop]
 
-    def rows(self, logits: Float[Tensor, "*batch h w"], start: int, stop: int) -> Float[Tensor, "*batch rows W"]:
-        """Output rows start..stop."""
-        source, matrix = self.band(start, stop)
-        narrow = logits[..., source, :]
+    def rows(self, narrow: Float[Tensor, "*batch sources w"], start: int, stop: int) -> Float[Tensor, "*batch rows W"]:
+        """Output rows start..stop, given the source rows that they read."""
+        _, matrix = self.band(start, stop)
         flat = narrow.reshape(-1, self.source[1])
         wide = flat.new_empty(len(flat), self.size[1])
         with float32_products(self.device):
@@ -136,7 +136,8 @@ class _UpsampleRows(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits: Tensor, interpolation: Bilinear, start: int, stop: int) -> Tensor:
         ctx.interpolation, ctx.start, ctx.stop, ctx.shape = interpolation, start, stop, logits.shape
-        return interpolation.rows(logits, start, stop)
+        source, _ = interpolation.band(start, stop)
+        return interpolation.rows(logits[..., source, :], start, stop)
 
     @staticmethod
     @once_differentiable

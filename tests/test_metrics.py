@@ -125,8 +125,8 @@ def test_counts_equal_those_of_torchmetrics(classes, ignored, seed):
 
 
 def test_mask_values_outside_the_evaluated_classes_are_an_error():
+    mask = torch.tensor([[[0, 3, 9, 255]]], dtype=torch.uint8)
     with pytest.raises(ValueError, match=r"mask holds \[3, 9\]"):
-        mask = torch.tensor([[[0, 3, 9, 255]]], dtype=torch.uint8)
         ConfusionMatrix(3, True).update_prediction(torch.zeros_like(mask), mask)
 
 

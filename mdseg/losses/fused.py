@@ -116,14 +116,14 @@ class _FusedSum(torch.autograd.Function):
                     about = band_of(image, slice(start, stop))
                     if about is None:
                         continue
-                    band = interpolation.rows(source, start, stop)
+                    read, _ = interpolation.band(start, stop)
+                    band = interpolation.rows(source[:, read], start, stop)
                     if variation is not None:
                         band = variation(band, channels, start, image)
                     if differentiate:
                         value, derivative = loss.value_and_gradient(band, *about.targets)
                         if about.weight is not None:
                             derivative.mul_(about.weight)
-                        read, _ = interpolation.band(start, stop)
                         slope[:, read] += interpolation.adjoint(derivative, start)
                     else:
                         value = loss.value(band, *about.targets)

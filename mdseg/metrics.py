@@ -1,0 +1,168 @@
+"""Confusion matrix of restricted arg-max predictions, and the IoU read from it."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+from torchmetrics import Metric
+
+from mdseg.label_space import IGNORE
+from mdseg.upsample import Bilinear, bilinear
+
+CPU_BAND_BYTES, GPU_BAND_BYTES = 4 << 20, 64 << 20
+# Single pixels cost several times what they cost in a full band: worth it up to this share of them.
+MAX_UNDECIDED = 0.25
+
+
+def first_argmax(logits: Float[Tensor, "m *pixels"]) -> UInt8[Tensor, "*pixels"]:
+    """Index of the first largest channel (the last one where there is a NaN); at most 255 channels.
+
+    `logits.argmax(0)`, several times faster on a CPU, where maxima over the first dimension vectorise and arg-max does
+    not.
+    """
+    count = len(logits)
+    code = torch.arange(count, 0, -1, dtype=torch.uint8, device=logits.device).view(-1, *[1] * (logits.dim() - 1))
+    largest = (logits >= logits.amax(dim=0)).view(torch.uint8)
+    return count - largest.mul_(code).amax(dim=0).clamp_(min=1)
+
+
+def decided(winner: UInt8[Tensor, "h w"], logits: Float[Tensor, "m h w"]) -> Tensor:
+    """Cells (by their upper left corner) inside which the arg-max is known to be that of their corners.
+
+    Inside a cell every channel is interpolated with the same weights, none of them negative. If one channel is the
+    largest at all four corners, by at least d, it is so inside, by at least d. In rounded arithmetic a small lead could
+    become a tie and go to an earlier channel: an interpolated value takes two products and two sums per axis, so it is
+    off by at most 2 eps times the largest magnitude, and a difference by 4 eps; 16 is ample. Cells with a smaller lead,
+    ties included, are left to the full evaluation, as is everything in a band with a NaN or an infinity.
+    """
+    runner_up = logits.scatter(0, winner.long()[None], -torch.inf).amax(dim=0)
+    margin = logits.amax(dim=0) - runner_up
+    clear = margin > 16 * torch.finfo(logits.dtype).eps * logits.abs().max()
+    # A cell on the last row or column has no further corners: positions beyond the last source pixel read it alone.
+    right, below = torch.cat([winner[:, 1:], winner[:, -1:]], 1), torch.cat([winner[1:], winner[-1:]], 0)
+    same_right, same_below = right == winner, below == winner
+    row = same_right & clear & torch.cat([clear[:, 1:], clear[:, -1:]], 1)
+    return row & same_below & torch.cat([row[1:], row[-1:]], 0)
+
+
+def band_argmax(
+    narrow: Float[Tensor, "m sources w"], interpolation: Bilinear, start: int, stop: int
+) -> UInt8[Tensor, "rows W"]:
+    """Arg-max of output rows start..stop, given the source rows they read."""
+    if len(narrow) > 1:
+        source, matrix = interpolation.band(start, stop)
+        winner = first_argmax(narrow)
+        left, right, fraction = (tap.to(narrow.device) for tap in interpolation.horizontal)
+        upper = (interpolation.vertical.lower[start:stop] - source.start).to(narrow.device)
+        cells = upper[:, None], left
+        open_pixels = (~decided(winner, narrow)[cells]).flatten().nonzero()[:, 0]
+        if len(open_pixels) <= MAX_UNDECIDED * (stop - start) * interpolation.size[1]:
+            prediction = winner[cells]
+            rows, columns = open_pixels // interpolation.size[1], open_pixels % interpolation.size[1]
+            blended = (matrix @ narrow).permute(1, 2, 0).flatten(0, 1).contiguous()
+            first = rows * interpolation.source[1]
+            low, high = blended[first + left[columns]], blended[first + right[columns]]
+            prediction.view(-1)[open_pixels] = first_argmax(low.lerp_(high, fraction[columns, None]).t())
+            return prediction
+    return first_argmax(interpolation.rows(narrow, start, stop))
+
+
+def restricted_argmax(
+    logits: Float[Tensor, "n k h w"],
+    size: tuple[int, int],
+    channels: Int64[Tensor, " m"],
+    classes: Int64[Tensor, " m"],
+    align_corners: bool,
+    band_bytes: int | None = None,
+) -> UInt8[Tensor, "n H W"]:
+    """Class of the largest among the given channels at each pixel of the upsampled logits; earlier channels win ties.
+
+    Equal to `classes[F.interpolate(logits[:, channels], size).argmax(1)]` where rounding does not decide.
+
+    Kim et al., ECCV 2022 (spec section 9): channels of other classes do not compete even if they are higher.
+
+    classes: what each channel counts as; several may count as one.
+    band_bytes: memory of one band of upsampled logits; None: by device.
+    """
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    interpolation = bilinear(tuple(logits.shape[-2:]), tuple(size), align_corners, dtype, logits.device)
+    if band_bytes is None:
+        band_bytes = CPU_BAND_BYTES if logits.device.type == "cpu" else GPU_BAND_BYTES
+    height = max(1, band_bytes // (len(channels) * size[1] * dtype.itemsize))
+    channels, classes = channels.to(logits.device), classes.to(logits.device, torch.uint8)
+    prediction = torch.empty(len(logits), *size, dtype=torch.uint8, device=logits.device)
+    for image, image_logits in enumerate(logits.detach()):
+        for start in range(0, size[0], height):
+            stop = min(start + height, size[0])
+            source, _ = interpolation.band(start, stop)
+            narrow = image_logits[:, source].index_select(0, channels).to(dtype)
+            prediction[image, start:stop] = classes[band_argmax(narrow, interpolation, start, stop).int()]
+    return prediction
+
+
+class ConfusionMatrix(Metric):
+    """Counts [true class, predicted class] of the pixels whose true class is not ignored.
+
+    Written for logits at head resolution: they are upsampled, restricted, arg-maxed and counted in bands.
+    """
+
+    full_state_update = False
+    counts: Tensor
+
+    def __init__(self, num_classes: int, align_corners: bool, band_bytes: int | None = None) -> None:
+        super().__init__()
+        self.num_classes, self.align_corners, self.band_bytes = num_classes, align_corners, band_bytes
+        self.add_state("counts", torch.zeros(num_classes, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(
+        self,
+        logits: Float[Tensor, "n k h w"],
+        mask: UInt8[Tensor, "n H W"],
+        channels: Int64[Tensor, " m"],
+        classes: Int64[Tensor, " m"],
+    ) -> None:
+        """Count a batch; mask: class indices of the evaluation dataset, 255 where ignored."""
+        size = tuple(mask.shape[-2:])
+        self.update_prediction(
+            restricted_argmax(logits, size, channels, classes, self.align_corners, self.band_bytes), mask
+        )
+
+    def update_prediction(self, prediction: UInt8[Tensor, "n H W"], mask: UInt8[Tensor, "n H W"]) -> None:
+        """Count predicted class indices.
+
+        Raises:
+            ValueError: if a mask value is neither a class nor ignored.
+        """
+        for truth, predicted in zip(mask, prediction, strict=True):
+            pairs = torch.bincount((truth.int() << 8 | predicted).flatten(), minlength=1 << 16).view(256, 256)
+            unknown = pairs[self.num_classes : IGNORE].sum(dim=1).nonzero()
+            if len(unknown):
+                values = (unknown.flatten() + self.num_classes).tolist()
+                raise ValueError(f"mask holds {values}; expected class indices below {self.num_classes}, or {IGNORE}")
+            self.counts += pairs[: self.num_classes, : self.num_classes]
+
+    def compute(self) -> Int64[Tensor, "c c"]:
+        return self.counts
+
+
+def iou(confusion: Int64[Tensor, "c c"]) -> Float[Tensor, " c"]:
+    """Intersection over union of each class; NaN for a class that is neither in the truth nor predicted.
+
+    The mean over classes is its `nanmean`; the official UniSeg code counts such classes as 0 (spec section 9).
+    """
+    confusion = confusion.double()
+    hits = confusion.diagonal()
+    return hits / (confusion.sum(dim=0) + confusion.sum(dim=1) - hits)
+
+
+def protocol(iou: Float[Tensor, " c"], names: Sequence[str], subset: Sequence[str]) -> Float[Tensor, ""]:
+    """Mean IoU over some classes, absent ones left out: the 13 of SYNTHIA, the tail of Cityscapes.
+
+    Raises:
+        ValueError: if a class of the subset is not among the names.
+    """
+    missing = [name for name in subset if name not in names]
+    if missing:
+        raise ValueError(f"classes {missing} are not evaluated; there are {list(names)}")
+    return iou[[list(names).index(name) for name in subset]].nanmean()
