@@ -9,6 +9,7 @@ from functools import reduce
 from itertools import pairwise
 from pathlib import Path
 
+import timm
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 
 from mdseg.models.heads import classifier
 from mdseg.models.segmenter import Segmenter
-from mdseg.models.weights import load_weights
+from mdseg.models.weights import downloading, load_state, load_weights
 
 
 def hrnet_w18_small(
@@ -26,9 +27,9 @@ def hrnet_w18_small(
     weights: str | Path | None = None,
     bn_momentum: float = 0.01,
 ) -> Segmenter:
-    """HRNet-V2 W18-small-v2, the "W18" of UniSeg; ``weights`` is the file of an ImageNet classifier."""
+    """HRNet-V2 W18-small-v2, UniSeg's "W18"; ``weights``: null, ``imagenet`` (a download) or a classifier's file."""
     backbone = HRNet(width=18, blocks=2, modules=(1, 3, 2), bn_momentum=bn_momentum)
-    return _segmenter(backbone, num_classes, head, temperature, weights)
+    return _segmenter(backbone, num_classes, head, temperature, weights, published="hrnet_w18_small_v2.ms_in1k")
 
 
 def hrnet_w48(
@@ -38,15 +39,19 @@ def hrnet_w48(
     weights: str | Path | None = None,
     bn_momentum: float = 0.01,
 ) -> Segmenter:
-    """HRNet-V2 W48; ``weights`` is the file of an ImageNet classifier."""
+    """HRNet-V2 W48; ``weights``: null, ``imagenet`` (a download) or a classifier's file."""
     backbone = HRNet(width=48, blocks=4, modules=(1, 4, 3), bn_momentum=bn_momentum)
-    return _segmenter(backbone, num_classes, head, temperature, weights)
+    return _segmenter(backbone, num_classes, head, temperature, weights, published="hrnet_w48.ms_in1k")
 
 
 def _segmenter(
-    backbone: "HRNet", num_classes: int, head: str, temperature: float, weights: str | Path | None
+    backbone: "HRNet", num_classes: int, head: str, temperature: float, weights: str | Path | None, published: str
 ) -> Segmenter:
-    if weights is not None:
+    if weights == "imagenet":
+        with downloading(f"the ImageNet weights {published}"):
+            classifier_state = timm.create_model(published, pretrained=True).state_dict()
+        load_state(backbone, classifier_state, source=published, may_miss=("fusion.",))
+    elif weights is not None:
         load_weights(backbone, weights, may_miss=("fusion.",))
     return Segmenter(backbone, classifier(head, backbone.out_channels, num_classes, temperature))
 

@@ -21,7 +21,12 @@ def load_weights(module: nn.Module, path: str | Path, may_miss: tuple[str, ...] 
         FileNotFoundError: ``path`` is not a file.
         ValueError: the file is not a state dict, lacks some of the module's keys, or has them in another shape.
     """
-    found, expected = read_weights(path), module.state_dict()
+    load_state(module, read_weights(path), source=str(path), may_miss=may_miss)
+
+
+def load_state(module: nn.Module, found: Mapping[str, Tensor], source: str, may_miss: tuple[str, ...] = ()) -> None:
+    """Copy a state dict into ``module`` as ``load_weights`` does; ``source`` names it in errors."""
+    expected = module.state_dict()
     missing = [
         key
         for key in expected
@@ -35,7 +40,7 @@ def load_weights(module: nn.Module, path: str | Path, may_miss: tuple[str, ...] 
     ]
     if missing or misshapen:
         raise ValueError(
-            f"{path} does not fit {type(module).__name__}: {len(missing)} of {len(expected)} keys missing"
+            f"{source} does not fit {type(module).__name__}: {len(missing)} of {len(expected)} keys missing"
             f" ({', '.join(missing[:3]) or 'none'}), {len(misshapen)} of another shape"
             f" ({', '.join(misshapen[:3]) or 'none'}); the file starts with {', '.join(list(found)[:3])}"
         )

@@ -59,10 +59,3 @@ def test_it_runs_under_autocast_with_logits_in_float32():
     logits.sum().backward()
     assert features.dtype == torch.bfloat16
     assert logits.dtype == torch.float32
-
-
-def test_torch_compile_traces_the_network_whole():
-    model = small(num_classes=7).eval()
-    image = torch.rand(1, 3, 32, 64) * 255
-    compiled = torch.compile(model, fullgraph=True, backend="eager")
-    torch.testing.assert_close(compiled(image), model(image))
