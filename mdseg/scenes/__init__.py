@@ -1,1 +1,27 @@
-"""A procedural street world: every experiment runs without downloads, and the truth about label shift is known."""
+"""A procedural street world: every experiment runs without downloads, and the truth about label shift is known.
+
+A scene is painted in classes finer than any dataset's; each dataset's annotation projects them onto its own label table,
+and is written in that dataset's own files, so that the loaders that read scenes are the ones that read the real thing.
+"""
+
+from mdseg.scenes.annotation import DATASETS, annotate, projection, true_relations
+from mdseg.scenes.domains import DOMAINS, Domain
+from mdseg.scenes.generate import generate
+from mdseg.scenes.painter import VERSION, scene
+from mdseg.scenes.sheets import contact_sheet
+from mdseg.scenes.world import WORLD_CLASSES, WORLD_COLORS
+
+__all__ = [
+    "DATASETS",
+    "DOMAINS",
+    "VERSION",
+    "WORLD_CLASSES",
+    "WORLD_COLORS",
+    "Domain",
+    "annotate",
+    "contact_sheet",
+    "generate",
+    "projection",
+    "scene",
+    "true_relations",
+]

@@ -22,18 +22,23 @@ class Cast:
 
     def __init__(self, canvas: Canvas, street: Street, domain: Domain, draws: Draws, weather: Weather) -> None:
         self.canvas, self.street, self.domain, self.draws, self.weather = canvas, street, domain, draws, weather
-        self.acts: list[tuple[float, Callable[[], None]]] = []
+        self.acts: list[tuple[int, float, Callable[[], None]]] = []
+        self.gate = 1e9  # distance of a bridge or tunnel: it hides what lies beyond it
         self.shadows: list[np.ndarray] = []
         self.greens = draws.choice(domain.greens)
         self.taken: list[tuple[float, float, float]] = []  # x, z, reach of vehicles already placed
 
     def add(self, z: float, paint: Callable, *args, **options) -> None:
         """Queue an object at distance z."""
-        self.acts.append((z, lambda: paint(self.canvas, *args, **options)))
+        self.acts.append((1, z, lambda: paint(self.canvas, *args, **options)))
+
+    def add_behind(self, z: float, paint: Callable, *args, **options) -> None:
+        """Queue something along the plots: long things that only hide what is beyond the street's edge."""
+        self.acts.append((0, z, lambda: paint(self.canvas, *args, **options)))
 
     def paint(self) -> None:
-        """Paint the queue, far things first."""
-        for _, act in sorted(self.acts, key=lambda entry: -entry[0]):
+        """Paint the queue: beyond the gate first, then plots before street, far things before near ones."""
+        for _, _, act in sorted(self.acts, key=lambda entry: (entry[1] <= self.gate, entry[0], -entry[1])):
             act()
 
     def number(self, feature: str) -> int:
@@ -83,10 +88,26 @@ def _houses(cast: Cast, side: Side) -> None:
     if side.outer == World.WATER:
         for _ in range(cast.number("water") * 3 + draws.integer(0, 2)):
             z = draws.uniform(14, 50)
-            cast.add(z, vehicles.boat, draws, side.sign * (side.line + draws.uniform(5, 20)), z)
+            cast.add_behind(z, vehicles.boat, draws, side.sign * (side.line + draws.uniform(5, 20)), z)
         return
-    density = {"city": 0.95, "oldtown": 0.98, "bazaar": 0.88, "suburb": 0.62, "highway": 0.06, "rural": 0.1, "waterfront": 0.9}[street.scenery]
-    storeys = {"city": (3, 8), "oldtown": (2, 5), "bazaar": (1, 4.5), "suburb": (1.3, 2.4), "highway": (2, 5), "rural": (1, 2.2), "waterfront": (2, 6)}[street.scenery]
+    density = {
+        "city": 0.95,
+        "oldtown": 0.98,
+        "bazaar": 0.88,
+        "suburb": 0.62,
+        "highway": 0.06,
+        "rural": 0.1,
+        "waterfront": 0.9,
+    }[street.scenery]
+    storeys = {
+        "city": (3, 8),
+        "oldtown": (2, 5),
+        "bazaar": (1, 4.5),
+        "suburb": (1.3, 2.4),
+        "highway": (2, 5),
+        "rural": (1, 2.2),
+        "waterfront": (2, 6),
+    }[street.scenery]
     z = draws.uniform(-6, 2)
     while z < FAR:
         long = draws.uniform(8, 18) if street.scenery != "suburb" else draws.uniform(8, 13)
@@ -97,13 +118,31 @@ def _houses(cast: Cast, side: Side) -> None:
         if draws.chance(density):
             tall = 3.1 * draws.uniform(*storeys)
             line = side.line + (draws.uniform(0, 3) if street.scenery in ("suburb", "rural") else draws.uniform(0, 0.5))
-            pitched = draws.chance(0.75 if street.scenery in ("suburb", "rural", "oldtown") else 0.15) and domain.facades != "indian"
-            cast.add(z + 0.5, structures.house, draws, side.sign, line, (z, z + long), tall, domain.facades, pitched)
+            pitched = (
+                draws.chance(0.75 if street.scenery in ("suburb", "rural", "oldtown") else 0.15)
+                and domain.facades != "indian"
+            )
+            cast.add_behind(
+                z + 0.5, structures.house, draws, side.sign, line, (z, z + long), tall, domain.facades, pitched
+            )
             if cast.weather.shadows and cast.canvas.light.sun * side.sign > 0.25:
                 cast.shade(side.sign * (line - min(tall * 0.32, 7)), z + long / 2, min(tall * 0.64, 14), long)
         elif draws.chance(0.5):
-            cast.add(z + long / 2, furniture.tree, draws, side.sign * (side.line + draws.uniform(2, 5)), z + long / 2, cast.greens)
-        z += long + (draws.uniform(2, 6) if street.scenery in ("suburb", "rural") else 0 if draws.chance(0.85) else draws.uniform(1, 4))
+            cast.add_behind(
+                z + long / 2,
+                furniture.tree,
+                draws,
+                side.sign * (side.line + draws.uniform(2, 5)),
+                z + long / 2,
+                cast.greens,
+            )
+        z += long + (
+            draws.uniform(2, 6)
+            if street.scenery in ("suburb", "rural")
+            else 0
+            if draws.chance(0.85)
+            else draws.uniform(1, 4)
+        )
 
 
 def _edge(cast: Cast, side: Side) -> None:
@@ -119,22 +158,24 @@ def _edge(cast: Cast, side: Side) -> None:
             kind, span = draws.weighted(odds), (z, z + long)
             # sorted by the near end: the wall hides what is behind it further along
             if kind == "wall":
-                cast.add(z + 0.3, structures.barrier_wall, draws, x, span, draws.uniform(1.0, 2.6))
+                cast.add_behind(z + 0.3, structures.barrier_wall, draws, x, span, draws.uniform(1.0, 2.6))
             elif kind == "fence":
-                cast.add(z + 0.3, structures.fence, draws, x, span)
+                cast.add_behind(z + 0.3, structures.fence, draws, x, span)
             else:
-                cast.add(z + 0.3, structures.hedge, draws, x, span, draws.choice(GREENS[cast.greens]))
+                cast.add_behind(z + 0.3, structures.hedge, draws, x, span, draws.choice(GREENS[cast.greens]))
         z += long + draws.uniform(0, 8)
     rail = features["guard_rail"] * (4.0 if street.scenery in ("highway", "rural") else 0.4)
     if draws.chance(rail) or side.outer == World.WATER:
-        place = side.sign * (abs(side.edge) + 0.5 if not street.raised else side.line - 0.4)
+        place = side.sign * (side.verge + 0.4 if not street.raised else side.line - 0.4)
         for start in np.geomspace(2, 50, 6):
-            cast.add(start + 0.2, structures.guard_rail, draws, place, (start, start * 1.95))
+            cast.add_behind(start + 0.2, structures.guard_rail, draws, place, (start, start * 1.95))
 
 
 def _greenery(cast: Cast, side: Side) -> None:
     street, draws = cast.street, cast.draws
-    rate = {"city": 2.2, "oldtown": 1.0, "bazaar": 3.0, "suburb": 5.0, "highway": 8.0, "rural": 8.0, "waterfront": 2.5}[street.scenery]
+    rate = {"city": 2.2, "oldtown": 1.0, "bazaar": 3.0, "suburb": 5.0, "highway": 8.0, "rural": 8.0, "waterfront": 2.5}[
+        street.scenery
+    ]
     if side.outer == World.WATER:
         rate *= 0.3
     for _ in range(draws.count(rate)):
@@ -144,12 +185,13 @@ def _greenery(cast: Cast, side: Side) -> None:
             x = side.sign * (start + 0.5 if draws.chance(0.6) else end + draws.uniform(0, 2))
         else:
             x = side.sign * (side.line + draws.uniform(-2, 18))
-        cast.add(z, furniture.tree, draws, x, z, cast.greens)
+        place = cast.add_behind if abs(x) > side.line - 0.5 else cast.add
+        place(z, furniture.tree, draws, x, z, cast.greens)
         cast.shade(x, z, 2.2, 2.2, 5.0)
     if not street.raised or street.scenery == "suburb":
         for _ in range(draws.count(2.5)):
             z = cast.distance(6, 40)
-            cast.add(z, furniture.bush, draws, side.sign * (side.line + draws.uniform(-0.5, 3)), z, cast.greens)
+            cast.add_behind(z, furniture.bush, draws, side.sign * (side.line + draws.uniform(-0.5, 3)), z, cast.greens)
 
 
 def _parked(cast: Cast, side: Side) -> None:
@@ -158,8 +200,12 @@ def _parked(cast: Cast, side: Side) -> None:
     if street.scenery in ("highway", "rural") or not (bay or draws.chance(features["parked"] * 0.5)):
         return
     x = side.sign * ((bay[0] + min(bay[1] - bay[0], 2.6) / 2) if bay else abs(side.edge) - 0.9)
-    z = draws.uniform(3.5, 8)
-    odds = {kind: features[kind] for kind in ("van", "pickup", "autorickshaw", "caravan", "truck", "trailer") if features.get(kind)}
+    z = draws.uniform(5, 10)
+    odds = {
+        kind: features[kind]
+        for kind in ("van", "pickup", "autorickshaw", "caravan", "truck", "trailer")
+        if features.get(kind)
+    }
     odds["car"] = 4.0
     odds["motorcycle"] = features["motorcycle"]
     while z < 60:
@@ -218,11 +264,25 @@ def _traffic(cast: Cast) -> None:
             z, across = cast.distance(6, 40), draws.chance(0.3)
             side = draws.choice(street.sides)
             lane = side.span(World.BIKE_LANE)
-            x = side.edge - side.sign * draws.uniform(0.5, 1.6) if not motor else draws.uniform(*(s.edge for s in street.sides))
+            x = (
+                side.edge - side.sign * draws.uniform(0.5, 1.6)
+                if not motor
+                else draws.uniform(*(s.edge for s in street.sides))
+            )
             if lane and not motor:
                 x = side.sign * (lane[0] + 0.8)
             if cast.free(x, z, 0.6):
-                cast.add(z, people.two_wheeler, draws, x, z, across, motor, True, towards=x * (-1 if cast.domain.left_hand else 1) < street.middle)
+                cast.add(
+                    z,
+                    people.two_wheeler,
+                    draws,
+                    x,
+                    z,
+                    across,
+                    motor,
+                    True,
+                    towards=x * (-1 if cast.domain.left_hand else 1) < street.middle,
+                )
                 cast.shade(x, z, 0.6, 1.6, 1.2)
 
 
@@ -250,12 +310,33 @@ def _poles(cast: Cast) -> None:
     signals = features["traffic_light"] * (1.2 if street.crossing else 0.25)
     for _ in range(min(draws.count(signals * 1.6), 4)):
         side = draws.choice(street.sides)
-        z = street.crossing[0] - draws.uniform(0.5, 3) if street.crossing and draws.chance(0.5) else (street.crossing[1] + 1 if street.crossing else draws.uniform(9, 30))
-        cast.add(z, furniture.traffic_light, draws, side.sign * (abs(side.edge) + 0.7), z, base, draws.chance(0.6 if domain.american else 0.25))
+        z = (
+            street.crossing[0] - draws.uniform(0.5, 3)
+            if street.crossing and draws.chance(0.5)
+            else (street.crossing[1] + 1 if street.crossing else draws.uniform(9, 30))
+        )
+        cast.add(
+            z,
+            furniture.traffic_light,
+            draws,
+            side.sign * (abs(side.edge) + 0.7),
+            z,
+            base,
+            draws.chance(0.6 if domain.american else 0.25),
+        )
     for feature, back in (("sign", False), ("sign_back", True)):
         for _ in range(cast.number(feature)):
             side, z = draws.choice(street.sides), cast.distance(5, 35)
-            cast.add(z, furniture.sign, draws, side.sign * (abs(side.edge) + draws.uniform(0.5, 1.0)), z, base, domain.american, back)
+            cast.add(
+                z,
+                furniture.sign,
+                draws,
+                side.sign * (abs(side.edge) + draws.uniform(0.5, 1.0)),
+                z,
+                base,
+                domain.american,
+                back,
+            )
     for feature, paint in (("pole_group", furniture.pole_group), ("cctv", furniture.cctv)):
         for _ in range(cast.number(feature)):
             side, z = draws.choice(street.sides), cast.distance(5, 25)
@@ -288,7 +369,7 @@ def _things(cast: Cast) -> None:
         cast.add(z, furniture.mailbox, draws, side.sign * (side.pavement[0] + 0.6), z, base, domain.american)
     for _ in range(cast.number("billboard")):
         side, z = draws.choice(street.sides), cast.distance(14, 60)
-        cast.add(z, furniture.billboard, draws, side.sign * (side.line - draws.uniform(0.5, 1.5)), z)
+        cast.add_behind(z - 3, furniture.billboard, draws, side.sign * (side.line - draws.uniform(0.5, 1.5)), z)
     if draws.chance(domain.features["barrier"]):
         across, z = draws.chance(0.5), draws.uniform(7, 24)
         x = draws.choice(street.sides).edge * 0.85
@@ -296,7 +377,9 @@ def _things(cast: Cast) -> None:
     if draws.chance(domain.features["cone"]):
         side = draws.choice(street.sides)
         for z in np.arange(draws.uniform(6, 12), 28, 3.5):
-            cast.add(float(z), furniture.cone, side.edge - side.sign * draws.uniform(0.4, 1.2), float(z))
+            x = side.edge - side.sign * draws.uniform(0.4, 1.2)
+            if cast.free(x, float(z), 0.4):
+                cast.add(float(z), furniture.cone, x, float(z))
 
 
 def _pedestrians(cast: Cast) -> None:
@@ -321,7 +404,17 @@ def _pedestrians(cast: Cast) -> None:
             near, far = side.pavement
             for bike in range(draws.integer(1, 4)):
                 x = side.sign * min(near + 0.6 + 0.3 * bike, far)
-                cast.add(z + bike * 0.7, people.two_wheeler, draws, x, z + bike * 0.7, draws.chance(0.6), motor, False, base=base)
+                cast.add(
+                    z + bike * 0.7,
+                    people.two_wheeler,
+                    draws,
+                    x,
+                    z + bike * 0.7,
+                    draws.chance(0.6),
+                    motor,
+                    False,
+                    base=base,
+                )
     for feature in ("animal", "dog"):
         for _ in range(cast.number(feature)):
             x, z = draws.uniform(*(s.edge for s in street.sides)) * 1.2, cast.distance(6, 26)
@@ -343,9 +436,12 @@ def _across(cast: Cast) -> None:
         ("tunnel", World.TUNNEL, ("highway", "rural", "city", "suburb")),
         ("archway", World.ARCHWAY, ("city", "oldtown")),
     ):
-        if street.scenery in places and draws.chance(features.get(feature, 0) * (2 if street.scenery == "highway" else 1)):
+        if street.scenery in places and draws.chance(
+            features.get(feature, 0) * (2 if street.scenery == "highway" else 1)
+        ):
             z = draws.uniform(24, 60)
-            cast.add(z, structures.overpass, draws, walk[0], walk[1], z, label)
+            cast.add_behind(z, structures.overpass, draws, walk[0], walk[1], z, label)
+            cast.gate = z
             cast.shade((walk[0] + walk[1]) / 2, z + 4, walk[1] - walk[0], 9)
             break
     if draws.chance(features["gantry"] * (5 if street.scenery == "highway" else 0.4)):

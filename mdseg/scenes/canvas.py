@@ -14,7 +14,6 @@ from jaxtyping import Float, UInt8
 Color = tuple[float, float, float]
 Point = tuple[float, float]
 _SHIFT = 3  # fractional bits of the drawing functions
-_LIMIT = 60000.0  # pixels; larger coordinates overflow inside OpenCV
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,6 @@ class Canvas:
         self.pixels: UInt8[np.ndarray, "h w 4"] = np.zeros((self.height, self.width, 4), np.uint8)
         self.camera, self.light = camera, light
         self.glows: list[tuple[float, float, float, Color]] = []  # x, y, radius, colour: added after painting
-        self.wires: list[list[Point]] = []  # image only: no dataset labels them
         self.at(1.0)
 
     def at(self, z: float) -> None:
@@ -78,7 +76,9 @@ class Canvas:
         camera = self.camera
         z = z if z > 0.6 else 0.6
         scale = camera.focal / z
-        return camera.center + scale * x + camera.focal * camera.bend * z, camera.horizon + scale * (camera.above_ground - y)
+        return camera.center + scale * x + camera.focal * camera.bend * z, camera.horizon + scale * (
+            camera.above_ground - y
+        )
 
     def scale(self, z: float) -> float:
         """Canvas pixels per metre at distance z."""
@@ -93,7 +93,9 @@ class Canvas:
         scale = camera.focal / z
         across = camera.center + scale * x + camera.focal * camera.bend * z
         down = camera.horizon + scale * (camera.above_ground - y)
-        return np.stack(np.broadcast_arrays(across, down), axis=-1)
+        places = np.empty((*np.broadcast_shapes(across.shape, down.shape), 2), np.float32)
+        places[..., 0], places[..., 1] = across, down
+        return places
 
     def ground_z(self, row: float) -> float:
         """Distance of the ground seen in a canvas row below the horizon."""
@@ -101,17 +103,17 @@ class Canvas:
 
     def fill(self, points: Sequence[Point] | np.ndarray, ink: tuple) -> None:
         """Fill a convex polygon."""
-        corners = np.clip(np.asarray(points, np.float32) * (1 << _SHIFT), -8 * _LIMIT, 8 * _LIMIT).astype(np.int32)
+        corners = (np.array(points, np.float32) * (1 << _SHIFT)).astype(np.int32)
         cv2.fillConvexPoly(self.pixels, corners, ink, cv2.LINE_8, _SHIFT)
 
-    def fill_any(self, polygons: Sequence[Sequence[Point] | np.ndarray], ink: tuple) -> None:
+    def fill_any(self, polygons: Sequence[Sequence[Point] | np.ndarray] | np.ndarray, ink: tuple) -> None:
         """Fill polygons of any shape, which must not overlap one another."""
         if len(polygons) == 0:
             return
-        corners = [
-            np.clip(np.asarray(polygon, np.float32) * (1 << _SHIFT), -8 * _LIMIT, 8 * _LIMIT).astype(np.int32)
-            for polygon in polygons
-        ]
+        if isinstance(polygons, np.ndarray):
+            corners = list((polygons * (1 << _SHIFT)).astype(np.int32))
+        else:
+            corners = [(np.asarray(polygon, np.float32) * (1 << _SHIFT)).astype(np.int32) for polygon in polygons]
         cv2.fillPoly(self.pixels, corners, ink, cv2.LINE_8, _SHIFT)
 
     def rect(self, left: float, top: float, right: float, bottom: float, ink: tuple) -> None:
@@ -135,7 +137,12 @@ class Canvas:
         ends = (int(start[0]), int(start[1])), (int(end[0]), int(end[1]))
         cv2.line(self.pixels, *ends, ink, max(1, round(thickness)), cv2.LINE_8)
 
-    def paste(self, sprite: UInt8[np.ndarray, "s s"], box: tuple[float, float, float, float], colors: UInt8[np.ndarray, "256 4"]) -> None:
+    def paste(
+        self,
+        sprite: UInt8[np.ndarray, "s s"],
+        box: tuple[float, float, float, float],
+        colors: UInt8[np.ndarray, "256 4"],
+    ) -> None:
         """Scale a brightness sprite (0 = see through) into the box (left, top, right, bottom) and colour it by a table."""
         left, top, right, bottom = (round(side) for side in box)
         across, down = right - left, bottom - top
@@ -159,6 +166,18 @@ class Canvas:
         self.fill(points, ink)
         region = self.pixels[top:bottom, left:right, :3]
         region[:] = cv2.addWeighted(np.ascontiguousarray(region), opacity, before, 1 - opacity, 0)
+
+    def wire(self, points: Sequence[Point], ink: tuple) -> None:
+        """A thin line that leaves the label as it is: no dataset labels wires."""
+        xs, ys = [int(point[0]) for point in points], [int(point[1]) for point in points]
+        left, right = max(min(xs) - 2, 0), min(max(xs) + 3, self.width)
+        top, bottom = max(min(ys) - 2, 0), min(max(ys) + 3, self.height)
+        if left >= right or top >= bottom:
+            return
+        labels = self.pixels[top:bottom, left:right, 3].copy()
+        for start, end in zip(points[:-1], points[1:], strict=True):
+            self.line(start, end, ink, 1)
+        self.pixels[top:bottom, left:right, 3] = labels
 
     def glow(self, x: float, y: float, radius: float, color: Color) -> None:
         """Remember a halo around a lamp (canvas pixels)."""

@@ -209,7 +209,7 @@ DOMAINS = {
             ),
             camera_height=(1.1, 2.0), focal=(1.1, 1.9), horizon=(0.36, 0.56), facades="global",
             greens=("summer", "dull", "autumn"), lanes=(1, 5), saturation=(0.6, 1.1), exposure=(0.7, 1.35),
-            contrast=(0.8, 1.3), noise=(3.0, 8.0), blur=(0.4, 1.2), vignetting=0.35, distortion=(0.0, 0.0, 0.12, 0.28),
+            contrast=(0.8, 1.3), noise=(2.0, 6.0), blur=(0.4, 1.0), vignetting=0.35, distortion=(0.0, 0.0, 0.12, 0.28),
             tags=("windscreen",),
         ),
         Domain(
@@ -232,7 +232,7 @@ DOMAINS = {
             ),
             camera_height=(1.15, 1.35), focal=(1.3, 1.5), horizon=(0.42, 0.5), left_hand=True, lanes=(2, 3),
             greens=("dull", "summer"), warmth=0.2, saturation=(0.55, 0.8), exposure=(0.8, 1.1), contrast=(0.65, 0.82),
-            noise=(3.0, 5.0), blur=(0.7, 1.1), vignetting=0.25,
+            noise=(2.0, 3.5), blur=(0.5, 0.85), vignetting=0.25,
         ),
     )
 }  # fmt: skip

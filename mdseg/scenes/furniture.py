@@ -21,7 +21,9 @@ GREENS = {
 }
 
 
-def post(canvas: Canvas, x: float, z: float, height: float, width: float, color: Color, label: int, base: float = 0.0) -> Figure:
+def post(
+    canvas: Canvas, x: float, z: float, height: float, width: float, color: Color, label: int, base: float = 0.0
+) -> Figure:
     """A vertical pole, lit on one side."""
     figure = Figure(canvas, x, z, base)
     half = max(width * figure.metre / 2, 0.9)
@@ -37,12 +39,25 @@ def street_light(canvas: Canvas, draws: Draws, x: float, z: float, base: float) 
     tall, side = draws.uniform(6.5, 8.5), -1 if x > 0 else 1
     figure = post(canvas, x, z, tall, 0.16, (104, 108, 108), World.POLE, base)
     arm = draws.uniform(1.0, 2.2) * side
-    figure.limb(((0, tall), (arm * 0.5, tall + 0.35), (arm, tall + 0.4)), (104, 108, 108), World.POLE, max(0.1, 1.6 / figure.metre))
+    figure.limb(
+        ((0, tall), (arm * 0.5, tall + 0.35), (arm, tall + 0.4)),
+        (104, 108, 108),
+        World.POLE,
+        max(0.1, 1.6 / figure.metre),
+    )
     x0, y0 = figure.point(arm, tall + 0.36)
     night = canvas.light.night
     ink = canvas.lamp((255, 226, 160), World.STREET_LIGHT) if night else canvas.ink((196, 196, 186), World.STREET_LIGHT)
     reach = max(0.5 * figure.metre, 2.5)
-    canvas.fill([(x0 - reach, y0 + 0.1 * reach), (x0 + reach, y0 + 0.1 * reach), (x0 + 0.7 * reach, y0 - 0.5 * reach), (x0 - 0.7 * reach, y0 - 0.5 * reach)], ink)
+    canvas.fill(
+        [
+            (x0 - reach, y0 + 0.1 * reach),
+            (x0 + reach, y0 + 0.1 * reach),
+            (x0 + 0.7 * reach, y0 - 0.5 * reach),
+            (x0 - 0.7 * reach, y0 - 0.5 * reach),
+        ],
+        ink,
+    )
     if night:
         canvas.glow(x0, y0, 2.2 * figure.metre, (190, 150, 80))
 
@@ -54,12 +69,17 @@ def utility_pole(canvas: Canvas, draws: Draws, x: float, z: float, previous: tup
     for h in (tall - 0.4, tall - 1.3):
         figure.limb(((-1.0, h), (1.0, h)), (84, 68, 54), World.UTILITY_POLE, max(0.14, 1.6 / figure.metre))
     if draws.chance(0.4):
-        figure.shape(((0.15, tall - 2.9), (0.6, tall - 2.9), (0.6, tall - 1.9), (0.15, tall - 1.9)), (130, 132, 132), World.UTILITY_POLE)
+        figure.shape(
+            ((0.15, tall - 2.9), (0.6, tall - 2.9), (0.6, tall - 1.9), (0.15, tall - 1.9)),
+            (130, 132, 132),
+            World.UTILITY_POLE,
+        )
     ends = tuple(figure.point(dx, h) for dx, h in ((-0.9, tall - 0.4), (0.9, tall - 0.4), (0.9, tall - 1.3)))
     if previous is not None:
         for start, end in zip(previous, ends, strict=True):
-            middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + 0.02 * canvas.height)
-            canvas.wires.append([start, middle, end])
+            sag = 0.12 * abs(start[0] - end[0])
+            middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + sag)
+            canvas.wire([start, middle, end], canvas.ink((58, 58, 62), World.UNLABELED))
     return ends
 
 
@@ -81,7 +101,9 @@ def traffic_light(canvas: Canvas, draws: Draws, x: float, z: float, base: float,
 def _signal(figure: Figure, dx: float, low: float, state: int, size: float) -> None:
     canvas, label = figure.canvas, World.TRAFFIC_LIGHT
     half, tall = 0.2 * size, 1.0 * size
-    figure.shape(((dx - half, low), (dx + half, low), (dx + half, low + tall), (dx - half, low + tall)), (26, 28, 28), label)
+    figure.shape(
+        ((dx - half, low), (dx + half, low), (dx + half, low + tall), (dx - half, low + tall)), (26, 28, 28), label
+    )
     lamps = (((250, 50, 40), (70, 24, 22)), ((255, 190, 50), (74, 58, 24)), ((70, 235, 150), (22, 62, 44)))
     for place, (lit, dark) in enumerate(lamps):
         x, y = figure.point(dx, low + tall * (0.82 - 0.32 * place))
@@ -95,7 +117,11 @@ def sign(canvas: Canvas, draws: Draws, x: float, z: float, base: float, american
     """A traffic sign on a pole, from its face or from its grey back."""
     tall = draws.uniform(2.3, 2.9)
     figure = post(canvas, x, z, tall, 0.09, _STEEL, World.POLE, base)
-    kinds = ("stop", "diamond", "speed_us", "triangle") if american else ("circle", "triangle", "blue", "stop", "panel", "priority", "circle")
+    kinds = (
+        ("stop", "diamond", "speed_us", "triangle")
+        if american
+        else ("circle", "triangle", "blue", "stop", "panel", "priority", "circle")
+    )
     _plate(figure, draws.choice(kinds), tall, back, 0.42)
     if draws.chance(0.3):
         _plate(figure, "panel" if not american else "speed_us", tall - 0.85, back, 0.3)
@@ -105,7 +131,9 @@ def _plate(figure: Figure, kind: str, tall: float, back: bool, r: float) -> None
     label = World.SIGN_BACK if back else World.TRAFFIC_SIGN
     outline = _OUTLINES.get(kind, _OUTLINES["circle"])
     colors = _PLATES[kind]
-    points = lambda part: tuple((dx * r * part, tall + (h * part + (0.12 * (1 - part) if kind == "triangle" else 0)) * r) for dx, h in outline)  # noqa: E731
+    points = lambda part: tuple(
+        (dx * r * part, tall + (h * part + (0.12 * (1 - part) if kind == "triangle" else 0)) * r) for dx, h in outline
+    )  # noqa: E731
     if back:
         figure.shape(points(1.0), (146, 148, 148), label)
         figure.shape(points(0.7), (128, 130, 132), label)
@@ -164,7 +192,12 @@ def gantry(canvas: Canvas, draws: Draws, half_road: float, z: float, green: bool
             white = canvas.ink((236, 238, 236), label)
             for row in (0.25, 0.5, 0.75):
                 y = y0 + row * (y1 - y0)
-                canvas.line((x0 + 0.12 * (x1 - x0), y), (x0 + draws.uniform(0.5, 0.88) * (x1 - x0), y), white, max((y1 - y0) * 0.1, 1))
+                canvas.line(
+                    (x0 + 0.12 * (x1 - x0), y),
+                    (x0 + draws.uniform(0.5, 0.88) * (x1 - x0), y),
+                    white,
+                    max((y1 - y0) * 0.1, 1),
+                )
 
 
 def billboard(canvas: Canvas, draws: Draws, x: float, z: float) -> None:
@@ -173,14 +206,24 @@ def billboard(canvas: Canvas, draws: Draws, x: float, z: float) -> None:
     for dx in (-half * 0.6, half * 0.6):
         post(canvas, x + dx, z, low, 0.24, (92, 90, 88), World.POLE)
     figure = Figure(canvas, x, z)
-    back, front = draws.choice((((226, 60, 50), (250, 240, 220)), ((40, 110, 180), (250, 250, 250)), ((250, 210, 50), (180, 30, 40)), ((240, 240, 236), (30, 60, 120)), ((60, 150, 90), (250, 246, 210))))
+    back, front = draws.choice(
+        (
+            ((226, 60, 50), (250, 240, 220)),
+            ((40, 110, 180), (250, 250, 250)),
+            ((250, 210, 50), (180, 30, 40)),
+            ((240, 240, 236), (30, 60, 120)),
+            ((60, 150, 90), (250, 246, 210)),
+        )
+    )
     label = World.BILLBOARD
     figure.shape(((-half, low), (half, low), (half, low + tall), (-half, low + tall)), (60, 60, 60), label)
     h0, h1 = low + 0.1, low + tall - 0.1
     figure.shape(((-half + 0.1, h0), (half - 0.1, h0), (half - 0.1, h1), (-half + 0.1, h1)), back, label)
     figure.disc(-half * 0.45, low + tall * 0.5, tall * 0.32, front, label)
     for row in (0.68, 0.45, 0.25):
-        figure.limb(((half * 0.1, low + tall * row), (half * draws.uniform(0.5, 0.85), low + tall * row)), front, label, 0.2)
+        figure.limb(
+            ((half * 0.1, low + tall * row), (half * draws.uniform(0.5, 0.85), low + tall * row)), front, label, 0.2
+        )
 
 
 def banner(canvas: Canvas, draws: Draws, half_road: float, z: float) -> None:
@@ -194,9 +237,14 @@ def banner(canvas: Canvas, draws: Draws, half_road: float, z: float) -> None:
     for start, end in ((left, middle), (middle, right)):
         canvas.fill([start, end, (end[0], end[1] + drop), (start[0], start[1] + drop)], canvas.ink(color, World.BANNER))
     dark = canvas.ink(tuple(part * 0.45 for part in color), World.BANNER)
-    canvas.line((left[0] * 0.8 + right[0] * 0.2, middle[1] + 0.45 * drop), (left[0] * 0.2 + right[0] * 0.8, middle[1] + 0.45 * drop), dark, 0.22 * drop)
+    canvas.line(
+        (left[0] * 0.8 + right[0] * 0.2, middle[1] + 0.45 * drop),
+        (left[0] * 0.2 + right[0] * 0.8, middle[1] + 0.45 * drop),
+        dark,
+        0.22 * drop,
+    )
     for side, end in ((-1.4, left), (1.4, right)):
-        canvas.wires.append([end, canvas.project(side * half_road, h + 0.8, z)])
+        canvas.wire([end, canvas.project(side * half_road, h + 0.8, z)], canvas.ink((70, 70, 72), World.BANNER))
 
 
 def tree(canvas: Canvas, draws: Draws, x: float, z: float, palette: str, tall: float | None = None) -> None:
@@ -220,7 +268,9 @@ def bush(canvas: Canvas, draws: Draws, x: float, z: float, palette: str) -> None
     m, (x0, y0) = canvas.scale(z), canvas.project(x, 0, z)
     half, tall = draws.uniform(0.5, 1.1), draws.uniform(0.7, 1.5)
     colors = leaf_colors(canvas, draws.choice(GREENS[palette]), World.HEDGE)
-    canvas.paste(crowns()[draws.choice((0, 1, 2, 6, 7, 8))], (x0 - half * m, y0 - tall * m, x0 + half * m, y0 + 0.2 * m), colors)
+    canvas.paste(
+        crowns()[draws.choice((0, 1, 2, 6, 7, 8))], (x0 - half * m, y0 - tall * m, x0 + half * m, y0 + 0.2 * m), colors
+    )
 
 
 def leaf_colors(canvas: Canvas, color: Color, label: int) -> np.ndarray:
@@ -239,8 +289,22 @@ def trash_can(canvas: Canvas, draws: Draws, x: float, z: float, base: float) -> 
     color = draws.choice(((60, 66, 60), (44, 84, 56), (220, 130, 40), (70, 80, 96), (50, 60, 110)))
     pose, label = Pose(x, z, 0.3, base), World.TRASH_CAN
     wide = draws.uniform(0.5, 0.8)
-    faces = frustum(canvas, pose, Ends(-wide / 2, wide / 2, wide * 0.42, 0.05), Ends(-wide * 0.56, wide * 0.56, wide * 0.5, 1.0), color, label)
-    frustum(canvas, pose, Ends(-wide * 0.6, wide * 0.6, wide * 0.54, 1.0), Ends(-wide * 0.5, wide * 0.5, wide * 0.4, 1.14), tuple(c * 0.6 for c in color), label)
+    faces = frustum(
+        canvas,
+        pose,
+        Ends(-wide / 2, wide / 2, wide * 0.42, 0.05),
+        Ends(-wide * 0.56, wide * 0.56, wide * 0.5, 1.0),
+        color,
+        label,
+    )
+    frustum(
+        canvas,
+        pose,
+        Ends(-wide * 0.6, wide * 0.6, wide * 0.54, 1.0),
+        Ends(-wide * 0.5, wide * 0.5, wide * 0.4, 1.14),
+        tuple(c * 0.6 for c in color),
+        label,
+    )
     if "rear" in faces:
         canvas.fill(patch(faces["rear"], 0.25, 0.75, 0.55, 0.8), canvas.ink((214, 214, 208), label))
 
@@ -274,7 +338,9 @@ def junction_box(canvas: Canvas, draws: Draws, x: float, z: float, base: float) 
     """A grey or green switch cabinet."""
     canvas.at(z)
     color, label = draws.choice(((142, 146, 140), (110, 124, 108), (160, 158, 146))), World.JUNCTION_BOX
-    faces = box(canvas, Pose(x, z, 0.15, base), 0.6, draws.uniform(0.8, 1.4), 0.0, draws.uniform(1.1, 1.5), color, label)
+    faces = box(
+        canvas, Pose(x, z, 0.15, base), 0.6, draws.uniform(0.8, 1.4), 0.0, draws.uniform(1.1, 1.5), color, label
+    )
     if "rear" in faces:
         canvas.fill(patch(faces["rear"], 0.49, 0.52, 0.05, 0.95), canvas.ink((80, 82, 80), label))
         canvas.fill(patch(faces["rear"], 0.0, 1.0, 0.0, 0.08), canvas.ink((90, 90, 88), label))
@@ -304,7 +370,12 @@ def bike_rack(canvas: Canvas, draws: Draws, x: float, z: float, base: float) -> 
     """Steel hoops in a row."""
     figure = Figure(canvas, x, z, base)
     for hoop in (-0.9, -0.3, 0.3, 0.9):
-        figure.limb(((hoop - 0.2, 0), (hoop - 0.2, 0.72), (hoop + 0.2, 0.72), (hoop + 0.2, 0)), (150, 156, 160), World.BIKE_RACK, max(0.07, 1.6 / figure.metre))
+        figure.limb(
+            ((hoop - 0.2, 0), (hoop - 0.2, 0.72), (hoop + 0.2, 0.72), (hoop + 0.2, 0)),
+            (150, 156, 160),
+            World.BIKE_RACK,
+            max(0.07, 1.6 / figure.metre),
+        )
 
 
 def cctv(canvas: Canvas, draws: Draws, x: float, z: float, base: float) -> None:
@@ -312,7 +383,11 @@ def cctv(canvas: Canvas, draws: Draws, x: float, z: float, base: float) -> None:
     tall, side = draws.uniform(3.6, 5.0), -1 if x > 0 else 1
     figure = post(canvas, x, z, tall, 0.13, (150, 152, 150), World.POLE, base)
     figure.limb(((0, tall), (0.35 * side, tall)), (226, 226, 222), World.CCTV_CAMERA, 0.12)
-    figure.shape(((0.2 * side, tall - 0.2), (0.9 * side, tall - 0.3), (0.9 * side, tall + 0.05), (0.2 * side, tall + 0.12)), (226, 228, 226), World.CCTV_CAMERA)
+    figure.shape(
+        ((0.2 * side, tall - 0.2), (0.9 * side, tall - 0.3), (0.9 * side, tall + 0.05), (0.2 * side, tall + 0.12)),
+        (226, 228, 226),
+        World.CCTV_CAMERA,
+    )
     figure.disc(0.88 * side, tall - 0.12, 0.12, (24, 24, 26), World.CCTV_CAMERA)
 
 
@@ -329,7 +404,16 @@ def obstacle(canvas: Canvas, draws: Draws, x: float, z: float, base: float) -> N
     canvas.at(z)
     color = draws.choice(((150, 144, 132), (130, 96, 70), (110, 110, 114)))
     wide = draws.uniform(0.8, 1.6)
-    box(canvas, Pose(x, z, draws.uniform(-0.4, 0.4), base), wide, wide, 0, draws.uniform(0.5, 0.9), color, World.OBSTACLE)
+    box(
+        canvas,
+        Pose(x, z, draws.uniform(-0.4, 0.4), base),
+        wide,
+        wide,
+        0,
+        draws.uniform(0.5, 0.9),
+        color,
+        World.OBSTACLE,
+    )
 
 
 def luggage(canvas: Canvas, draws: Draws, x: float, z: float, base: float) -> None:
@@ -337,7 +421,9 @@ def luggage(canvas: Canvas, draws: Draws, x: float, z: float, base: float) -> No
     canvas.at(z)
     color = draws.choice(((40, 44, 70), (150, 40, 44), (60, 60, 62), (90, 120, 60)))
     box(canvas, Pose(x, z, 0.4, base), 0.3, 0.55, 0.05, 0.75, color, World.LUGGAGE)
-    Figure(canvas, x, z, base).limb(((-0.12, 0.74), (-0.12, 0.95), (0.12, 0.95), (0.12, 0.74)), (30, 30, 32), World.LUGGAGE, 0.06)
+    Figure(canvas, x, z, base).limb(
+        ((-0.12, 0.74), (-0.12, 0.95), (0.12, 0.95), (0.12, 0.74)), (30, 30, 32), World.LUGGAGE, 0.06
+    )
 
 
 def pole_group(canvas: Canvas, draws: Draws, x: float, z: float, base: float) -> None:

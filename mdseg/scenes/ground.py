@@ -30,27 +30,32 @@ FLATS: dict[World, Color] = {
 def sky(canvas: Canvas, draws: Draws, top: Color, low: Color, cover: float, cloud: Color) -> None:
     """A vertical gradient with clouds, down to a little below the horizon."""
     rows = min(int(canvas.camera.horizon + 0.06 * canvas.height) + 2, canvas.height)
-    ramp = np.linspace(0, 1, rows, dtype=np.float32)[:, None] ** 0.8
-    gradient = np.asarray(top, np.float32) * (1 - ramp) + np.asarray(low, np.float32) * ramp
-    if cover > 0.05:
-        x, y = draws.integer(0, 500), draws.integer(0, 300)
-        shape = cv2.resize(clouds()[y : y + 200, x : x + 500], (canvas.width, rows), interpolation=cv2.INTER_LINEAR)
-        if draws.chance(0.5):
-            shape = shape[:, ::-1]
-        veil = np.minimum(shape * cover, 1)[..., None]
-        image = gradient[:, None] + (np.asarray(cloud, np.float32) - gradient[:, None]) * veil
-    else:
-        image = np.broadcast_to(gradient[:, None], (rows, canvas.width, 3))
-    canvas.pixels[:rows, :, :3] = np.clip(image, 0, 255)
-    canvas.pixels[:rows, :, 3] = World.SKY
+    height, width = rows // 4 + 1, canvas.width // 4 + 1
+    ramp = np.linspace(0, 1, height, dtype=np.float32)[:, None, None] ** 0.8
+    image = np.asarray(top, np.float32) * (1 - ramp) + np.asarray(low, np.float32) * ramp
+    x, y = draws.integer(0, 500), draws.integer(0, 300)
+    shape = cv2.resize(clouds()[y : y + 200, x : x + 500], (width, height), interpolation=cv2.INTER_AREA)
+    veil = np.minimum(shape * cover, 1)[..., None]
+    image = np.clip(image + (np.asarray(cloud, np.float32) - image) * veil, 0, 255).astype(np.uint8)
+    labelled = np.dstack([image, np.full((height, width), World.SKY, np.uint8)])
+    canvas.pixels[:rows] = cv2.resize(labelled, (canvas.width, rows), interpolation=cv2.INTER_LINEAR)
 
 
-def ridge(canvas: Canvas, draws: Draws, label: World, color: Color, z: float, heights: tuple[float, float], rough: int) -> None:
+def ridge(
+    canvas: Canvas, draws: Draws, label: World, color: Color, z: float, heights: tuple[float, float], rough: int
+) -> None:
     """A silhouette along the horizon: mountains, a wood, far houses."""
     canvas.at(z)
     metre, base = canvas.scale(z), canvas.camera.horizon + 0.02 * canvas.height
     steps = np.linspace(0, canvas.width, rough)
-    tops = [draws.uniform(*heights) for _ in range(rough)]
+    tops, low, high = [], *heights
+    tall = draws.uniform(low, high)
+    for _ in range(rough):
+        if label == World.VEGETATION:  # treetops side by side: a walk, not teeth
+            tall = min(max(tall + draws.uniform(-0.16, 0.16) * (high - low), low), high)
+        else:
+            tall = draws.uniform(low, high)
+        tops.append(tall)
     points = [(-1.0, base)]
     for x, tall in zip(steps, tops, strict=True):
         y = canvas.camera.horizon - tall * metre
@@ -61,31 +66,47 @@ def ridge(canvas: Canvas, draws: Draws, label: World, color: Color, z: float, he
 
 
 def strip(
-    canvas: Canvas, x0: float, x1: float, label: World, color: Color | None = None, y: float = 0.0, z: tuple[float, float] = (0.0, 260.0)
+    canvas: Canvas,
+    x0: float,
+    x1: float,
+    label: World,
+    color: Color | None = None,
+    y: float = 0.0,
+    z: tuple[float, float] = (0.0, 260.0),
 ) -> None:
     """A band of ground along the street, between x0 and x1."""
     near = max(z[0], 0.8 * canvas.ground_z(canvas.height), 0.7)
     if near >= z[1]:
         return
     zs = np.geomspace(near, z[1], 12) if canvas.camera.bend else np.array([near, z[1]])
-    left, right = canvas.project_all(np.float64(x0), np.float64(y), zs), canvas.project_all(np.float64(x1), np.float64(y), zs)
+    left, right = (
+        canvas.project_all(np.float64(x0), np.float64(y), zs),
+        canvas.project_all(np.float64(x1), np.float64(y), zs),
+    )
     canvas.at(0)
     canvas.fill_any([np.concatenate([left, right[::-1]])], canvas.ink(color or FLATS[label], label))
 
 
-def curb(canvas: Canvas, x: float, side: int, tall: float, label: World = World.CURB, z: tuple[float, float] = (0.0, 260.0)) -> None:
+def curb(
+    canvas: Canvas, x: float, side: int, tall: float, label: World = World.CURB, z: tuple[float, float] = (0.0, 260.0)
+) -> None:
     """Kerb stones: an upright face towards the road and a flat top."""
     near = max(z[0], 0.8 * canvas.ground_z(canvas.height), 0.7)
     if near >= z[1]:
         return
     zs = np.geomspace(near, z[1], 12) if canvas.camera.bend else np.array([near, z[1]])
     canvas.at(0)
-    low, high = canvas.project_all(np.float64(x), np.float64(0), zs), canvas.project_all(np.float64(x), np.float64(tall), zs)
+    low, high = (
+        canvas.project_all(np.float64(x), np.float64(0), zs),
+        canvas.project_all(np.float64(x), np.float64(tall), zs),
+    )
     canvas.fill_any([np.concatenate([low, high[::-1]])], canvas.ink(FLATS[World.CURB], label, 0.72))
     strip(canvas, x, x + side * 0.18, label, FLATS[World.CURB], tall, z)
 
 
-def dashes(canvas: Canvas, x: float, dash: float, gap: float, color: Color = (226, 226, 220), wide: float = 0.14) -> None:
+def dashes(
+    canvas: Canvas, x: float, dash: float, gap: float, color: Color = (226, 226, 220), wide: float = 0.14
+) -> None:
     """A lane line: dashed, or solid when ``gap`` is 0."""
     if gap == 0:
         strip(canvas, x - wide / 2, x + wide / 2, World.LANE_MARKING, color)
@@ -94,7 +115,7 @@ def dashes(canvas: Canvas, x: float, dash: float, gap: float, color: Color = (22
     zs = np.stack([start, start, start + dash, start + dash], -1)
     quads = canvas.project_all(np.array([x - wide / 2, x + wide / 2, x + wide / 2, x - wide / 2]), np.float64(0), zs)
     canvas.at(0)
-    canvas.fill_any(list(quads[start + dash > 0.8]), canvas.ink(color, World.LANE_MARKING))
+    canvas.fill_any(quads[start + dash > 0.8], canvas.ink(color, World.LANE_MARKING))
 
 
 def zebra(canvas: Canvas, left: float, right: float, z: float, deep: float, label: World) -> None:
@@ -105,12 +126,12 @@ def zebra(canvas: Canvas, left: float, right: float, z: float, deep: float, labe
         lines, color = np.array([z - 0.2, z + deep]), World.LANE_MARKING
         zs = np.stack([lines, lines, lines + 0.2, lines + 0.2], -1)
         quads = canvas.project_all(np.array([left, right, right, left]), np.float64(0), zs)
-        canvas.fill_any(list(quads), canvas.ink((220, 220, 214), color))
+        canvas.fill_any(quads, canvas.ink((220, 220, 214), color))
         return
     starts = np.arange(left + 0.2, right - 0.4, 1.0)
     xs = np.stack([starts, starts + 0.5, starts + 0.5, starts], -1)
     quads = canvas.project_all(xs, np.float64(0), np.array([z, z, z + deep, z + deep]))
-    canvas.fill_any(list(quads), canvas.ink((228, 228, 222), label))
+    canvas.fill_any(quads, canvas.ink((228, 228, 222), label))
 
 
 def arrow(canvas: Canvas, x: float, z: float) -> None:
@@ -129,7 +150,9 @@ def blot(canvas: Canvas, x: float, z: float, radius: float, label: World, color:
     corners = 4 if square else 12
     angles = 2 * pi * (np.arange(corners) + 0.5) / corners
     for part, tone in ((1.0, 1.0), (0.72, 1.35)):
-        ring = canvas.project_all(x + part * radius * np.cos(angles), np.float64(0), z + part * radius * 1.1 * np.sin(angles))
+        ring = canvas.project_all(
+            x + part * radius * np.cos(angles), np.float64(0), z + part * radius * 1.1 * np.sin(angles)
+        )
         canvas.fill(ring, canvas.ink(tuple(channel * tone for channel in color), label))
 
 
@@ -138,8 +161,12 @@ def rails(canvas: Canvas, x: float, bed: bool) -> None:
     if bed:
         strip(canvas, x - 1.5, x + 1.5, World.RAIL_TRACK)
         start = np.arange(1.0, 60, 1.2)
-        quads = canvas.project_all(np.array([x - 1.1, x + 1.1, x + 1.1, x - 1.1]), np.float64(0), np.stack([start, start, start + 0.3, start + 0.3], -1))
-        canvas.fill_any(list(quads), canvas.ink((84, 76, 70), World.RAIL_TRACK))
+        quads = canvas.project_all(
+            np.array([x - 1.1, x + 1.1, x + 1.1, x - 1.1]),
+            np.float64(0),
+            np.stack([start, start, start + 0.3, start + 0.3], -1),
+        )
+        canvas.fill_any(quads, canvas.ink((84, 76, 70), World.RAIL_TRACK))
     else:
         strip(canvas, x - 0.95, x + 0.95, World.RAIL_TRACK, (104, 102, 102))
     for rail in (-0.72, 0.72):
@@ -150,22 +177,21 @@ def finish(canvas: Canvas, draws: Draws, shadows: list[np.ndarray], wet: float) 
     """Texture, shadows and haze of the ground, before anything stands on it; ``wet`` mirrors the sky."""
     first = max(int(canvas.camera.horizon) + 1, 0)
     height, width = canvas.height - first, canvas.width
-    if height < 2:
-        return
     rows = np.arange(first, canvas.height, dtype=np.float32) + 0.5
     z = canvas.camera.focal * canvas.camera.above_ground / np.maximum(rows - canvas.camera.horizon, 0.5)
     keep = np.exp(-canvas.light.density * np.minimum(z, 400))
-    factor = np.ones((height, width), np.float32)
+    factor = np.full((height // 2 + 1, width // 2), 255, np.uint8)
+    for polygon in shadows:
+        cv2.fillPoly(factor, [(polygon * 0.5 - (0, first / 2)).astype(np.int32)], 0)
+    strength = 0.3 + 0.3 * canvas.light.contrast
+    factor = cv2.blur(factor, (5, 3)) * np.float32(strength / 255) + np.float32(1 - strength)
     if not canvas.light.flat:
-        factor += (_seen_from_above(canvas, draws, first)[: height] - 128) * (0.0075 * np.clip(1.3 - z / 60, 0.15, 1))[:, None]
-    if shadows:
-        small = np.full((height // 2 + 1, width // 2 + 1), 255, np.uint8)
-        places = [np.clip(polygon * 0.5, -20000, 20000) - (0, first / 2) for polygon in shadows]
-        for place in places:
-            cv2.fillPoly(small, [place.astype(np.int32)], 0)
-        strength = 0.3 + 0.3 * canvas.light.contrast
-        soft = cv2.resize(cv2.blur(small, (5, 3)), (width, height), interpolation=cv2.INTER_LINEAR)
-        factor *= (1 - strength) + (strength / 255) * soft
+        fade = 0.0075 * np.clip(1.3 - z[::2] / 60, 0.15, 1)[:, None]
+        view = _seen_from_above(canvas, draws, first)[: len(fade)]
+        factor[: len(fade)] *= 1 + (view - np.float32(128)) * fade
+    factor = cv2.resize(factor[: height // 2], (width, height), interpolation=cv2.INTER_LINEAR)
+    if canvas.light.night:  # our own headlights
+        factor *= (1 + 1.6 * np.exp(-z / 11))[:, None]
     factor *= keep[:, None]
     haze = (1 - keep)[:, None, None] * np.asarray(canvas.light.haze, np.float32)
     ground = canvas.pixels[first:, :, :3] * factor[..., None] + haze
@@ -180,15 +206,26 @@ def finish(canvas: Canvas, draws: Draws, shadows: list[np.ndarray], wet: float) 
 def _seen_from_above(canvas: Canvas, draws: Draws, first: int) -> np.ndarray:
     """The asphalt texture as the camera sees it: image pixel → ground metres → texture pixel (12 per metre)."""
     camera, density = canvas.camera, 12.0
-    # (column, row + first) → (X, Z) in metres, up to the common factor 1 / (row - horizon)
+    # (2 column, 2 row + first) → (X, Z) in metres, up to the common factor 1 / (row - horizon)
     a, b = camera.above_ground, camera.focal * camera.above_ground
     to_texture = np.array(
         [
-            [density * a, draws.uniform(80, 400), -density * a * camera.center + draws.uniform(80, 400) * (first - camera.horizon)],
+            [
+                density * a,
+                draws.uniform(80, 400),
+                -density * a * camera.center + draws.uniform(80, 400) * (first - camera.horizon),
+            ],
             [0, draws.uniform(0, 200), density * b + draws.uniform(0, 200) * (first - camera.horizon)],
             [0, 1, first - camera.horizon],
         ]
     )
-    size = (canvas.width, canvas.height - first)
-    view = cv2.warpPerspective(asphalt(), to_texture, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT)
+    size = (canvas.width // 2, (canvas.height - first) // 2 + 1)
+    halved = np.diag([2.0, 2.0, 1.0])
+    view = cv2.warpPerspective(
+        asphalt(),
+        to_texture @ halved,
+        size,
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT,
+    )
     return view.astype(np.float32)

@@ -37,7 +37,12 @@ def scene(
     draws = Draws(VERSION, seed, domain.name, split, index)
     tall, wide = draws.choice(domain.sizes)
     weather = sample_weather(domain, draws)
-    canvas = Canvas(round(height * tall), round(height * wide), _camera(domain, draws, round(height * tall), round(height * wide)), weather.light)
+    canvas = Canvas(
+        round(height * tall),
+        round(height * wide),
+        _camera(domain, draws, round(height * tall), round(height * wide)),
+        weather.light,
+    )
     street = plan(domain, draws, weather)
     _paint_sky(canvas, domain, draws, weather, street.scenery)
     paint_ground(canvas, street, domain, draws, weather)
@@ -53,7 +58,9 @@ def _camera(domain: Domain, draws: Draws, height: int, width: int) -> Camera:
     focal = draws.uniform(*domain.focal) * min(height, 0.75 * width)
     bend = draws.uniform(-1, 1) ** 3 * domain.bends * 0.5
     center = width * (0.5 + draws.uniform(-0.08, 0.08))
-    return Camera(2 * focal, 2 * center, 2 * height * draws.uniform(*domain.horizon), draws.uniform(*domain.camera_height), bend)
+    return Camera(
+        2 * focal, 2 * center, 2 * height * draws.uniform(*domain.horizon), draws.uniform(*domain.camera_height), bend
+    )
 
 
 def _paint_sky(canvas: Canvas, domain: Domain, draws: Draws, weather: Weather, scenery: str) -> None:
@@ -69,12 +76,14 @@ def _paint_sky(canvas: Canvas, domain: Domain, draws: Draws, weather: Weather, s
     if scenery in ("city", "bazaar", "oldtown") or draws.chance(0.3):
         ground.ridge(canvas, draws, World.BUILDING, (150, 146, 142), 200, (8, 38), 26)
     if not (scenery == "waterfront" and draws.chance(0.5)):
-        ground.ridge(canvas, draws, World.VEGETATION, draws.choice(GREENS[domain.greens[0]]), 130, (3, 9), 60)
+        ground.ridge(canvas, draws, World.VEGETATION, draws.choice(GREENS[domain.greens[0]]), 130, (3, 10), 110)
     if draws.chance(0.1):
         canvas.at(120)
         x = draws.uniform(0.1, 0.9) * canvas.width
         y = canvas.camera.horizon
-        canvas.rect(x, y - 0.03 * canvas.height, x + 0.05 * canvas.width, y, canvas.ink((120, 120, 118), World.UNLABELED))
+        canvas.rect(
+            x, y - 0.03 * canvas.height, x + 0.05 * canvas.width, y, canvas.ink((120, 120, 118), World.UNLABELED)
+        )
     for _ in range(draws.count(domain.features["bird"])):
         for _ in range(draws.integer(1, 4)):
             people.bird(canvas, draws, draws.uniform(0, canvas.width), draws.uniform(0.03, 0.6) * canvas.camera.horizon)

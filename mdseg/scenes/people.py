@@ -43,7 +43,9 @@ class Figure:
         x, y = self.point(dx, h)
         self.canvas.disc(x, y, radius * self.metre, self.canvas.ink(color, label), squeeze)
 
-    def ring(self, dx: float, h: float, radius: float, color: Color, label: int, thick: float, squeeze: float = 1.0) -> None:
+    def ring(
+        self, dx: float, h: float, radius: float, color: Color, label: int, thick: float, squeeze: float = 1.0
+    ) -> None:
         """A circle's outline."""
         x, y = self.point(dx, h)
         self.canvas.ring(x, y, radius * self.metre, self.canvas.ink(color, label), thick * self.metre, squeeze)
@@ -72,7 +74,9 @@ def person(canvas: Canvas, draws: Draws, x: float, z: float, child: bool = False
     _head(figure, draws, 0.0, 1.6, skin, label)
 
 
-def _head(figure: Figure, draws: Draws, dx: float, h: float, skin: Color, label: int, helmet: Color | None = None) -> None:
+def _head(
+    figure: Figure, draws: Draws, dx: float, h: float, skin: Color, label: int, helmet: Color | None = None
+) -> None:
     figure.limb(((dx, h - 0.16), (dx, h)), skin, label, 0.1)
     figure.disc(dx, h + 0.01, 0.12, skin, label)
     figure.disc(dx, h + 0.06, 0.12 if helmet is None else 0.15, helmet or draws.choice(_HAIR), label)
@@ -81,7 +85,15 @@ def _head(figure: Figure, draws: Draws, dx: float, h: float, skin: Color, label:
 
 
 def two_wheeler(
-    canvas: Canvas, draws: Draws, x: float, z: float, across: bool, motor: bool, ridden: bool, towards: bool = False, base: float = 0.0
+    canvas: Canvas,
+    draws: Draws,
+    x: float,
+    z: float,
+    across: bool,
+    motor: bool,
+    ridden: bool,
+    towards: bool = False,
+    base: float = 0.0,
 ) -> None:
     """A bicycle or motorcycle and, if ridden, its rider (and perhaps a pillion); the vehicle keeps its own class below."""
     figure = Figure(canvas, x, z, base)
@@ -169,7 +181,12 @@ def _rider_along(figure: Figure, draws: Draws, label: int, motor: bool, towards:
     seat = 0.8 if motor else 0.95
     for foot in (-1, 1):
         figure.limb(((0.1 * foot, seat + 0.05), (0.24 * foot, 0.62), (0.2 * foot, 0.3)), legs, label, 0.16)
-        figure.limb(((0.2 * foot, seat + 0.5), (0.36 * foot, seat + 0.3), (0.3 * foot, 1.05)), tuple(c * 0.8 for c in top), label, 0.1)
+        figure.limb(
+            ((0.2 * foot, seat + 0.5), (0.36 * foot, seat + 0.3), (0.3 * foot, 1.05)),
+            tuple(c * 0.8 for c in top),
+            label,
+            0.1,
+        )
     figure.shape(((-0.2, seat - 0.05), (0.2, seat - 0.05), (0.25, seat + 0.55), (-0.25, seat + 0.55)), top, label)
     _head(figure, draws, 0.0, seat + 0.74, skin, label, _helmet(draws, motor))
 
@@ -218,7 +235,9 @@ def bird(canvas: Canvas, draws: Draws, x: float, y: float) -> None:
     ink, lift = canvas.ink((46, 44, 48), World.BIRD), draws.uniform(0.2, 0.6)
     for side in (-1, 1):
         tip = (x + side * span, y - lift * span)
-        canvas.fill([(x, y - 0.25 * span), (x + side * span * 0.5, y - lift * span * 0.9), tip, (x, y + 0.25 * span)], ink)
+        canvas.fill(
+            [(x, y - 0.25 * span), (x + side * span * 0.5, y - lift * span * 0.9), tip, (x, y + 0.25 * span)], ink
+        )
     canvas.disc(x, y, span * 0.28, ink)
 
 

@@ -47,9 +47,6 @@ def develop(
     height, width = canvas.height // 2, canvas.width // 2
     mask = np.ascontiguousarray(pixels[1::2, 1::2, 3])
     image = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB), (width, height), interpolation=cv2.INTER_AREA)
-    for wire in canvas.wires:
-        points = [(np.array(wire) * 4).astype(np.int32)]
-        cv2.polylines(image, points, False, tuple(part * 0.25 for part in weather.low), 1, cv2.LINE_AA, 3)
     if domain.flat:
         return image, mask
     film = image.astype(np.float32)
@@ -64,7 +61,9 @@ def develop(
     sigma = draws.uniform(*domain.blur) * (height / 128)
     film = cv2.GaussianBlur(film, (0, 0), sigma)
     _expose(film, domain, draws)
-    film += (draws.uniform(*domain.noise) * (1.5 if weather.light.night else 1.0)) * _crop(grain(), height, width, draws)[..., None]
+    film += (draws.uniform(*domain.noise) * (1.5 if weather.light.night else 1.0)) * _crop(
+        grain(), height, width, draws
+    )[..., None]
     return np.clip(film, 0, 255).astype(np.uint8), mask
 
 

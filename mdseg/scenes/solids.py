@@ -38,7 +38,13 @@ def frustum(
     low = _corners(canvas, pose, bottom)
     high = _corners(canvas, pose, top)
     (a, b, c, d), (e, f, g, h) = low, high  # rear left, rear right, front right, front left
-    faces = {"rear": (a, b, f, e), "front": (c, d, h, g), "left": (d, a, e, h), "right": (b, c, g, f), "top": (e, f, g, h)}
+    faces = {
+        "rear": (a, b, f, e),
+        "front": (c, d, h, g),
+        "left": (d, a, e, h),
+        "right": (b, c, g, f),
+        "top": (e, f, g, h),
+    }
     s, k, light = sin(pose.heading), cos(pose.heading), canvas.light
     normals = {"rear": (-s, k), "front": (s, -k), "left": (-k, -s), "right": (k, s)}
     visible = {}
@@ -76,7 +82,9 @@ def _on(face: Face, s: float, t: float) -> Point:
     return wa * ax + wb * bx + wc * cx + wd * dx, wa * ay + wb * by + wc * cy + wd * dy
 
 
-def box(canvas: Canvas, pose: Pose, length: float, width: float, low: float, high: float, color: Color, label: int, **roof) -> dict[str, Face]:
+def box(
+    canvas: Canvas, pose: Pose, length: float, width: float, low: float, high: float, color: Color, label: int, **roof
+) -> dict[str, Face]:
     """An upright box centred on its pose."""
     bottom, top = Ends(-length / 2, length / 2, width / 2, low), Ends(-length / 2, length / 2, width / 2, high)
     return frustum(canvas, pose, bottom, top, color, label, **roof)

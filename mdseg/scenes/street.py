@@ -35,6 +35,11 @@ class Side:
         return None
 
     @property
+    def verge(self) -> float:
+        """|x| where the strips end."""
+        return abs(self.edge) + sum(wide for _, wide in self.strips)
+
+    @property
     def pavement(self) -> tuple[float, float]:
         """From and to (|x|) of where people walk and things stand."""
         for label in (World.SIDEWALK, World.PEDESTRIAN_AREA, World.SNOW, World.UNPAVED_SHOULDER):
@@ -117,7 +122,7 @@ def _plan_side(side: Side, street: Street, domain: Domain, draws: Draws, weather
             strips.append((World.TERRAIN, draws.uniform(2, 6)))
     elif chance(0.3):
         strips.append((World.SIDEWALK, draws.uniform(1.2, 2)))
-    side.line = abs(side.edge) + sum(wide for _, wide in strips)
+    side.line = side.verge
     if scenery == "waterfront" and side.sign == (1 if domain.left_hand else -1):
         side.outer, side.line = World.WATER, side.line + 0.4
     elif not street.raised:
@@ -186,8 +191,10 @@ def _slabs(canvas: Canvas, x0: float, x1: float, y: float, label: World, color: 
     joints = np.arange(2.0, 40.0, 1.5)
     zs = np.stack([joints, joints, joints + 0.09, joints + 0.09], -1)
     quads = canvas.project_all(np.array([x0, x1, x1, x0]), np.float64(y), zs)
-    canvas.fill_any(list(quads), canvas.ink(tuple(part * 0.86 for part in color), label))
-    ground.strip(canvas, (x0 + x1) / 2 - 0.03, (x0 + x1) / 2 + 0.03, label, tuple(part * 0.88 for part in color), y, (2.0, 40.0))
+    canvas.fill_any(quads, canvas.ink(tuple(part * 0.86 for part in color), label))
+    ground.strip(
+        canvas, (x0 + x1) / 2 - 0.03, (x0 + x1) / 2 + 0.03, label, tuple(part * 0.88 for part in color), y, (2.0, 40.0)
+    )
 
 
 def _paint_markings(canvas: Canvas, street: Street, domain: Domain, draws: Draws) -> None:
@@ -213,7 +220,14 @@ def _paint_markings(canvas: Canvas, street: Street, domain: Domain, draws: Draws
                 z = street.crossing[0] - 4.5 if street.crossing else draws.uniform(7, 22)
                 ground.zebra(canvas, left + 0.2, right - 0.2, z, 3.2, label)
                 if street.marked and draws.chance(0.6):
-                    ground.strip(canvas, street.middle, right if not domain.left_hand else left, World.LANE_MARKING, (224, 224, 218), z=(z - 1.6, z - 1.2))
+                    ground.strip(
+                        canvas,
+                        street.middle,
+                        right if not domain.left_hand else left,
+                        World.LANE_MARKING,
+                        (224, 224, 218),
+                        z=(z - 1.6, z - 1.2),
+                    )
                 break
 
 
@@ -223,13 +237,36 @@ def _paint_details(canvas: Canvas, street: Street, domain: Domain, draws: Draws)
     for _ in range(draws.count(features["manhole"])):
         ground.blot(canvas, draws.uniform(left + 1, right - 1), draws.uniform(4, 22), 0.42, World.MANHOLE, (62, 58, 56))
     for _ in range(draws.count(features["pothole"])):
-        ground.blot(canvas, draws.uniform(left + 1, right - 1), draws.uniform(4, 20), draws.uniform(0.35, 0.9), World.POTHOLE, (66, 60, 54))
+        ground.blot(
+            canvas,
+            draws.uniform(left + 1, right - 1),
+            draws.uniform(4, 20),
+            draws.uniform(0.35, 0.9),
+            World.POTHOLE,
+            (66, 60, 54),
+        )
     for _ in range(draws.count(features["catch_basin"])):
         side = draws.choice(street.sides)
-        ground.blot(canvas, side.edge - side.sign * 0.35, draws.uniform(4, 18), 0.38, World.CATCH_BASIN, (48, 48, 50), square=True)
+        ground.blot(
+            canvas,
+            side.edge - side.sign * 0.35,
+            draws.uniform(4, 18),
+            0.38,
+            World.CATCH_BASIN,
+            (48, 48, 50),
+            square=True,
+        )
     if street.raised and draws.chance(features["curb_cut"]):
         side = draws.choice(street.sides)
         curb = side.span(World.CURB)
         if curb:
             z = draws.uniform(6, 20)
-            ground.strip(canvas, side.sign * curb[0], side.sign * (curb[1] + 0.9), World.CURB_CUT, (190, 186, 172), 0.03, (z, z + 3.2))
+            ground.strip(
+                canvas,
+                side.sign * curb[0],
+                side.sign * (curb[1] + 0.9),
+                World.CURB_CUT,
+                (190, 186, 172),
+                0.03,
+                (z, z + 3.2),
+            )

@@ -22,7 +22,9 @@ def _octaves(height: int, width: int, cells: tuple[int, ...], seed: int) -> Floa
 @cache
 def grain() -> Float32[np.ndarray, "1024 2048"]:
     """White noise with a little blur: asphalt, plaster, sensor."""
-    noise = _octaves(1024, 2048, (1, 2), seed=1)
+    noise = np.random.Generator(np.random.PCG64(1)).standard_normal((1024, 2048), np.float32)
+    noise += cv2.GaussianBlur(noise, (0, 0), 0.8)
+    noise /= noise.std()
     noise.flags.writeable = False
     return noise
 
@@ -92,7 +94,11 @@ def _conifer(crown: UInt8[np.ndarray, "128 128"], draws: Draws) -> UInt8[np.ndar
     for tier in range(9):
         y, half = 8 + tier * 12, 8 + tier * 4.6
         for part, light in ((1.0, 70), (0.6, 110), (0.25, 150)):
-            points = [(64 - half * part - 6 * (1 - part), y + 22), (64, y - 8), (64 + half * part - 14 * (1 - part), y + 22)]
+            points = [
+                (64 - half * part - 6 * (1 - part), y + 22),
+                (64, y - 8),
+                (64 + half * part - 14 * (1 - part), y + 22),
+            ]
             cv2.fillPoly(crown, [np.array(points, np.int32)], light + draws.uniform(-15, 15))
     return crown
 

@@ -47,9 +47,21 @@ def car(canvas: Canvas, draws: Draws, x: float, z: float, heading: float, kind: 
     half, side, label = body.length / 2, body.width / 2, body.label
     _underside(canvas, pose, half, side, label)
     rear, front = body.sill[0] * half, body.sill[1] * half
-    lower = frustum(canvas, pose, Ends(-half, half, side, 0.28), Ends(-half * 0.98, half * 0.96, side * 0.97, body.waist), color, label)
+    lower = frustum(
+        canvas,
+        pose,
+        Ends(-half, half, side, 0.28),
+        Ends(-half * 0.98, half * 0.96, side * 0.97, body.waist),
+        color,
+        label,
+    )
     cabin = frustum(
-        canvas, pose, Ends(rear, front, side * 0.95, body.waist), Ends(body.top[0] * half, body.top[1] * half, side * 0.78, body.roof), color, label
+        canvas,
+        pose,
+        Ends(rear, front, side * 0.95, body.waist),
+        Ends(body.top[0] * half, body.top[1] * half, side * 0.78, body.roof),
+        color,
+        label,
     )
     glass = canvas.ink(_GLASS, label, 1.0)
     sky = canvas.ink((104, 120, 134), label, 1.0)
@@ -57,7 +69,11 @@ def car(canvas: Canvas, draws: Draws, x: float, z: float, heading: float, kind: 
         if name == "top" or (kind == "van" and name == "rear" and draws.chance(0.4)):
             continue
         if name in ("left", "right"):
-            spans = ((0.06, 0.47), (0.53, 0.94)) if kind != "van" else (((0.05, 0.3),) if name == "right" else ((0.7, 0.95),))
+            spans = (
+                ((0.06, 0.47), (0.53, 0.94))
+                if kind != "van"
+                else (((0.05, 0.3),) if name == "right" else ((0.7, 0.95),))
+            )
             for start, end in spans:
                 canvas.fill(patch(face, start, end, 0.12, 0.88), glass)
         else:
@@ -111,7 +127,13 @@ def _wheels(canvas: Canvas, pose: Pose, axles: tuple[float, ...], v: float, radi
             if part < 1 and tall < 4:
                 continue
             rim = [
-                canvas.project(*pose.place(u + part * radius * cos(k * 2 * pi / corners), v * 1.01, radius + part * radius * sin(k * 2 * pi / corners)))
+                canvas.project(
+                    *pose.place(
+                        u + part * radius * cos(k * 2 * pi / corners),
+                        v * 1.01,
+                        radius + part * radius * sin(k * 2 * pi / corners),
+                    )
+                )
                 for k in range(corners)
             ]
             canvas.fill(rim, canvas.ink(color, label))
@@ -122,8 +144,14 @@ def truck(canvas: Canvas, draws: Draws, x: float, z: float, heading: float, deco
     canvas.at(z)
     length, label = draws.uniform(6.5, 9.5), World.TRUCK
     pose, half, side = Pose(x, z, heading), length / 2, 1.22
-    cargo = draws.choice(((214, 214, 210), (236, 236, 232), (60, 84, 140), (150, 46, 40), (190, 150, 60), (70, 110, 80)))
-    cab = draws.choice(((230, 120, 30), (220, 180, 40), (170, 40, 40), (40, 90, 150))) if decorated else draws.choice(PAINTS)
+    cargo = draws.choice(
+        ((214, 214, 210), (236, 236, 232), (60, 84, 140), (150, 46, 40), (190, 150, 60), (70, 110, 80))
+    )
+    cab = (
+        draws.choice(((230, 120, 30), (220, 180, 40), (170, 40, 40), (40, 90, 150)))
+        if decorated
+        else draws.choice(PAINTS)
+    )
     _underside(canvas, pose, half, side, label, 0.9)
     tall = draws.uniform(2.7, 3.5)
     split = half - 2.2
@@ -189,7 +217,9 @@ def _cargo(canvas: Canvas, faces: dict[str, Face], color: Color, label: int, dec
 
 def bus(canvas: Canvas, draws: Draws, x: float, z: float, heading: float) -> None:
     """A city bus: a long box with a band of windows, a lit line number, doors."""
-    color = draws.choice(((196, 40, 40), (230, 200, 60), (236, 236, 230), (60, 110, 160), (70, 130, 90), (210, 120, 50)))
+    color = draws.choice(
+        ((196, 40, 40), (230, 200, 60), (236, 236, 230), (60, 110, 160), (70, 130, 90), (210, 120, 50))
+    )
     _carriage(canvas, Pose(x, z, heading), draws.uniform(9.5, 12), 1.27, 3.1, color, World.BUS)
 
 
@@ -252,7 +282,16 @@ def trailer(canvas: Canvas, draws: Draws, x: float, z: float, heading: float) ->
     pose, label = Pose(x, z, heading), World.TRAILER
     _underside(canvas, pose, 1.5, 0.9, label, 0.45)
     box(canvas, pose, 2.9, 1.7, 0.45, 0.95, (92, 98, 104), label)
-    box(canvas, pose, 2.5, 1.4, 0.95, draws.uniform(1.1, 1.7), draws.choice(((60, 96, 130), (120, 92, 60), (70, 110, 60))), label)
+    box(
+        canvas,
+        pose,
+        2.5,
+        1.4,
+        0.95,
+        draws.uniform(1.1, 1.7),
+        draws.choice(((60, 96, 130), (120, 92, 60), (70, 110, 60))),
+        label,
+    )
     for v in (-0.9, 0.9):
         if _side_visible(canvas, pose, v):
             _wheels(canvas, pose, (0.0,), v, 0.34, label)
@@ -306,7 +345,15 @@ def boat(canvas: Canvas, draws: Draws, x: float, z: float) -> None:
     m, (x0, y0) = canvas.scale(z), canvas.project(x, 0, z)
     hull = canvas.ink(draws.choice(((240, 240, 236), (60, 80, 110), (150, 60, 46))), World.BOAT)
     length = draws.uniform(4, 7)
-    canvas.fill([(x0 - length / 2 * m, y0 - 1.1 * m), (x0 + length / 2 * m, y0 - 1.1 * m), (x0 + length * 0.4 * m, y0), (x0 - length * 0.42 * m, y0)], hull)
+    canvas.fill(
+        [
+            (x0 - length / 2 * m, y0 - 1.1 * m),
+            (x0 + length / 2 * m, y0 - 1.1 * m),
+            (x0 + length * 0.4 * m, y0),
+            (x0 - length * 0.42 * m, y0),
+        ],
+        hull,
+    )
     canvas.rect(x0 - 1.2 * m, y0 - 2.2 * m, x0 + 0.9 * m, y0 - 1.1 * m, canvas.ink((225, 222, 214), World.BOAT))
     canvas.rect(x0 - 0.9 * m, y0 - 1.9 * m, x0 + 0.6 * m, y0 - 1.5 * m, canvas.ink(_GLASS, World.BOAT))
 

@@ -1,0 +1,280 @@
+"""Trees of scenes in each dataset's own files: folders, names, encodings and quirks of datasets' real packages."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from mdseg.label_space import LabelTable
+from mdseg.scenes.annotation import DATASETS, raw_ids, table_of
+from mdseg.scenes.world import WORLD
+
+RGB = UInt8[np.ndarray, "h w 3"]
+Mask = UInt8[np.ndarray, "h w"]
+_PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
+_JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
+_CITIES = {
+    "train": ("aachen", "bochum", "bremen", "cologne", "darmstadt", "dusseldorf", "erfurt", "hamburg", "hanover", "jena",
+              "krefeld", "monchengladbach", "strasbourg", "stuttgart", "tubingen", "ulm", "weimar", "zurich"),
+    "val": ("frankfurt", "lindau", "munster"),
+    "test": ("berlin", "bielefeld", "bonn", "leverkusen", "mainz", "munich"),
+}  # fmt: skip
+_IDD_TOOL_IDS = (
+    "road", "parking", "drivable fallback", "sidewalk", "rail track", "non-drivable fallback", "person", "animal", "rider",
+    "motorcycle", "bicycle", "autorickshaw", "car", "truck", "bus", "caravan", "trailer", "train", "vehicle fallback",
+    "curb", "wall", "fence", "guard rail", "billboard", "traffic sign", "traffic light", "pole", "polegroup",
+    "obs-str-bar-fallback", "building", "bridge", "tunnel", "vegetation", "sky", "fallback background", "unlabeled",
+    "ego vehicle", "rectification border", "out of roi", "license plate",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One image to write: where, which one, and what is on it."""
+
+    root: Path
+    split: str
+    index: int
+    image: RGB
+    world: Mask
+    raw: np.ndarray  # raw ids, integers
+    seed: int
+    variant: str
+
+    def file(self, *parts: str) -> Path:
+        """A path below the root, whose folder exists."""
+        path = self.root.joinpath(*parts)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def code(self, length: int) -> bytes:
+        """Bytes that name this image and no other."""
+        return hashlib.blake2b(f"{self.seed}/{self.split}/{self.index}".encode(), digest_size=length).digest()
+
+
+def write_scene(
+    dataset: str,
+    root: Path,
+    split: str,
+    index: int,
+    image: RGB,
+    world: Mask,
+    *,
+    seed: int = 0,
+    variant: str = "",
+    traps: bool = False,
+) -> None:
+    """Write one image and, where the split is labelled, its mask; ``traps``: the first mask has an unknown id."""
+    table, raw = table_of(dataset), raw_ids(dataset)[world]
+    if index == 0:
+        ignored = table.ignore_ids[: raw.shape[1]]
+        raw[-1, : len(ignored)] = ignored  # every ignored value occurs at least once per split
+        if traps:
+            raw[-3:-1, :2] = unknown_id(table)
+    _WRITERS[dataset](Scene(root, split, index, image, world, raw, seed, variant))
+
+
+def unknown_id(table: LabelTable) -> int:
+    """A raw id that the table does not list."""
+    return int(np.flatnonzero(~table.known())[0])
+
+
+def close_tree(
+    dataset: str, root: Path, counts: Mapping[str, int], *, seed: int = 0, variant: str = "", traps: bool = False
+) -> None:
+    """Write what describes the whole tree: lists, colour tables; with ``traps``, files without a partner."""
+    if dataset == "mapillary":
+        _mapillary_config(root, variant)
+    elif dataset == "camvid11":
+        for split, number in counts.items():
+            names = [_camvid_name(split, index) for index in range(number)]
+            lines = [f"/SegNet/CamVid/{split}/{name}.png /SegNet/CamVid/{split}annot/{name}.png" for name in names]
+            (root / "CamVid" / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    elif dataset == "camvid32":
+        _camvid32_tables(root, counts, variant)
+    elif dataset == "bdd" and traps:
+        images, masks = _bdd_folders("train", variant)
+        key, ending = "00000000-00000000", "_train_id" if variant == "old" else ""
+        _save(root.joinpath(*images, f"{key}.jpg"), np.zeros((8, 8, 3), np.uint8))
+        _save(root.joinpath(*masks, f"ffffffff-ffffffff{ending}.png"), np.zeros((8, 8), np.uint8))
+
+
+def _save(path: Path, pixels: np.ndarray) -> None:
+    if pixels.ndim == 3:
+        pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+    if not cv2.imwrite(str(path), pixels, _JPEG if path.suffix == ".jpg" else _PNG):
+        raise OSError(f"cannot write {path}")
+
+
+def _ids(raw: np.ndarray) -> Mask:
+    return raw.astype(np.uint8)
+
+
+def _cityscapes(scene: Scene) -> None:
+    cities = _CITIES[scene.split]
+    city = cities[scene.index % len(cities)]
+    stem = f"{city}_{scene.index // len(cities):06d}_000019"
+    ending = ".jpg" if scene.index == 2 else ".png"  # some users convert to JPEG
+    _save(scene.file("leftImg8bit", scene.split, city, f"{stem}_leftImg8bit{ending}"), scene.image)
+    raw = scene.raw if scene.split != "test" else np.where(scene.raw <= 3, scene.raw, 0)  # only ego vehicle and borders
+    _save(scene.file("gtFine", scene.split, city, f"{stem}_gtFine_labelIds.png"), _ids(raw))
+
+
+def _idd(scene: Scene) -> None:
+    drive, second = str(scene.index % 7), scene.index % 3 == 2  # frames repeat across drives; Part II names differ
+    number = scene.index // 7 * 30
+    frame = f"frame{number}" if second else f"{number:06d}"
+    image = scene.file("leftImg8bit", scene.split, drive, f"{frame}_leftImg8bit{'.jpg' if second else '.png'}")
+    _save(image, scene.image)
+    if scene.split == "test":
+        return
+    stem = ("gtFine", scene.split, drive)
+    _save(scene.file(*stem, f"{frame}_gtFine_labellevel3Ids.png"), _ids(scene.raw))
+    tool = _IDD_LABELIDS[scene.world]
+    _save(scene.file(*stem, f"{frame}_gtFine_labelids.png"), tool)
+    scene.file(*stem, f"{frame}_gtFine_polygons.json").write_text(json.dumps(_polygons(tool)), encoding="utf-8")
+
+
+_IDD_LABELIDS = np.array([_IDD_TOOL_IDS.index(row.idd) for row in WORLD.values()] + [35] * (256 - len(WORLD)), np.uint8)
+
+
+def _polygons(ids: Mask) -> dict:
+    """Outlines of the regions, large ones first: a region in another's hole is smaller, so drawing in order restores it."""
+    found = []
+    for value in np.unique(ids):
+        outlines, _ = cv2.findContours((ids == value).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        for outline in outlines:
+            points = outline[:, 0]
+            points = points if len(points) >= 3 else np.concatenate([points, points, points])[:3]
+            found.append((cv2.contourArea(outline), _IDD_TOOL_IDS[value], points.tolist()))
+    found.sort(key=lambda region: -region[0])
+    objects = [{"label": label, "polygon": points, "deleted": 0} for _, label, points in found]
+    objects.append({"label": "car", "polygon": [], "deleted": 0})  # Parts II and III hold empty ones
+    return {"imgHeight": ids.shape[0], "imgWidth": ids.shape[1], "objects": objects}
+
+
+def _bdd_folders(split: str, variant: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    if variant == "old":
+        return ("bdd100k", "seg", "images", split), ("bdd100k", "seg", "labels", split)
+    return ("bdd100k", "images", "10k", split), ("bdd100k", "labels", "sem_seg", "masks", split)
+
+
+def _bdd(scene: Scene) -> None:
+    code = scene.code(8).hex()
+    key = f"{code[:8]}-{code[8:]}"
+    images, masks = _bdd_folders(scene.split, scene.variant)
+    _save(scene.file(*images, f"{key}.jpg"), scene.image)
+    if scene.split != "test":
+        _save(scene.file(*masks, f"{key}{'_train_id' if scene.variant == 'old' else ''}.png"), _ids(scene.raw))
+
+
+def _mapillary(scene: Scene) -> None:
+    key = base64.urlsafe_b64encode(scene.code(18)).decode()[:22]
+    key = {0: "-", 1: "_"}.get(scene.index, key[0]) + key[1:]
+    folder = {"train": "training", "val": "validation", "test": "testing"}[scene.split]
+    _save(scene.file(folder, "images", f"{key}.jpg"), scene.image)
+    if scene.split == "test":
+        return
+    mask = Image.fromarray(_ids(scene.raw))
+    mask.putpalette(_mapillary_palette().ravel().tolist())
+    parts = ("v1.2", "labels") if scene.variant == "v2.0" else ("labels",)
+    mask.save(scene.file(folder, *parts, f"{key}.png"), compress_level=1)
+
+
+def _mapillary_palette() -> UInt8[np.ndarray, "256 3"]:
+    table, palette = table_of("mapillary"), np.zeros((256, 3), np.uint8)
+    for ids, color in zip(table.raw_ids, table.colors, strict=True):
+        palette[ids[0]] = color
+    return palette
+
+
+def _mapillary_config(root: Path, variant: str) -> None:
+    table = table_of("mapillary")
+    labels = [
+        {"color": list(color), "instances": False, "readable": name.title(), "name": name, "evaluate": True}
+        for name, color in zip(table.names, table.colors, strict=True)
+    ]
+    labels.append(
+        {"color": [0, 0, 0], "instances": False, "readable": "Unlabeled", "name": "void--unlabeled", "evaluate": False}
+    )
+    name = "config_v1.2.json" if variant == "v2.0" else "config.json"
+    (root / name).write_text(json.dumps({"version": "1.1", "labels": labels}, indent=1), encoding="utf-8")
+
+
+def _wilddash(scene: Scene) -> None:
+    stem = f"{('au', 'de', 'us', 'cn')[scene.index % 4]}{scene.index:04d}_100000"
+    folder = "wd_bench_01" if scene.split == "test" else "wd_val_01"
+    _save(scene.file(folder, f"{stem}.png"), scene.image)
+    if scene.split != "test":
+        _save(scene.file(folder, f"{stem}_labelIds.png"), _ids(scene.raw))
+
+
+def _wilddash2(scene: Scene) -> None:
+    stem = f"{('au', 'de', 'us', 'cn')[scene.index % 4]}{scene.index:04d}_100000"
+    folder = "wd_both_02" if scene.split == "test" else "wd_public_02"
+    _save(scene.file(folder, "images", f"{stem}.jpg"), scene.image)
+    if scene.split != "test":
+        _save(scene.file(folder, "labels", f"{stem}.png"), _ids(scene.raw))
+
+
+def _kitti(scene: Scene) -> None:
+    name, folder = f"{scene.index:06d}_10.png", "testing" if scene.split == "test" else "training"
+    _save(scene.file(folder, "image_2", name), scene.image)
+    if scene.split != "test":
+        _save(scene.file(folder, "semantic", name), _ids(scene.raw))
+
+
+def _camvid_name(split: str, index: int) -> str:
+    number = {"train": 0, "val": 30000, "test": 60000}[split] + index * 3
+    return (f"0001TP_{number:06d}", f"0006R0_f{number:05d}", f"0016E5_{number:05d}", f"Seq05VD_f{number:05d}")[
+        index % 4
+    ]
+
+
+def _camvid11(scene: Scene) -> None:
+    name = _camvid_name(scene.split, scene.index)
+    _save(scene.file("CamVid", scene.split, f"{name}.png"), scene.image)
+    _save(scene.file("CamVid", f"{scene.split}annot", f"{name}.png"), _ids(scene.raw))
+
+
+def _camvid32(scene: Scene) -> None:
+    name = _camvid_name(scene.split, scene.index)
+    colors = np.stack([scene.raw >> 16, scene.raw >> 8 & 255, scene.raw & 255], axis=-1).astype(np.uint8)
+    original = scene.variant == "original"
+    _save(scene.file("701_StillsRaw_full" if original else scene.split, f"{name}.png"), scene.image)
+    _save(scene.file("LabeledApproved_full" if original else f"{scene.split}_labels", f"{name}_L.png"), colors)
+
+
+def _camvid32_tables(root: Path, counts: Mapping[str, int], variant: str) -> None:
+    table = table_of("camvid32")
+    rows = sorted([*zip(table.names, table.colors, strict=True), ("Void", (0, 0, 0))])
+    if variant == "original":
+        text = "".join(f"{r} {g} {b}\t\t{name}\n" for name, (r, g, b) in rows)
+        (root / "label_colors.txt").write_text(text, encoding="utf-8")
+        for split, number in counts.items():
+            names = "\n".join(_camvid_name(split, index) for index in range(number))
+            (root / f"{split}.txt").write_text(names + "\n", encoding="utf-8")
+    else:
+        text = "name,r,g,b\n" + "".join(f"{name},{r},{g},{b}\n" for name, (r, g, b) in rows)
+        (root / "class_dict.csv").write_text(text, encoding="utf-8")
+
+
+_WRITERS: Mapping[str, Callable[[Scene], None]] = {
+    "cityscapes": _cityscapes, "idd": _idd, "bdd": _bdd, "mapillary": _mapillary, "wilddash": _wilddash,
+    "wilddash2": _wilddash2, "kitti": _kitti, "camvid11": _camvid11, "camvid32": _camvid32,
+}  # fmt: skip
+# Descriptors that read another one's files.
+TREES: Mapping[str, str] = {name: "camvid32" if name.startswith("camvid32") else name for name in DATASETS}
+VARIANTS: Mapping[str, tuple[str, ...]] = {"bdd": ("old",), "mapillary": ("v2.0",), "camvid32": ("original",)}
+# Splits a tree holds; where train and val are the same files, they are written once.
+SPLITS: Mapping[str, tuple[str, ...]] = {name: ("train", "val", "test") for name in _WRITERS} | {
+    "wilddash": ("val", "test")
+}
+SHARED: frozenset[str] = frozenset({"kitti", "wilddash2"})
