@@ -39,7 +39,7 @@ class Save(Callback):
         trained = step + 1
         stop = self._told_to_stop(trainer)
         if stop or trained == self.steps or trained % self.every == 0 or trained % self.val_every == 0:
-            trainer.save_checkpoint(self.path)
+            trainer.save_checkpoint(self.path, weights_only=False)
         if stop:
             self._leave(f"stopped after step {trained} of {self.steps}")
 

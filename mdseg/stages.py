@@ -1,8 +1,10 @@
 """A run is a list of stages; a stage is a fit or a function, configured alike."""
 
 import json
+import logging
 import math
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -358,10 +360,14 @@ def count_steps(steps: int | str | None, streams: Sequence[Stream]) -> int:
 
 
 def prepare_data(cfg: DictConfig) -> None:
-    """Write the embedded data of every dataset that is not there yet."""
-    if cfg.data.generate is not None:
-        for name in cfg.datasets:
-            instantiate(cfg.data.generate)(dataset=name, counts=OmegaConf.to_container(cfg.data.counts[name]))
+    """Write the embedded data that the run's datasets read and that is not there yet."""
+    if cfg.data.generate is None:
+        return
+    for name, descriptor in cfg.datasets.items():
+        root = Path(descriptor.root)
+        if root.parent == Path(cfg.data.root) and root.name in cfg.data.counts:
+            counts = {split: math.ceil(number * cfg.data.fraction) for split, number in cfg.data.counts[root.name].items()}
+            instantiate(cfg.data.generate)(root=cfg.data.root, dataset=name, counts=counts)
 
 
 def main_process() -> bool:
@@ -369,8 +375,21 @@ def main_process() -> bool:
     return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) == 0
 
 
+def quieten_lightning() -> None:
+    """Leave out what Lightning tells at every start and what it warns of that this project does on purpose."""
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        r".*does not have many workers",
+        r".*resuming from a checkpoint that ended before the epoch ended and your dataloader is not resumable",
+        r".*`isinstance\(treespec, LeafSpec\)` is deprecated",
+    ):
+        warnings.filterwarnings("ignore", message)
+
+
 def run(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     """Run all stages that are not done, in order; after each, results.json holds what is known."""
+    quieten_lightning()
     cfg.run_folder = str(folder)
     prepare_data(cfg)
     space = build_label_space(cfg)

@@ -245,7 +245,7 @@ def select_streams(
                 for dataset, subset in zip(datasets, subsets, strict=True)
             ]
         chosen[name] = subsets
-        datasets = [dataset.subset(subset) for dataset, subset in zip(datasets, subsets, strict=True)]
+        datasets = [_restricted(dataset, subset) for dataset, subset in zip(datasets, subsets, strict=True)]
         if folder is not None and config["labelled"] != "all":
             for dataset in datasets:
                 (folder / f"{name}_{dataset.name}.txt").write_text("".join(f"{s.key}\n" for s in dataset.samples))
@@ -258,3 +258,9 @@ def select_streams(
 def _subset(name: str, config: Mapping[str, Any], dataset: SegmentationDataset, seed: int) -> list[int]:
     keys = [sample.key for sample in dataset.samples]
     return labelled_subset(keys, config["labelled"], seed, f"streams.{name}.{dataset.name}")
+
+
+def _restricted(dataset: SegmentationDataset, subset: Sequence[int]) -> SegmentationDataset:
+    if len(subset) == len(dataset):
+        return dataset
+    return SegmentationDataset(dataset.name, [dataset.samples[index] for index in subset], dataset.table)

@@ -59,7 +59,7 @@ class Stream:
     datasets: tuple[str, ...]
     sizes: tuple[int, ...]
     batch_size: int
-    mixing: str | Mapping[str, float] = "concat"
+    mixing: str | Mapping[str, float | int] = "concat"
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:

@@ -10,8 +10,8 @@ from jaxtyping import UInt8
 
 from mdseg.label_space import IGNORE
 
-Image = UInt8[np.ndarray, "h w 3"]
-Mask = UInt8[np.ndarray, "h w"]
+Image, Resized = UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "H W 3"]
+Mask, ResizedMask = UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "H W"]
 
 
 class RandomCrop:
@@ -61,7 +61,7 @@ class RandomCrop:
         left = int(generator.integers(size[1] - width + 1))
         return top, left, height, width
 
-    def __call__(self, image: Image, mask: Mask | None, generator: np.random.Generator) -> tuple[Image, Mask | None]:
+    def __call__(self, image: Image, mask: Mask | None, generator: np.random.Generator) -> tuple[Resized, ResizedMask | None]:
         """Crop, resize and augment; all randomness comes from the generator."""
         top, left, height, width = self.window(image.shape[:2], generator)
         region = (slice(top, top + height), slice(left, left + width))
@@ -74,7 +74,7 @@ class RandomCrop:
         return sample["image"], sample.get("mask")
 
 
-def resize(image: Image, size: tuple[int, int]) -> Image:
+def resize(image: Image, size: tuple[int, int]) -> Resized:
     """Image at (height, width): averaged where it shrinks, bilinear where it grows."""
     if image.shape[:2] == size:
         return image
@@ -82,7 +82,7 @@ def resize(image: Image, size: tuple[int, int]) -> Image:
     return cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
-def resize_mask(mask: Mask, size: tuple[int, int]) -> Mask:
+def resize_mask(mask: Mask, size: tuple[int, int]) -> ResizedMask:
     """Mask at (height, width), nearest neighbour."""
     if mask.shape == size:
         return mask
@@ -96,7 +96,7 @@ def evaluation_size(size: tuple[int, int], short_side: int | None, multiple: int
     return height, width
 
 
-def pad_to_multiple(image: Image, mask: Mask | None, multiple: int) -> tuple[Image, Mask | None]:
+def pad_to_multiple(image: Image, mask: Mask | None, multiple: int) -> tuple[Resized, ResizedMask | None]:
     """Image padded with black and mask with ignore, below and to the right, up to a multiple of the network's stride."""
     below, right = (-side % multiple for side in image.shape[:2])
     if below == right == 0:
