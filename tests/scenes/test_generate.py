@@ -1,0 +1,220 @@
+import json
+import multiprocessing
+import os
+import re
+import signal
+import time
+import warnings
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from hydra.utils import instantiate
+from PIL import Image
+
+from mdseg import conf_dir
+from mdseg.data.dataset import load_dataset
+from mdseg.scenes import VERSION, annotate, generate, scene
+from mdseg.scenes.annotation import DATASETS, table_of
+from mdseg.scenes.writers import SPLITS, TREES
+
+HEIGHT = 40
+TREE_NAMES = sorted(set(TREES.values()))
+
+
+def counts_of(dataset):
+    return {split: {"train": 5, "val": 3, "test": 2}[split] for split in SPLITS[TREES[dataset]]}
+
+
+def load(dataset, root, split, **options):
+    descriptor = yaml.safe_load((conf_dir() / "dataset" / f"{dataset}.yaml").read_text())
+    return load_dataset(dataset, instantiate(descriptor["layout"], **options), root, descriptor["labels"], split)
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory):
+    root = tmp_path_factory.mktemp("scenes")
+    return {dataset: generate(root, dataset, counts_of(dataset), height=HEIGHT) for dataset in TREE_NAMES}
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_the_layouts_list_and_read_the_tree(trees, dataset):
+    for split, number in counts_of(dataset).items():
+        if TREES[dataset] in ("kitti", "wilddash2") and split == "val":
+            number = 5  # train and val are the same files
+        data = load(dataset, trees[TREES[dataset]], split)
+        assert len(data) == number
+        for index in range(number):
+            image = data.image(index)
+            assert image.shape[:2] == data.size(index)
+            if data.samples[index].mask is not None:
+                data.check_size(index, image, data.mask(index))
+
+
+@pytest.mark.parametrize("dataset", TREE_NAMES)
+def test_only_camvid_labels_its_test_split(trees, dataset):
+    masks = {sample.mask for sample in load(dataset, trees[dataset], "test").samples}
+    assert (masks == {None}) == (not dataset.startswith("camvid"))
+
+
+@pytest.mark.parametrize("dataset", TREE_NAMES)
+def test_the_masks_on_disk_are_the_annotated_scenes(trees, dataset):
+    split = SPLITS[dataset][0]
+    data = load(dataset, trees[dataset], split)
+    found = sorted(data.mask(index).tobytes() for index in range(len(data)))
+    number = len(data)
+    written = [annotate(scene(DATASETS[dataset][0], split, index, HEIGHT)[1], dataset) for index in range(number)]
+    same = {mask.tobytes() for mask in written} & set(found)
+    assert len(same) >= number - 1  # the last row of the first image holds every ignored id
+
+
+@pytest.mark.parametrize("dataset", TREE_NAMES)
+def test_every_ignored_id_occurs(trees, dataset):
+    table = table_of(dataset)
+    if table.encoding == "rgb":
+        pytest.skip("one colour, Void")
+    data = load(dataset, trees[dataset], SPLITS[dataset][0])
+    raw = np.concatenate([np.asarray(Image.open(sample.mask)).ravel() for sample in data.samples])
+    assert set(table.ignore_ids) <= set(raw.tolist())
+
+
+def test_encodings_are_those_of_the_real_files(trees):
+    modes = {}
+    for dataset in TREE_NAMES:
+        with Image.open(load(dataset, trees[dataset], SPLITS[dataset][0]).samples[0].mask) as mask:
+            modes[dataset] = mask.mode
+    assert modes.pop("mapillary") == "P"
+    assert modes.pop("camvid32") == "RGB"
+    assert set(modes.values()) == {"L"}
+
+
+def test_names_are_those_of_the_real_files(trees):
+    names = {
+        dataset: [sample.image.name for sample in load(dataset, trees[dataset], SPLITS[dataset][0]).samples]
+        for dataset in TREE_NAMES
+    }
+    patterns = {
+        "cityscapes": r"[a-z]+_\d{6}_\d{6}_leftImg8bit\.(png|jpg)",
+        "idd": r"(\d{6}|frame\d+)_leftImg8bit\.(png|jpg)",
+        "bdd": r"[0-9a-f]{8}-[0-9a-f]{8}\.jpg",
+        "mapillary": r"[\w-]{22}\.jpg",
+        "wilddash": r"[a-z]{2}\d{4}_100000\.png",
+        "kitti": r"\d{6}_10\.png",
+        "camvid32": r"(0001TP_\d{6}|0006R0_f\d{5}|0016E5_\d{5}|Seq05VD_f\d{5})\.png",
+    }
+    for dataset, pattern in patterns.items():
+        assert all(re.fullmatch(pattern, name) for name in names[dataset]), names[dataset]
+    assert any(name.startswith("-") for name in names["mapillary"])
+    assert {name.rsplit(".")[-1] for name in names["cityscapes"]} == {"png", "jpg"}
+
+
+def test_mapillary_palette_and_configuration_agree(trees):
+    config = json.loads((trees["mapillary"] / "config.json").read_text())["labels"]
+    assert len(config) == 66
+    assert config[65]["evaluate"] is False
+    with Image.open(load("mapillary", trees["mapillary"], "train").samples[0].mask) as mask:
+        palette = np.array(mask.getpalette()).reshape(-1, 3)
+    np.testing.assert_array_equal(palette[:66], [label["color"] for label in config])
+
+
+def test_idd_polygons_say_what_the_level_3_files_say(trees):
+    drawn = load("idd", trees["idd"], "train", annotation="polygons")
+    stored = load("idd", trees["idd"], "train")
+    for index in range(1, len(stored)):
+        assert np.mean(drawn.mask(index) == stored.mask(index)) > 0.99
+
+
+@pytest.mark.parametrize(("dataset", "variant"), [("bdd", "old"), ("mapillary", "v2.0"), ("camvid32", "original")])
+def test_the_other_package_of_a_dataset_is_read_too(tmp_path, dataset, variant):
+    root = generate(tmp_path, dataset, {"train": 3, "val": 2}, height=HEIGHT, variant=variant)
+    for split, number in (("train", 3), ("val", 2)):
+        data = load(dataset, root, split)
+        assert len(data) == number
+        data.mask(0)
+
+
+@pytest.mark.parametrize("dataset", ["cityscapes", "idd", "mapillary", "camvid32"])
+def test_traps_have_an_unknown_id(tmp_path, dataset):
+    data = load(dataset, generate(tmp_path, dataset, {"train": 1}, height=HEIGHT, traps=True), "train")
+    with pytest.raises(ValueError, match=re.escape(data.samples[0].mask.name)):
+        data.mask(0)
+
+
+def test_traps_of_bdd_have_files_without_a_partner(tmp_path):
+    root = generate(tmp_path, "bdd", {"train": 2}, height=HEIGHT, traps=True)
+    with pytest.warns(UserWarning, match="without"):
+        assert len(load("bdd", root, "train")) == 2
+
+
+def test_clean_trees_raise_no_warning(trees):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        load("bdd", trees["bdd"], "train")
+
+
+def test_a_second_call_keeps_the_tree(trees):
+    root = trees["kitti"]
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
+    assert generate(root.parent, "kitti", counts_of("kitti"), height=HEIGHT) == root
+    assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before
+
+
+def test_other_settings_are_refused(trees):
+    with pytest.raises(ValueError, match=rf"'version': {VERSION}.*'seed': 0.*'seed': 1"):
+        generate(trees["kitti"].parent, "kitti", counts_of("kitti"), height=HEIGHT, seed=1)
+
+
+def test_a_folder_of_somebody_else_is_refused(tmp_path):
+    (tmp_path / "kitti").mkdir()
+    with pytest.raises(ValueError, match="was not written by"):
+        generate(tmp_path, "kitti", {"val": 1}, height=HEIGHT)
+
+
+def test_wrong_splits_and_variants_are_errors(tmp_path):
+    with pytest.raises(ValueError, match="no split 'train'"):
+        generate(tmp_path, "wilddash", {"train": 1})
+    with pytest.raises(ValueError, match="no variant 'old'"):
+        generate(tmp_path, "kitti", {"val": 1}, variant="old")
+
+
+def test_workers_write_the_same_files(tmp_path):
+    one = generate(tmp_path / "one", "kitti", {"val": 10}, height=HEIGHT, workers=1)
+    two = generate(tmp_path / "two", "kitti", {"val": 10}, height=HEIGHT, workers=2)
+    files = sorted(path.relative_to(one) for path in one.rglob("*.png"))
+    assert len(files) == 20
+    assert all((one / file).read_bytes() == (two / file).read_bytes() for file in files)
+
+
+def test_two_processes_end_with_one_whole_tree(tmp_path):
+    context = multiprocessing.get_context("fork")
+    arguments = (tmp_path, "camvid11", {"train": 12}, HEIGHT)
+    both = [context.Process(target=generate, args=arguments) for _ in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(60)
+    assert [process.exitcode for process in both] == [0, 0]
+    assert os.listdir(tmp_path) == ["camvid11"]
+    assert len(load("camvid11", tmp_path / "camvid11", "train")) == 12
+
+
+def test_a_killed_run_leaves_nothing_that_passes_for_a_tree(tmp_path):
+    process = multiprocessing.get_context("fork").Process(
+        target=generate, args=(tmp_path, "camvid11", {"train": 5000}, HEIGHT)
+    )
+    process.start()
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.rglob("*.png")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join(30)
+    assert not (tmp_path / "camvid11").exists()
+    generate(tmp_path, "camvid11", {"train": 2}, height=HEIGHT)
+    assert len(load("camvid11", tmp_path / "camvid11", "train")) == 2
+
+
+def test_opencv_reads_what_was_written(trees):
+    sample = load("kitti", trees["kitti"], "val").samples[1]
+    image, _ = scene("kitti", "train", 1, HEIGHT)
+    np.testing.assert_array_equal(cv2.imread(str(sample.image))[..., ::-1], image)

@@ -1,0 +1,93 @@
+import subprocess
+import sys
+import zlib
+
+import numpy as np
+import pytest
+
+from mdseg.scenes import DOMAINS, WORLD_CLASSES, WORLD_COLORS, Domain, contact_sheet, scene
+from mdseg.scenes.world import World
+
+HEIGHT = 64
+
+
+def test_a_scene_is_a_function_of_its_arguments():
+    for first, second in zip(scene("idd", "train", 3, HEIGHT), scene("idd", "train", 3, HEIGHT), strict=True):
+        np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("other", [("train", 4, 0), ("val", 3, 0), ("train", 3, 1)])
+def test_another_index_split_or_seed_gives_another_scene(other):
+    split, index, seed = other
+    image, _ = scene("cityscapes", "train", 3, HEIGHT, seed=0)
+    assert not np.array_equal(image, scene("cityscapes", split, index, HEIGHT, seed=seed)[0])
+
+
+def test_another_process_paints_the_same_scene():
+    code = f"import zlib; from mdseg.scenes import scene; print(zlib.crc32(scene('bdd', 'val', 5, {HEIGHT})[0]))"
+    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert int(other) == zlib.crc32(scene("bdd", "val", 5, HEIGHT)[0])
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_domain_shows_only_the_classes_it_says_may_occur(domain):
+    occurring = DOMAINS[domain].occurring()
+    for index in range(25):
+        image, world = scene(domain, "train", index, HEIGHT)
+        assert image.shape == (*world.shape, 3)
+        assert image.dtype == world.dtype == np.uint8
+        assert set(np.unique(world).tolist()) <= occurring
+
+
+def test_the_usual_classes_of_a_street_are_in_most_pictures():
+    present = [set(np.unique(scene("cityscapes", "train", index, HEIGHT)[1]).tolist()) for index in range(20)]
+    for label in (World.ROAD, World.SKY, World.BUILDING, World.VEGETATION, World.CAR, World.SIDEWALK, World.POLE):
+        assert sum(label in classes for classes in present) > 10, label.name
+
+
+def test_every_world_class_occurs_in_some_domain():
+    occurring = set().union(*(domain.occurring() for domain in DOMAINS.values()))
+    assert occurring == set(World)
+
+
+def test_the_sky_is_above_the_road():
+    _, world = scene("kitti", "train", 0, HEIGHT)
+    rows = np.arange(world.shape[0])[:, None] * np.ones_like(world)
+    assert rows[world == World.SKY].mean() < rows[world == World.ROAD].mean()
+
+
+def test_height_scales_the_picture():
+    assert scene("cityscapes", "train", 0, 48)[0].shape == (48, 96, 3)
+    assert scene("cityscapes", "train", 0, 97)[0].shape == (97, 194, 3)
+
+
+def test_mapillary_and_kitti_vary_in_size_but_cityscapes_does_not():
+    sizes = {domain: {scene(domain, "train", index, 40)[1].shape for index in range(12)} for domain in DOMAINS}
+    assert len(sizes["mapillary"]) > 3
+    assert len(sizes["kitti"]) > 1
+    assert len(sizes["cityscapes"]) == 1
+
+
+def test_a_synthetic_style_has_no_noise():
+    flat = {**vars(DOMAINS["cityscapes"]), "name": "synthetic", "flat": True}
+    image, world = scene(Domain(**flat), "train", 0, HEIGHT)
+    real, _ = scene(DOMAINS["cityscapes"], "train", 0, HEIGHT)
+    assert image[world == World.ROAD].std() < real[world == World.ROAD].std() + 5
+    assert len(np.unique(image.reshape(-1, 3), axis=0)) < len(np.unique(real.reshape(-1, 3), axis=0)) / 2
+
+
+def test_an_unknown_domain_is_an_error_that_lists_the_known_ones():
+    with pytest.raises(ValueError, match=r"unknown domain 'mars'.*cityscapes"):
+        scene("mars", "train", 0)
+
+
+def test_world_classes_have_distinct_names_and_colors():
+    assert len(set(WORLD_CLASSES)) == len(WORLD_CLASSES) == len(set(WORLD_COLORS)) == len(World)
+
+
+def test_a_contact_sheet_has_a_row_per_sample():
+    one = contact_sheet(["cityscapes"], samples=1, height=HEIGHT)
+    sheet = contact_sheet(["cityscapes", "idd"], samples=2, height=HEIGHT)
+    assert sheet.shape[0] == 4 * one.shape[0]
+    with pytest.raises(ValueError, match="depth"):
+        contact_sheet(["idd"], columns=("depth",))
