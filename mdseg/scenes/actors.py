@@ -86,7 +86,7 @@ def cast_street(cast: Cast) -> None:
 def _houses(cast: Cast, side: Side) -> None:
     street, draws, domain = cast.street, cast.draws, cast.domain
     if side.outer == World.WATER:
-        for _ in range(cast.number("water") * 3 + draws.integer(0, 2)):
+        for _ in range(cast.number("boat") + draws.integer(0, 2)):
             z = draws.uniform(14, 50)
             cast.add_behind(z, vehicles.boat, draws, side.sign * (side.line + draws.uniform(5, 20)), z)
         return
@@ -173,7 +173,7 @@ def _edge(cast: Cast, side: Side) -> None:
 
 def _greenery(cast: Cast, side: Side) -> None:
     street, draws = cast.street, cast.draws
-    rate = {"city": 2.2, "oldtown": 1.0, "bazaar": 3.0, "suburb": 5.0, "highway": 8.0, "rural": 8.0, "waterfront": 2.5}[
+    rate = {"city": 5.0, "oldtown": 2.2, "bazaar": 4.5, "suburb": 8.0, "highway": 13.0, "rural": 13.0, "waterfront": 4.5}[
         street.scenery
     ]
     if side.outer == World.WATER:
@@ -209,7 +209,7 @@ def _parked(cast: Cast, side: Side) -> None:
     odds["car"] = 4.0
     odds["motorcycle"] = features["motorcycle"]
     while z < 60:
-        if draws.chance(0.7) and not _in_crossing(street, z, 4) and cast.free(x, z, 2.2):
+        if draws.chance(0.58) and not _in_crossing(street, z, 4) and cast.free(x, z, 2.2):
             _vehicle(cast, draws.weighted(odds), x, z, 0.0 if draws.chance(0.6) else pi)
         z += draws.uniform(5.4, 7.5)
 
@@ -251,7 +251,7 @@ def _traffic(cast: Cast) -> None:
         for _ in range(cast.number(kind)):
             away = draws.chance(0.6) or not street.opposite
             x = draws.choice(street.same if away else street.opposite) + draws.uniform(-0.4, 0.4)
-            z = cast.distance(7.5 if kind not in reach else 13, 75)
+            z = cast.distance(8.5 if kind not in reach else 14, 75)
             if kind in ("car", "van") and street.crossing and draws.chance(0.2):
                 x, z = draws.uniform(-9, 9), draws.uniform(street.crossing[0] + 1.5, street.crossing[1] - 1.5)
                 if cast.free(x, z, 3.5):

@@ -43,7 +43,7 @@ class Light:
     def shade(self, right: float, towards: float, up: float = 0.0) -> float:
         """Brightness of a face whose normal points right, towards the camera, up."""
         facing = right * self.sun * 0.8 - towards * self.ahead * 0.6 + up * 0.6
-        return 1 - self.contrast * 0.42 + self.contrast * 0.6 * facing
+        return max(1 - self.contrast * 0.42 + self.contrast * 0.6 * facing, 0.48)  # the sky lights the shaded side
 
 
 class Canvas:

@@ -247,16 +247,16 @@ def banner(canvas: Canvas, draws: Draws, half_road: float, z: float) -> None:
         canvas.wire([end, canvas.project(side * half_road, h + 0.8, z)], canvas.ink((70, 70, 72), World.BANNER))
 
 
-def tree(canvas: Canvas, draws: Draws, x: float, z: float, palette: str, tall: float | None = None) -> None:
+def tree(canvas: Canvas, draws: Draws, x: float, z: float, palette: str) -> None:
     """Trunk and a leafy crown; both are vegetation, as the annotation policies say."""
     canvas.at(z)
-    tall = tall or draws.uniform(5.0, 9.5)
+    tall = draws.uniform(5.5, 12.0)
     m, (x0, y0) = canvas.scale(z), canvas.project(x, 0, z)
     number = draws.integer(0, 18)
     conifer = number % 6 == 4
     trunk = max(0.16 * m, 1)
     canvas.rect(x0 - trunk, y0 - tall * 0.5 * m, x0 + trunk, y0, canvas.ink((78, 62, 50), World.VEGETATION))
-    half = tall * (0.26 if conifer else draws.uniform(0.32, 0.46))
+    half = tall * (0.26 if conifer else draws.uniform(0.36, 0.52))
     low = tall * (0.08 if conifer else draws.uniform(0.24, 0.36))
     crown = (x0 - half * m, y0 - tall * m, x0 + half * m, y0 - low * m)
     canvas.paste(crowns()[number], crown, leaf_colors(canvas, draws.choice(GREENS[palette]), World.VEGETATION))
