@@ -10,7 +10,6 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from mdseg.label_space import IGNORE
 from mdseg.upsample import bilinear
@@ -136,8 +135,12 @@ class _FusedSum(torch.autograd.Function):
         return total
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+        # `once_differentiable` would let a gradient penalty pass silently: it looks at grad_output only, a constant.
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "fused losses have no second derivative (the gradient is taken in forward): do not use create_graph=True"
+            )
         (gradient,) = ctx.saved_tensors
         # Scaled before the cast: 1 / |V| times a loss scale can leave the range of float16 by itself.
         return ((gradient * grad_output).to(ctx.dtype), *(None,) * 7)
@@ -194,6 +197,7 @@ class SupervisedLoss(nn.Module):
         self.band_bytes = band_bytes
         self.variation: Variation | None = None
 
+    @torch.compiler.disable
     def forward(
         self,
         logits: Float[Tensor, "n k h w"],
