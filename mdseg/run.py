@@ -11,9 +11,11 @@ import sys
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,6 +23,7 @@ from mdseg import conf_dir
 
 # torch is imported only when work starts: --help and --cfg answer at once.
 
+MISTAKES = (ValueError, FileNotFoundError, InstantiationException)  # of the user, until shown otherwise
 FOLDER_VARIABLE = "MDSEG_RUN_FOLDER"  # how the processes that Lightning starts for further devices learn the run folder
 
 
@@ -37,10 +40,18 @@ def start(cfg: DictConfig) -> float | None:
         refuse_local_ddp_in_sweeps(cfg, hydra_config.mode)
         folder = create_run_folder(cfg, overrides) if stages.main_process() else folder_of_main_process()
         return carry_out(cfg, folder)
-    except (ValueError, FileNotFoundError) as error:
-        if hydra_config.mode == RunMode.MULTIRUN or "HYDRA_FULL_ERROR" in os.environ:
+    except MISTAKES as error:
+        if hydra_config.mode == RunMode.MULTIRUN:
             raise
-        sys.exit(f"mdseg: {error}\n(HYDRA_FULL_ERROR=1 shows where)")
+        leave_with_message(error)
+
+
+def leave_with_message(error: Exception) -> NoReturn:
+    """One message instead of a traceback; what Hydra wraps while building an object says it in its cause."""
+    if "HYDRA_FULL_ERROR" in os.environ:
+        raise error
+    message = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+    sys.exit(f"mdseg: {message}\n(HYDRA_FULL_ERROR=1 shows where)")
 
 
 def resume(folder: Path) -> float | None:
@@ -139,10 +150,8 @@ def main() -> None:
         sys.exit(f"mdseg: resume= continues with the saved configuration; leave out {' '.join(others or resuming[1:])}")
     try:
         resume(Path(resuming[0].split("=", 1)[1]))
-    except (ValueError, FileNotFoundError) as error:
-        if "HYDRA_FULL_ERROR" in os.environ:
-            raise
-        sys.exit(f"mdseg: {error}\n(HYDRA_FULL_ERROR=1 shows where)")
+    except MISTAKES as error:
+        leave_with_message(error)
 
 
 if __name__ == "__main__":

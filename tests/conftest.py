@@ -19,22 +19,6 @@ from omegaconf import DictConfig, open_dict
 from mdseg import conf_dir
 from mdseg.run import settle
 
-# Every network, crop and dataset as small as it gets: whether the parts fit together, in seconds.
-SMOKE = [
-    "model.widths=[8,8,8,8,8]",
-    "transform.crop=[32,48]",
-    "transform.short_side=40",
-    "evaluation.short_side=40",
-    "streams.labelled.batch_size=4",
-    "data.workers=0",
-    "data.height=40",
-    "data.fraction=0.02",
-    "panels=1",
-    "log_every=1",
-    "trainer.enable_progress_bar=false",
-]
-
-
 @pytest.fixture(scope="session")
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Embedded data of the whole test session."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SMOKE
+from smoke import SMOKE
 
 STEPS = 12
 OVERRIDES = [

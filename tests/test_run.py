@@ -5,7 +5,7 @@ import sys
 
 import pytest
 import torch
-from conftest import SMOKE
+from smoke import SMOKE
 
 from mdseg.run import carry_out, create_run_folder
 

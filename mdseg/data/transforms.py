@@ -33,8 +33,8 @@ class RandomCrop:
     def __init__(
         self,
         short_side: int | None,
-        scale: tuple[float, float],
-        crop: tuple[int, int],
+        scale: Sequence[float | int],
+        crop: Sequence[int],
         augment: Sequence[albumentations.BasicTransform] = (),
     ) -> None:
         if not 0 < scale[0] <= scale[1]:
@@ -47,7 +47,7 @@ class RandomCrop:
                     f"transform.augment: {type(transform).__name__} fills the mask with {transform.fill_mask}, a class; "
                     f"set fill_mask: {IGNORE}"
                 )
-        self.short_side, self.scale, self.crop = short_side, tuple(scale), tuple(crop)
+        self.short_side, self.scale, self.crop = short_side, (scale[0], scale[1]), (crop[0], crop[1])
         self.augment = albumentations.Compose(list(augment))
 
     def window(self, size: tuple[int, int], generator: np.random.Generator) -> tuple[int, int, int, int]:

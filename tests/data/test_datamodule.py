@@ -1,0 +1,139 @@
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from smoke import SMOKE
+
+from mdseg.data.datamodule import EvaluationSampler, select_streams
+from mdseg.data.dataset import Sample, SegmentationDataset
+from mdseg.label_space import LabelTable
+from mdseg.stages import Stage, build_label_space, prepare_data
+
+AUGMENT = "transform.augment=[{_target_:albumentations.HorizontalFlip,p:0.5},{_target_:albumentations.ColorJitter,p:1.0}]"
+
+
+@pytest.fixture
+def stage(composed, tmp_path):
+    def build(*overrides):
+        cfg = composed("experiment=uniseg_cib", *SMOKE, AUGMENT, "stage.null_bce.steps=6", *overrides)
+        cfg.run_folder = str(tmp_path)
+        prepare_data(cfg)
+        stage = Stage("null_bce", cfg, tmp_path, build_label_space(cfg))
+        stage.folder.mkdir(exist_ok=True)
+        return stage
+
+    return build
+
+
+def batches(data, start=0):
+    data.start = start
+    return [batch["labelled"] for batch in data.train_dataloader()]
+
+
+def same(first, second):
+    return len(first) == len(second) and all(
+        torch.equal(a[name], b[name]) for a, b in zip(first, second, strict=True) for name in a
+    )
+
+
+def test_batches_do_not_depend_on_the_workers_or_on_where_training_began(stage):
+    expected = batches(stage("data.workers=0").build_data(1))
+    assert len(expected) == 6
+    assert same(batches(stage("data.workers=2").build_data(1)), expected)
+    assert same(batches(stage("data.workers=1").build_data(1), start=4), expected[4:])
+
+
+def test_batches_are_uint8_in_train_ids_of_the_image_s_dataset(stage):
+    built = stage()
+    seen = set()
+    for batch in batches(built.build_data(1)):
+        assert batch["image"].dtype == batch["mask"].dtype == torch.uint8
+        assert batch["image"].shape == (4, 3, 32, 48)
+        for mask, dataset in zip(batch["mask"], batch["dataset"], strict=True):
+            labels = mask[mask != 255].unique().long()
+            assert built.space.in_space[dataset, labels].all()
+            seen |= set(labels.tolist())
+    assert len(seen) > 5
+
+
+def test_networks_that_need_a_multiple_get_it_padded_with_ignore(stage):
+    (first, *_) = batches(stage().build_data(32))
+    assert first["image"].shape == (4, 3, 32, 64)
+    assert (first["mask"][..., 48:] == 255).all()
+
+
+def test_evaluation_visits_every_image_once_in_batches_of_one_dataset_and_size(stage):
+    data = stage("evaluation.batch_size=2").build_data(1)
+    seen = []
+    for batch in data.val_dataloader():
+        seen += [(batch["name"], int(key)) for key in batch["key"]]
+        assert batch["mask"].dtype == torch.uint8
+    assert sorted(seen) == sorted((name, index) for name, dataset in data.evaluated.items() for index in range(len(dataset)))
+
+
+def test_scoring_at_the_image_size_resizes_the_masks(stage):
+    data = stage("evaluation.score_at=image", "evaluation.short_side=20").build_data(1)
+    for batch in data.val_dataloader():
+        assert batch["mask"].shape[-2:] == batch["image"].shape[-2:]
+        assert min(batch["mask"].shape[-2:]) == 20
+
+
+def test_ranks_share_the_evaluation_without_overlap(stage):
+    datasets = stage().build_data(1).evaluated
+    parts = [EvaluationSampler(datasets, 2, rank, 3) for rank in range(3)]
+    keys = [key for part in parts for batch in part for key in batch]
+    assert len(keys) == len(set(keys)) == sum(len(dataset) for dataset in datasets.values())
+
+
+TABLE = LabelTable(name="t", names=("a", "b"), colors=((0, 0, 0), (9, 9, 9)), encoding="id", raw_ids=((0,), (1,)))
+
+
+def dataset(name="d", count=20):
+    samples = [Sample(f"{name}_{i:02}", Path(f"{i}.png"), None) for i in range(count)]
+    return SegmentationDataset(name, samples, TABLE)
+
+
+def config(**changes):
+    return {
+        "role": "labelled", "datasets": ["d"], "split": "train", "batch_size": 2, "mixing": "concat", "labelled": "all",
+        "exclude_labelled": None, **changes,
+    }  # fmt: skip
+
+
+def test_labelled_subsets_are_written_to_the_run_folder_and_left_out_of_the_unlabelled_stream(tmp_path):
+    configs = {"labelled": config(labelled="1/8"), "unlabelled": config(role="unlabelled", exclude_labelled="labelled")}
+    streams = select_streams(configs, lambda name, split: dataset(name), seed=0, folder=tmp_path)
+    labelled = [sample.key for sample in streams["labelled"][1][0].samples]
+    unlabelled = [sample.key for sample in streams["unlabelled"][1][0].samples]
+    assert len(labelled) == 3
+    assert sorted(labelled + unlabelled) == [sample.key for sample in dataset().samples]
+    assert (tmp_path / "labelled_d.txt").read_text().split() == labelled
+
+
+def test_a_written_subset_can_be_read_again(tmp_path):
+    first = select_streams({"x": config(labelled=5)}, lambda name, split: dataset(name), 0, tmp_path)
+    again = select_streams({"x": config(labelled=str(tmp_path / "x_d.txt"))}, lambda name, split: dataset(name), 99)
+    assert first["x"][1][0].samples == again["x"][1][0].samples
+
+
+def test_excluding_an_unknown_stream_is_an_error():
+    with pytest.raises(ValueError, match="no stream 'labelled' before this one"):
+        select_streams({"u": config(exclude_labelled="labelled")}, lambda name, split: dataset(name), 0)
+
+
+def test_an_image_of_another_size_than_its_mask_is_named(stage, tmp_path):
+    data = stage().build_data(1)
+    stream, datasets = data.streams["labelled"]
+    for name, shape in (("image.png", (40, 80, 3)), ("mask.png", (20, 40))):
+        cv2.imwrite(str(tmp_path / name), np.full(shape, 7, np.uint8))
+    broken = Sample("broken", tmp_path / "image.png", tmp_path / "mask.png")
+    datasets[0] = SegmentationDataset(datasets[0].name, [broken] * len(datasets[0]), datasets[0].table)
+    with pytest.raises(ValueError, match=r"image\.png.*mask\.png"):
+        batches(data)
+
+
+def test_messages_can_name_a_sample(stage):
+    data = stage().build_data(1)
+    assert data.sample_name("labelled", 0).startswith("cityscapes/")
