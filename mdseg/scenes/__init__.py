@@ -1,7 +1,7 @@
 """A procedural street world: every experiment runs without downloads, and the truth about label shift is known.
 
-A scene is painted in classes finer than any dataset's; each dataset's annotation projects them onto its own label table,
-and is written in that dataset's own files, so that the loaders that read scenes are the ones that read the real thing.
+A scene is painted in classes finer than any dataset's. Each dataset's annotation projects them onto its own label
+table, in that dataset's own files: the loaders that read scenes are the ones that read the real thing.
 """
 
 from mdseg.scenes.annotation import DATASETS, annotate, projection, true_relations

@@ -14,7 +14,8 @@ from mdseg.scenes.world import WORLD, WORLD_CLASSES
 CITYSCAPES_IDS = (
     "unlabeled", "ego vehicle", "rectification border", "out of roi", "static", "dynamic", "ground", "road", "sidewalk",
     "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel", "pole", "polegroup",
-    "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person", "rider", "car", "truck", "bus", "caravan",
+    "traffic light", "traffic sign", "vegetation", "terrain", "sky", "person", "rider", "car", "truck", "bus",
+    "caravan",
     "trailer", "train", "motorcycle", "bicycle",
 )  # fmt: skip
 # Descriptor in conf/dataset → (domain, label table of the tree that is written for it).

@@ -1,11 +1,13 @@
 """A perspective camera and the primitives that paint image and label in one call.
 
 The canvas has four channels, RGB and world class: OpenCV fills them together, so a label can never be misaligned. World
-coordinates in metres: x to the right, y up from the ground, z ahead of the camera. The canvas is twice the image's size.
+coordinates in metres: x to the right, y up from the ground, z ahead of the camera. The canvas has twice the image's
+height and width.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -53,7 +55,6 @@ class Canvas:
         self.height, self.width = 2 * height, 2 * width
         self.pixels: UInt8[np.ndarray, "h w 4"] = np.zeros((self.height, self.width, 4), np.uint8)
         self.camera, self.light = camera, light
-        self.glows: list[tuple[float, float, float, Color]] = []  # x, y, radius, colour: added after painting
         self.at(1.0)
 
     def at(self, z: float) -> None:
@@ -143,7 +144,7 @@ class Canvas:
         box: tuple[float, float, float, float],
         colors: UInt8[np.ndarray, "256 4"],
     ) -> None:
-        """Scale a brightness sprite (0 = see through) into the box (left, top, right, bottom) and colour it by a table."""
+        """Scale a brightness sprite (0 = see through) into a box (left, top, right, bottom), coloured by a table."""
         left, top, right, bottom = (round(side) for side in box)
         across, down = right - left, bottom - top
         x0, y0, x1, y1 = max(left, 0), max(top, 0), min(right, self.width), min(bottom, self.height)
@@ -175,11 +176,19 @@ class Canvas:
         if left >= right or top >= bottom:
             return
         labels = self.pixels[top:bottom, left:right, 3].copy()
-        for start, end in zip(points[:-1], points[1:], strict=True):
+        for start, end in pairwise(points):
             self.line(start, end, ink, 1)
         self.pixels[top:bottom, left:right, 3] = labels
 
     def glow(self, x: float, y: float, radius: float, color: Color) -> None:
-        """Remember a halo around a lamp (canvas pixels)."""
-        if 0 <= x < self.width and 0 <= y < self.height and radius > 1:
-            self.glows.append((x, y, radius, color))
+        """Add a halo around a lamp (canvas pixels) to what is painted so far; nearer things will hide it."""
+        radius = min(radius, self.height / 6)
+        left, top = max(int(x - radius), 0), max(int(y - radius), 0)
+        right, bottom = min(int(x + radius) + 1, self.width), min(int(y + radius) + 1, self.height)
+        if left >= right or top >= bottom or radius < 2:
+            return
+        dx = (np.arange(left, right, dtype=np.float32) - x) / radius
+        dy = (np.arange(top, bottom, dtype=np.float32) - y) / radius
+        fall = np.clip(1 - np.sqrt(dx[None] ** 2 + dy[:, None] ** 2), 0, 1) ** 2
+        region = self.pixels[top:bottom, left:right, :3]
+        region[:] = np.minimum(region + fall[..., None] * np.asarray(color, np.float32), 255)

@@ -85,7 +85,8 @@ EMITS: Mapping[str, tuple[W, ...]] = {
 
 # Expected number per image, or probability, in an ordinary European street.
 _STREET: Mapping[str, float] = {
-    "lane_marking": 0.85, "zebra": 0.2, "plain_crosswalk": 0.05, "bike_lane": 0.12, "service_lane": 0.04, "parking": 0.3,
+    "lane_marking": 0.85, "zebra": 0.2, "plain_crosswalk": 0.05, "bike_lane": 0.12, "service_lane": 0.04,
+    "parking": 0.3,
     "pothole": 0.08, "manhole": 0.5, "catch_basin": 0.25, "curb_cut": 0.2, "pedestrian_area": 0.06, "sand": 0.03,
     "water": 0.02, "boat": 0.0, "rails": 0.05, "tram": 0.05, "tunnel": 0.02, "bridge": 0.05, "wall": 0.2, "fence": 0.35,
     "guard_rail": 0.08, "barrier": 0.08, "hedge": 0.3, "mountain": 0.1, "pole_group": 0.06, "bollard": 0.4,
@@ -150,7 +151,8 @@ DOMAINS = {
     domain.name: domain
     for domain in (
         Domain(
-            "cityscapes", ((1, 2),), {"overcast": 5, "clear": 2}, {"city": 6, "oldtown": 2, "suburb": 1.5, "highway": 0.3},
+            "cityscapes", ((1, 2),), {"overcast": 5, "clear": 2}, {"city": 6, "oldtown": 2, "suburb": 1.5,
+            "highway": 0.3},
             _street(bonnet=0.85, border=1.0, animal=0.0, water=0.0),
             camera_height=(1.25, 1.45), focal=(2.1, 2.25), horizon=(0.41, 0.46), greens=("dull", "summer"), green=0.35,
             warmth=0.05, saturation=(0.55, 0.75), exposure=(0.76, 0.98), contrast=(0.9, 1.05), noise=(1.5, 3.0),
@@ -159,7 +161,8 @@ DOMAINS = {
             "idd", ((1, 16 / 9), (1, 16 / 9), (0.9, 1.6)), {"dusty": 5, "clear": 2, "overcast": 1},
             {"bazaar": 5, "suburb": 1.5, "highway": 1.5, "rural": 1.5},
             _street(
-                lane_marking=0.35, zebra=0.04, bike_lane=0.0, service_lane=0.02, parking=0.15, shoulder=0.7, pothole=0.5,
+                lane_marking=0.35, zebra=0.04, bike_lane=0.0, service_lane=0.02, parking=0.15, shoulder=0.7,
+                pothole=0.5,
                 manhole=0.15, sand=0.15, tram=0.02, rails=0.06, wall=0.5, fence=0.3, guard_rail=0.15, hedge=0.1,
                 barrier=0.15, utility_pole=0.7, street_light=0.5, traffic_light=0.15, sign=0.8, billboard=1.0,
                 banner=0.25, car=2.6, parked=0.35, van=0.4, truck=0.8, bus=0.5, autorickshaw=1.5, other_vehicle=0.12,
@@ -167,7 +170,8 @@ DOMAINS = {
                 dog=0.25, bird=0.1, mailbox=0.02, phone_booth=0.02, bench=0.05, obstacle=0.6, cone=0.1, bridge=0.08,
                 bonnet=0.25, border=0.25, curb_cut=0.05, mountain=0.12, junction_box=0.25, trash_can=0.2,
             ),
-            camera_height=(1.2, 1.6), focal=(1.7, 2.2), horizon=(0.4, 0.5), facades="indian", greens=("dusty", "summer"),
+            camera_height=(1.2, 1.6), focal=(1.7, 2.2), horizon=(0.4, 0.5), facades="indian", greens=("dusty",
+            "summer"),
             lanes=(1, 3), left_hand=True, warmth=0.5, saturation=(0.8, 1.0), exposure=(0.95, 1.2), contrast=(0.8, 1.0),
             noise=(2.0, 4.5), extra_haze=0.004,
         ),
@@ -180,7 +184,8 @@ DOMAINS = {
                 bus=0.12, trailer=0.08, bicycle=0.25, bicyclist=0.2, motorcyclist=0.08, motorcycle=0.1, person=2.2,
                 fire_hydrant=0.2, mailbox=0.12, dashboard=0.6, mount=0.1, animal=0.0, water=0.0, child=0.05,
             ),
-            camera_height=(1.2, 1.5), focal=(1.6, 2.0), horizon=(0.42, 0.54), facades="american", greens=("summer", "bright"),
+            camera_height=(1.2, 1.5), focal=(1.6, 2.0), horizon=(0.42, 0.54), facades="american", greens=("summer",
+            "bright"),
             lanes=(3, 6), american=True, warmth=0.05, saturation=(0.75, 1.05), exposure=(0.85, 1.15),
             contrast=(0.95, 1.2), noise=(2.0, 5.0), blur=(0.4, 0.9), vignetting=0.25, tags=("windscreen",),
         ),
@@ -190,8 +195,10 @@ DOMAINS = {
             {"city": 3, "suburb": 2.5, "highway": 1.5, "rural": 1.5, "oldtown": 1.5, "waterfront": 0.7},
             _street(
                 zebra=0.3, plain_crosswalk=0.12, bike_lane=0.2, service_lane=0.12, pothole=0.15, manhole=0.6,
-                catch_basin=0.35, pedestrian_area=0.15, sand=0.08, snow=0.06, water=0.1, boat=0.8, rails=0.08, tram=0.06,
-                tunnel=0.05, bridge=0.1, guard_rail=0.2, barrier=0.15, mountain=0.35, utility_pole=0.4, street_light=1.0,
+                catch_basin=0.35, pedestrian_area=0.15, sand=0.08, snow=0.06, water=0.1, boat=0.8, rails=0.08,
+                tram=0.06,
+                tunnel=0.05, bridge=0.1, guard_rail=0.2, barrier=0.15, mountain=0.35, utility_pole=0.4,
+                street_light=1.0,
                 sign_back=0.6, gantry=0.12, billboard=0.35, banner=0.18, caravan=0.08, trailer=0.08, other_vehicle=0.08,
                 stroller=0.12, motorcyclist=0.2, motorcycle=0.25, other_rider=0.04, animal=0.1, dog=0.08, bird=0.2,
                 bench=0.2, bike_rack=0.15, trash_can=0.4, mailbox=0.14, phone_booth=0.12, fire_hydrant=0.12,
@@ -202,11 +209,13 @@ DOMAINS = {
             contrast=(1.0, 1.2), noise=(0.8, 3.0), blur=(0.3, 0.6),
         ),
         Domain(
-            "wilddash", ((1, 16 / 9),), {"fog": 2, "rain": 2, "night": 2, "snowy": 1.2, "clear": 1.5, "dusk": 1, "dusty": 0.6},
+            "wilddash", ((1, 16 / 9),), {"fog": 2, "rain": 2, "night": 2, "snowy": 1.2, "clear": 1.5, "dusk": 1,
+            "dusty": 0.6},
             {"city": 2.5, "suburb": 1.5, "highway": 2, "rural": 2, "oldtown": 0.6},
             _street(
                 animal=0.25, snow=0.1, tunnel=0.12, bridge=0.08, pothole=0.2, dashboard=0.5, mount=0.12, mountain=0.3,
-                guard_rail=0.3, barrier=0.2, autorickshaw=0.08, bicyclist=0.3, motorcyclist=0.3, utility_pole=0.4, sand=0.08,
+                guard_rail=0.3, barrier=0.2, autorickshaw=0.08, bicyclist=0.3, motorcyclist=0.3, utility_pole=0.4,
+                sand=0.08,
             ),
             camera_height=(1.1, 2.0), focal=(1.1, 1.9), horizon=(0.36, 0.56), facades="global",
             greens=("summer", "dull", "autumn"), lanes=(1, 5), saturation=(0.6, 1.1), exposure=(0.7, 1.35),
@@ -217,7 +226,8 @@ DOMAINS = {
             "kitti", ((1, 3.31), (1, 3.3), (1.003, 3.301), (0.99, 3.27), (0.987, 3.264)), {"clear": 5, "overcast": 1},
             {"suburb": 5, "rural": 1.5, "city": 1, "highway": 0.6},
             _street(
-                lane_marking=0.5, hedge=0.7, fence=0.4, person=1.0, bicyclist=0.3, tram=0.05, car=3.0, van=0.6, animal=0.0,
+                lane_marking=0.5, hedge=0.7, fence=0.4, person=1.0, bicyclist=0.3, tram=0.05, car=3.0, van=0.6,
+                animal=0.0,
                 zebra=0.1, billboard=0.05, banner=0.0, traffic_light=0.3,
             ),
             camera_height=(1.6, 1.7), focal=(1.85, 1.95), horizon=(0.44, 0.5), facades="suburb",
@@ -227,7 +237,8 @@ DOMAINS = {
         Domain(
             "camvid", ((1, 4 / 3),), {"dusk": 1.5, "overcast": 3, "clear": 2}, {"city": 3, "oldtown": 2, "suburb": 3},
             _street(
-                lane_marking=0.9, person=4.0, child=0.5, bicyclist=0.7, bicycle=0.3, shoulder=0.08, archway=0.08, parking=0.25,
+                lane_marking=0.9, person=4.0, child=0.5, bicyclist=0.7, bicycle=0.3, shoulder=0.08, archway=0.08,
+                parking=0.25,
                 luggage=0.2, cone=0.25, animal=0.03, tunnel=0.03, bridge=0.05, wall=0.35, zebra=0.12, tram=0.04,
                 traffic_light=0.9, billboard=0.2, bike_lane=0.1, bonnet=0.05, stroller=0.15, water=0.0, other_rider=0.0,
             ),

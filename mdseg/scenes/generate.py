@@ -34,8 +34,9 @@ def generate(
     """Write ``counts`` (split → number) scenes of a dataset below root, in its own layout, unless they are there.
 
     The tree is written beside its place and renamed when complete; of two processes one discards its copy. height:
-    nominal image height in pixels. traps: also a mask with an unknown id and, for BDD, files without a partner, which a
-    loader must notice. variant: another package of the dataset (bdd ``old``, mapillary ``v2.0``, camvid32 ``original``).
+    nominal image height. traps: also a mask with an unknown id and, for BDD, files without a partner, which a
+    loader must notice. variant: another package of the dataset (bdd ``old``, mapillary ``v2.0``,
+    camvid32 ``original``).
 
     Raises:
         ValueError: for a dataset, split or variant that does not exist, or a tree that was made with other settings.

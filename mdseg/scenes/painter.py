@@ -7,11 +7,12 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mdseg.scenes import ground, people
-from mdseg.scenes.actors import Cast, cast_street
+from mdseg.scenes.actors import cast_street
 from mdseg.scenes.canvas import Camera, Canvas
+from mdseg.scenes.cast import Cast
 from mdseg.scenes.domains import DOMAINS, Domain
 from mdseg.scenes.draws import Draws
-from mdseg.scenes.furniture import GREENS
+from mdseg.scenes.plants import GREENS
 from mdseg.scenes.sensor import develop
 from mdseg.scenes.street import paint_ground, plan
 from mdseg.scenes.weather import Weather, sample_weather

@@ -1,5 +1,6 @@
 """People, riders and their two-wheelers, animals: upright figures drawn in metres around a point of the ground."""
 
+from itertools import pairwise
 from math import pi, sin
 
 from mdseg.scenes.canvas import Canvas, Color, Point
@@ -9,7 +10,8 @@ from mdseg.scenes.world import World
 _SKIN = ((224, 178, 150), (198, 146, 112), (150, 104, 76), (110, 74, 54), (236, 196, 172))
 _HAIR = ((40, 30, 24), (20, 18, 18), (92, 62, 38), (170, 140, 90), (120, 116, 112))
 _CLOTH = (
-    (40, 46, 60), (30, 30, 34), (160, 34, 38), (60, 90, 130), (222, 220, 214), (96, 100, 92), (190, 160, 60), (60, 110, 80),
+    (40, 46, 60), (30, 30, 34), (160, 34, 38), (60, 90, 130), (222, 220, 214), (96, 100, 92), (190, 160, 60), (60,
+    110, 80),
     (120, 70, 110), (210, 130, 60), (84, 64, 52), (150, 170, 190),
 )  # fmt: skip
 _TROUSERS = ((38, 44, 62), (28, 28, 30), (70, 66, 60), (100, 90, 74), (54, 66, 90))
@@ -35,7 +37,7 @@ class Figure:
     def limb(self, points: tuple[Point, ...], color: Color, label: int, thick: float) -> None:
         """A broken line with a thickness in metres."""
         ink, places = self.canvas.ink(color, label), [self.point(*point) for point in points]
-        for start, end in zip(places[:-1], places[1:], strict=True):
+        for start, end in pairwise(places):
             self.canvas.line(start, end, ink, thick * self.metre)
 
     def disc(self, dx: float, h: float, radius: float, color: Color, label: int, squeeze: float = 1.0) -> None:
@@ -95,7 +97,7 @@ def two_wheeler(
     towards: bool = False,
     base: float = 0.0,
 ) -> None:
-    """A bicycle or motorcycle and, if ridden, its rider (and perhaps a pillion); the vehicle keeps its own class below."""
+    """A bicycle or motorcycle and, if ridden, its rider, perhaps with a pillion; the vehicle keeps its class."""
     figure = Figure(canvas, x, z, base)
     if draws.chance(0.5):
         figure = _Mirrored(figure)

@@ -18,7 +18,8 @@ _TEXTURE = {
     World.UNPAVED_SHOULDER: (7.0, 8.0), World.SAND: (6.0, 5.0), World.SNOW: (3.0, 5.0), World.WATER: (2.0, 7.0),
     World.RAIL_TRACK: (10.0, 4.0), World.BRIDGE: (3.0, 6.0), World.TUNNEL: (4.0, 7.0), World.ARCHWAY: (3.0, 4.0),
     World.PEDESTRIAN_AREA: (5.0, 3.0), World.POTHOLE: (7.0, 6.0), World.BARRIER: (2.0, 2.0), World.CURB: (3.0, 2.0),
-    World.PARKING_STRIP: (5.0, 2.0), World.SERVICE_LANE: (5.0, 2.0), World.BIKE_LANE: (4.0, 2.0), World.LANE_MARKING: (4.0, 4.0),
+    World.PARKING_STRIP: (5.0, 2.0), World.SERVICE_LANE: (5.0, 2.0), World.BIKE_LANE: (4.0, 2.0),
+    World.LANE_MARKING: (4.0, 4.0),
     World.ZEBRA_CROSSING: (4.0, 4.0), World.GROUND_ANIMAL: (5.0, 4.0),
 }  # fmt: skip
 
@@ -50,7 +51,6 @@ def develop(
     if domain.flat:
         return image, mask
     film = image.astype(np.float32)
-    _add_glows(film, canvas)
     if not weather.light.night:
         film += _texture(mask, draws)[..., None]
     else:
@@ -81,19 +81,6 @@ def _texture(mask: UInt8[np.ndarray, "h w"], draws: Draws) -> np.ndarray:
     texture = fine * _crop(grain(), height, width, draws)
     texture += coarse * _crop(mottle(), height, width, draws)
     return texture * 0.25
-
-
-def _add_glows(film: np.ndarray, canvas: Canvas) -> None:
-    for x, y, radius, color in canvas.glows:
-        x, y, radius = x / 2, y / 2, min(radius / 2, canvas.height / 6)
-        left, top = max(int(x - radius), 0), max(int(y - radius), 0)
-        right, bottom = min(int(x + radius) + 1, film.shape[1]), min(int(y + radius) + 1, film.shape[0])
-        if left >= right or top >= bottom:
-            continue
-        dx = (np.arange(left, right, dtype=np.float32) - x) / radius
-        dy = (np.arange(top, bottom, dtype=np.float32) - y) / radius
-        fall = np.clip(1 - np.sqrt(dx[None] ** 2 + dy[:, None] ** 2), 0, 1) ** 2
-        film[top:bottom, left:right] += fall[..., None] * np.asarray(color, np.float32)
 
 
 def _add_weather(film: np.ndarray, weather: Weather, draws: Draws) -> None:

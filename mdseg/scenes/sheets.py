@@ -23,7 +23,7 @@ def contact_sheet(
     start: int = 0,
     seed: int = 0,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Rows: ``samples`` scenes of each dataset from index ``start``; columns: image, own labels (black = ignored), world.
+    """Rows: scenes of each dataset from index ``start``; columns: image, own labels (black = ignored), world classes.
 
     Raises:
         ValueError: for an unknown dataset or column.

@@ -86,7 +86,8 @@ def plan(domain: Domain, draws: Draws, weather: Weather) -> Street:
         crossing = near, near + draws.uniform(7, 13)
     street = Street(
         scenery, (Side(-1, min(edges)), Side(1, max(edges))), middle, same, opposite, crossing,
-        middle if draws.chance(domain.features["tram"] + domain.features["rails"]) and scenery in ("city", "oldtown", "bazaar", "suburb") else None,
+        middle if draws.chance(domain.features["tram"] + domain.features["rails"]) and scenery in ("city",
+        "oldtown", "bazaar", "suburb") else None,
         draws.chance(domain.features["lane_marking"]), scenery not in ("highway", "rural"),
     )  # fmt: skip
     for side in street.sides:

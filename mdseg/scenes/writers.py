@@ -21,13 +21,15 @@ Mask = UInt8[np.ndarray, "h w"]
 _PNG = [cv2.IMWRITE_PNG_COMPRESSION, 1]
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 92]
 _CITIES = {
-    "train": ("aachen", "bochum", "bremen", "cologne", "darmstadt", "dusseldorf", "erfurt", "hamburg", "hanover", "jena",
+    "train": ("aachen", "bochum", "bremen", "cologne", "darmstadt", "dusseldorf", "erfurt", "hamburg", "hanover",
+    "jena",
               "krefeld", "monchengladbach", "strasbourg", "stuttgart", "tubingen", "ulm", "weimar", "zurich"),
     "val": ("frankfurt", "lindau", "munster"),
     "test": ("berlin", "bielefeld", "bonn", "leverkusen", "mainz", "munich"),
 }  # fmt: skip
 _IDD_TOOL_IDS = (
-    "road", "parking", "drivable fallback", "sidewalk", "rail track", "non-drivable fallback", "person", "animal", "rider",
+    "road", "parking", "drivable fallback", "sidewalk", "rail track", "non-drivable fallback", "person", "animal",
+    "rider",
     "motorcycle", "bicycle", "autorickshaw", "car", "truck", "bus", "caravan", "trailer", "train", "vehicle fallback",
     "curb", "wall", "fence", "guard rail", "billboard", "traffic sign", "traffic light", "pole", "polegroup",
     "obs-str-bar-fallback", "building", "bridge", "tunnel", "vegetation", "sky", "fallback background", "unlabeled",
@@ -146,7 +148,7 @@ _IDD_LABELIDS = np.array([_IDD_TOOL_IDS.index(row.idd) for row in WORLD.values()
 
 
 def _polygons(ids: Mask) -> dict:
-    """Outlines of the regions, large ones first: a region in another's hole is smaller, so drawing in order restores it."""
+    """Outlines of the regions, large ones first: a region in another's hole is smaller, so it is drawn later."""
     found = []
     for value in np.unique(ids):
         outlines, _ = cv2.findContours((ids == value).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
@@ -274,7 +276,7 @@ _WRITERS: Mapping[str, Callable[[Scene], None]] = {
 TREES: Mapping[str, str] = {name: "camvid32" if name.startswith("camvid32") else name for name in DATASETS}
 VARIANTS: Mapping[str, tuple[str, ...]] = {"bdd": ("old",), "mapillary": ("v2.0",), "camvid32": ("original",)}
 # Splits a tree holds; where train and val are the same files, they are written once.
-SPLITS: Mapping[str, tuple[str, ...]] = {name: ("train", "val", "test") for name in _WRITERS} | {
+SPLITS: Mapping[str, tuple[str, ...]] = dict.fromkeys(_WRITERS, ("train", "val", "test")) | {
     "wilddash": ("val", "test")
 }
 SHARED: frozenset[str] = frozenset({"kitti", "wilddash2"})
