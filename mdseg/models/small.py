@@ -1,5 +1,6 @@
 """A network that learns street scenes from random weights in minutes on two CPU cores."""
 
+import math
 from collections.abc import Sequence
 
 import torch.nn.functional as F
@@ -44,21 +45,21 @@ class SmallFPN(nn.Module):
             )
             for before, after, count in zip(widths, stages, blocks, strict=False)
         )
-        # No normalisation: over one value per image and channel, batch statistics would be noise.
-        self.context = nn.Conv2d(stages[-1], feature_width, 1)
+        # Group norm here: over one value per image and channel, batch statistics would be noise.
+        self.context = nn.Sequential(
+            nn.Conv2d(stages[-1], stages[-1], 1, bias=False), nn.GroupNorm(math.gcd(16, stages[-1]), stages[-1])
+        )
         self.laterals = nn.ModuleList(_conv_bn(width, feature_width) for width in stages)
         self.smooth = _conv_bn(feature_width, feature_width, kernel_size=3)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d fh fw"]:
         features = F.relu(self.stem(image))
         levels = []
         for stage in self.stages:
             levels.append(features := stage(features))
-        fused = self.context(features.mean(dim=(2, 3), keepdim=True))
-        for level, lateral in zip(reversed(levels), reversed(self.laterals), strict=True):
+        coarsest = features + F.relu(self.context(features.mean(dim=(2, 3), keepdim=True)))
+        fused = self.laterals[-1](coarsest)
+        for level, lateral in zip(levels[-2::-1], self.laterals[-2::-1], strict=True):
             coarser = F.interpolate(fused, size=level.shape[-2:], mode="bilinear", align_corners=False)
             fused = F.relu(lateral(level) + coarser)
         return F.relu(self.smooth(fused))
