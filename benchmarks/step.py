@@ -6,6 +6,7 @@ python -m benchmarks.step
 """
 
 import argparse
+import itertools
 import statistics
 import tempfile
 import time
@@ -19,9 +20,10 @@ from pytorch_lightning.callbacks import Callback
 
 from mdseg import conf_dir
 from mdseg.callbacks import Save, Timing
+from mdseg.configuration import build_label_space, prepare_data
 from mdseg.logging import MetricsFile
 from mdseg.run import settle
-from mdseg.stages import Stage, build_label_space, prepare_data
+from mdseg.stages import Stage
 
 
 class StepTimes(Callback):
@@ -37,7 +39,7 @@ class StepTimes(Callback):
 
 
 def differences(marks: list[float]) -> list[float]:
-    return [after - before for before, after in zip(marks[2:], marks[3:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(marks[2:])]
 
 
 def through_lightning(stage: Stage, steps: int) -> list[float]:

@@ -3,7 +3,8 @@
 import os
 from pathlib import Path
 
-# Albumentations asks the package registry for its newest version at import, in every worker; it reads this variable first.
+# Albumentations asks the package registry for its newest version at import, in every worker; it reads this variable
+# first.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 

@@ -17,10 +17,10 @@ from mdseg.metrics import restricted_argmax
 
 
 class Save(Callback):
-    """Writes `last.ckpt`: every so many steps, before every validation, after the last step, and when the run is told to stop.
+    """Writes `last.ckpt`: every so many steps, before a validation, after the last step, and when told to stop.
 
-    SIGTERM (a scheduler) and SIGINT (Ctrl-C) let the step under way finish, save and end with exit code 128 + signal; a second one
-    ends at once. Lightning alone would leave with exit code 0 and nothing saved.
+    SIGTERM (a scheduler) and SIGINT (Ctrl-C) let the step under way finish, save and end with exit code 128 + signal; a
+    second one ends at once. Lightning alone would leave with exit code 0 and nothing saved.
     """
 
     def __init__(self, path: Path, every: int, steps: int, val_every: int) -> None:
@@ -69,7 +69,7 @@ class Stopped(SystemExit):
 
 
 class SaveBest(Callback):
-    """Keeps the weights with the highest mean mIoU over the seen datasets as `best.ckpt`; only reported, never the headline."""
+    """Keeps the weights with the highest mean seen mIoU as `best.ckpt`; only reported, never the headline."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.miou, self.step = path, -1.0, 0
@@ -150,5 +150,3 @@ class Panels(Callback):
                 miou = module.iou[name].nanmean().item()
                 title = f"{name} ({module.evaluated[name].role}), mIoU {100 * miou:.1f} %"
                 figures.save(self.folder / f"{name}.png", figures.panels(rows, space.names, space.colors, title))
-
-

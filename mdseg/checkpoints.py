@@ -12,7 +12,8 @@ from lightning_fabric.plugins import TorchCheckpointIO
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new one and nothing between.
 
-    The temporary file lies in the same folder (a rename across file systems is not atomic) and is removed when writing fails.
+    The temporary file lies in the same folder (a rename across file systems is not atomic) and is removed when writing
+    fails.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

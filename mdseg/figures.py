@@ -55,7 +55,9 @@ def panels(rows: Sequence[PanelRow], names: Sequence[str], colors: Sequence[Colo
             axis.set_axis_off()
     for axis, heading in zip(axes[0], ("image", "annotation", "prediction"), strict=True):
         axis.set_title(heading, fontsize=9)
-    occurring = np.unique(np.concatenate([np.unique([*np.unique(row.mask), *np.unique(row.prediction)]) for row in rows]))
+    occurring = np.unique(
+        np.concatenate([np.unique([*np.unique(row.mask), *np.unique(row.prediction)]) for row in rows])
+    )
     patches = [
         Patch(facecolor=np.array(colors[index]) / 255, edgecolor="0.5", linewidth=0.3, label=names[index])
         for index in occurring
@@ -87,5 +89,3 @@ def relation_heatmap(
     axis.set_ylabel("annotated class", fontsize=8)
     figure.colorbar(picture, ax=axis, shrink=0.6, label="mean score")
     return figure
-
-

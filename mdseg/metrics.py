@@ -11,8 +11,8 @@ from mdseg.label_space import IGNORE
 from mdseg.upsample import Bilinear, bilinear
 
 CPU_BAND_BYTES, GPU_BAND_BYTES = 4 << 20, 64 << 20
-# Single pixels cost several times what they cost in a full band: worth it up to this share of them.
-MAX_UNDECIDED = 0.25
+# A pixel by itself costs several times what it costs in a full band: worth it up to this share of them.
+MAX_UNDECIDED = 0.4
 
 
 def first_argmax(logits: Float[Tensor, "m *pixels"]) -> UInt8[Tensor, "*pixels"]:
@@ -46,26 +46,61 @@ def decided(winner: UInt8[Tensor, "h w"], logits: Float[Tensor, "m h w"]) -> Ten
     return row & same_below & torch.cat([row[1:], row[-1:]], 0)
 
 
-def band_argmax(
-    narrow: Float[Tensor, "m sources w"], interpolation: Bilinear, start: int, stop: int
+def argmax_at(
+    logits: Float[Tensor, "m h w"],
+    rows: tuple[Int64[Tensor, " p"], Int64[Tensor, " p"], Float[Tensor, " p"]],
+    columns: tuple[Int64[Tensor, " p"], Int64[Tensor, " p"], Float[Tensor, " p"]],
+    limit: int,
+) -> UInt8[Tensor, " p"]:
+    """Arg-max of the logits interpolated at single pixels, given their lower and upper source positions and fractions.
+
+    limit: pixels evaluated at a time.
+    """
+    table = logits.permute(1, 2, 0).flatten(0, 1).contiguous()  # the channels of a pixel side by side: one read each
+    prediction = []
+    for (upper, lower, down), (left, right, across) in zip(
+        zip(*(part.split(limit) for part in rows), strict=True),
+        zip(*(part.split(limit) for part in columns), strict=True),
+        strict=True,
+    ):
+        upper, lower, across = upper * logits.shape[2], lower * logits.shape[2], across[:, None]
+        top = table.index_select(0, upper + left).lerp_(table.index_select(0, upper + right), across)
+        bottom = table.index_select(0, lower + left).lerp_(table.index_select(0, lower + right), across)
+        prediction.append(first_argmax(top.lerp_(bottom, down[:, None]).t()))
+    return torch.cat(prediction)
+
+
+def rows_argmax(
+    logits: Float[Tensor, "m sources w"], interpolation: Bilinear, start: int, stop: int, band_bytes: int
 ) -> UInt8[Tensor, "rows W"]:
     """Arg-max of output rows start..stop, given the source rows they read."""
-    if len(narrow) > 1:
-        source, matrix = interpolation.band(start, stop)
-        winner = first_argmax(narrow)
-        left, right, fraction = (tap.to(narrow.device) for tap in interpolation.horizontal)
-        upper = (interpolation.vertical.lower[start:stop] - source.start).to(narrow.device)
-        cells = upper[:, None], left
-        open_pixels = (~decided(winner, narrow)[cells]).flatten().nonzero()[:, 0]
-        if len(open_pixels) <= MAX_UNDECIDED * (stop - start) * interpolation.size[1]:
-            prediction = winner[cells]
-            rows, columns = open_pixels // interpolation.size[1], open_pixels % interpolation.size[1]
-            blended = (matrix @ narrow).permute(1, 2, 0).flatten(0, 1).contiguous()
-            first = rows * interpolation.source[1]
-            low, high = blended[first + left[columns]], blended[first + right[columns]]
-            prediction.view(-1)[open_pixels] = first_argmax(low.lerp_(high, fraction[columns, None]).t())
-            return prediction
-    return first_argmax(interpolation.rows(narrow, start, stop))
+    width, pixel_bytes = interpolation.size[1], len(logits) * logits.element_size()
+    source, _ = interpolation.band(start, stop)
+    upper, lower, down = (tap[start:stop].to(logits.device) for tap in interpolation.vertical)
+    left, right, across = (tap.to(logits.device) for tap in interpolation.horizontal)
+    upper, lower = upper - source.start, lower - source.start
+
+    winner = first_argmax(logits)
+    unsure = ~decided(winner, logits)[upper[:, None], left]
+    prediction = winner[upper[:, None], left]
+    pixels = unsure.flatten().nonzero()[:, 0]
+    if len(pixels) <= MAX_UNDECIDED * unsure.numel():
+        if len(pixels):
+            row, column = pixels // width, pixels % width
+            prediction.view(-1)[pixels] = argmax_at(
+                logits,
+                (upper[row], lower[row], down[row]),
+                (left[column], right[column], across[column]),
+                max(1, band_bytes // pixel_bytes),
+            )
+        return prediction
+    height = max(1, band_bytes // (pixel_bytes * width))
+    for first in range(start, stop, height):
+        last = min(first + height, stop)
+        read, _ = interpolation.band(first, last)
+        band = interpolation.rows(logits[:, read.start - source.start : read.stop - source.start], first, last)
+        prediction[first - start : last - start] = first_argmax(band)
+    return prediction
 
 
 def restricted_argmax(
@@ -89,7 +124,8 @@ def restricted_argmax(
     interpolation = bilinear(tuple(logits.shape[-2:]), tuple(size), align_corners, dtype, logits.device)
     if band_bytes is None:
         band_bytes = CPU_BAND_BYTES if logits.device.type == "cpu" else GPU_BAND_BYTES
-    height = max(1, band_bytes // (len(channels) * size[1] * dtype.itemsize))
+    source_height = band_bytes // (len(channels) * logits.shape[3] * dtype.itemsize)
+    height = max(1, source_height * size[0] // logits.shape[2])
     channels, classes = channels.to(logits.device), classes.to(logits.device, torch.uint8)
     prediction = torch.empty(len(logits), *size, dtype=torch.uint8, device=logits.device)
     for image, image_logits in enumerate(logits.detach()):
@@ -97,7 +133,8 @@ def restricted_argmax(
             stop = min(start + height, size[0])
             source, _ = interpolation.band(start, stop)
             narrow = image_logits[:, source].index_select(0, channels).to(dtype)
-            prediction[image, start:stop] = classes[band_argmax(narrow, interpolation, start, stop).int()]
+            winner = rows_argmax(narrow, interpolation, start, stop, band_bytes)
+            prediction[image, start:stop] = classes[winner.int()]
     return prediction
 
 

@@ -10,7 +10,9 @@ from rich.table import Table
 def results_table(results: dict[str, Any], width: int = 110) -> str:
     """mIoU in percent per evaluated dataset (rows) and stage (columns), and what the relations stage found."""
     fits = {name: stage for name, stage in results["stages"].items() if "evaluation" in stage}
-    table = Table(title=f"{results['experiment']}: mIoU % (classes present), seed {results['seed']}", title_justify="left")
+    table = Table(
+        title=f"{results['experiment']}: mIoU % (classes present), seed {results['seed']}", title_justify="left"
+    )
     table.add_column("dataset")
     table.add_column("role")
     for name in fits:
@@ -20,7 +22,9 @@ def results_table(results: dict[str, Any], width: int = 110) -> str:
         table.add_row(dataset, entry["role"], *(_percent(e["datasets"][dataset]["miou"]) for e in evaluations))
     for role in evaluations[-1]["mean_miou"] if evaluations else ():
         table.add_row("mean", role, *(_percent(e["mean_miou"][role]) for e in evaluations), style="bold")
-    return "\n".join([_render(table, width), *(_relations(stage) for stage in results["stages"].values() if "found" in stage)])
+    return "\n".join(
+        [_render(table, width), *(_relations(stage) for stage in results["stages"].values() if "found" in stage)]
+    )
 
 
 def _percent(value: float) -> str:
@@ -35,7 +39,8 @@ def _relations(stage: dict[str, Any]) -> str:
         )
         line += (
             f"; against the known truth, primaries with at least {truth['min_pixels']} pixels: "
-            f"precision {precision} ({truth['right']}/{truth['found']}), recall {recall} ({truth['right']}/{truth['true']})"
+            f"precision {precision} ({truth['right']}/{truth['found']}), "
+            f"recall {recall} ({truth['right']}/{truth['true']})"
         )
     return line
 

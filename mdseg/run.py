@@ -32,12 +32,13 @@ def start(cfg: DictConfig) -> float | None:
     """Compose a new run and carry it out; returns the mean seen mIoU of its last stage, for sweepers."""
     hydra_config = HydraConfig.get()
     try:
-        from mdseg import stages
+        from mdseg import configuration, stages
 
         overrides = list(hydra_config.overrides.task)
-        stages.check_overrides(cfg, overrides)
+        configuration.check_overrides(cfg, overrides)
         settle(cfg)
         refuse_local_ddp_in_sweeps(cfg, hydra_config.mode)
+        configuration.check(cfg)
         folder = create_run_folder(cfg, overrides) if stages.main_process() else folder_of_main_process()
         return carry_out(cfg, folder)
     except MISTAKES as error:
@@ -55,7 +56,7 @@ def leave_with_message(error: Exception) -> NoReturn:
 
 
 def resume(folder: Path) -> float | None:
-    """Continue a run with its saved configuration: finished stages are skipped, the unfinished one goes on at its exact step."""
+    """Continue a run with its saved configuration: skip finished stages, go on at the exact step."""
     saved = folder / "config.yaml"
     if not saved.is_file():
         raise FileNotFoundError(f"resume={folder}: no run there (expected {saved})")
@@ -66,36 +67,48 @@ def carry_out(cfg: DictConfig, folder: Path) -> float | None:
     from mdseg import stages
     from mdseg.callbacks import Stopped
 
-    print(f"run folder: {folder}", flush=True)
+    main_process = stages.main_process()
+    if main_process:
+        print(f"run folder: {folder}", flush=True)
     try:
         results = stages.run(cfg, folder.resolve())
     except (Stopped, KeyboardInterrupt) as stop:
-        print(f"\n{getattr(stop, 'what', 'interrupted')}; continue with: python -m mdseg.run resume={folder}", flush=True)
+        print(
+            f"\n{getattr(stop, 'what', 'interrupted')}; continue with: python -m mdseg.run resume={folder}", flush=True
+        )
         sys.exit(stop.code if isinstance(stop, Stopped) else 130)
-    print_results(results, folder)
+    if main_process:
+        print_results(results, folder)
     last = results["stages"][cfg.stages[-1]]
     return last.get("evaluation", {}).get("mean_miou", {}).get("seen")
 
 
 def settle(cfg: DictConfig) -> None:
-    """Replace what depends on this process (environment, Hydra's choices) by its value; what depends on the run folder stays open."""
+    """Resolve what depends on this process (environment, Hydra's choices); what follows the run folder stays open."""
     for key in ("name", "family", "scale"):
         cfg[key] = cfg[key]
     OmegaConf.resolve(cfg.data)
 
 
 def refuse_local_ddp_in_sweeps(cfg: DictConfig, mode: RunMode) -> None:
-    """Lightning starts further processes by running this command again, which under -m would start the whole sweep again."""
-    if mode == RunMode.MULTIRUN and cfg.trainer.devices != 1 and "RANK" not in os.environ and "SLURM_PROCID" not in os.environ:
+    """Lightning starts further processes by running this command again; under -m that would be the whole sweep."""
+    if (
+        mode == RunMode.MULTIRUN
+        and cfg.trainer.devices != 1
+        and "RANK" not in os.environ
+        and "SLURM_PROCID" not in os.environ
+    ):
         raise ValueError(
-            f"trainer.devices={cfg.trainer.devices} under -m: a sweep cannot start processes for several devices itself; use "
-            "trainer.devices=1, or a launcher that starts the ranks (torchrun, submitit)"
+            f"trainer.devices={cfg.trainer.devices} under -m: a sweep cannot start processes for several devices; "
+            "use trainer.devices=1, or a launcher that starts the ranks (torchrun, submitit)"
         )
 
 
 def folder_of_main_process() -> Path:
     if FOLDER_VARIABLE not in os.environ:
-        raise ValueError(f"this is not the main process and {FOLDER_VARIABLE} is not set: set it to one new folder for all ranks")
+        raise ValueError(
+            f"this is not the main process and {FOLDER_VARIABLE} is not set: set it to one new folder for all ranks"
+        )
     return Path(os.environ[FOLDER_VARIABLE])
 
 
@@ -118,6 +131,7 @@ def create_run_folder(cfg: DictConfig, overrides: list[str]) -> Path:
 
 def write_provenance(cfg: DictConfig, overrides: list[str], folder: Path) -> None:
     from mdseg.checkpoints import write_text
+
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
     write_text(folder / "command.txt", " ".join(["python -m mdseg.run", *overrides]) + "\n")
     write_text(folder / "environment.txt", environment_text())

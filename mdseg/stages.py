@@ -9,64 +9,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import pytorch_lightning as pl
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from mdseg import checkpoints, figures, relations
 from mdseg.callbacks import Panels, Save, SaveBest, Timing, peak_memory_mb
+from mdseg.configuration import (
+    ROLES,
+    build_label_space,
+    count_steps,
+    evaluation_dataset,
+    evaluation_spaces,
+    open_dataset,
+    prepare_data,
+    stage_config,
+)
 from mdseg.data.datamodule import SegmentationDataModule, select_streams
-from mdseg.data.dataset import SegmentationDataset, load_dataset
-from mdseg.data.streams import Stream
 from mdseg.data.transforms import strict
-from mdseg.label_space import LabelSpace, LabelTable
+from mdseg.label_space import LabelSpace
 from mdseg.logging import MetricsFile
-from mdseg.methods.base import Evaluated, Method
+from mdseg.methods.base import Method
 from mdseg.methods.uniseg import RelationScores, relation_rule
 from mdseg.models.segmenter import Segmenter
-
-ROLES = ("seen", "unseen", "target")
-
-
-def stage_config(cfg: DictConfig, name: str) -> DictConfig:
-    """Configuration of one stage: the run's, with the stage's own values over it.
-
-    A node with a `_target_` replaces the run's node as a whole: options of one class are not those of another.
-    """
-    if name not in cfg.stage:
-        raise ValueError(f"stages: no stage {name!r}; this family has {', '.join(cfg.stage)}")
-    merged = cfg.copy()
-    with open_dict(merged):
-        _lay_over(merged, cfg.stage[name])
-    return merged
-
-
-def _lay_over(base: DictConfig, values: DictConfig) -> None:
-    for key in values:
-        value = values._get_node(key)
-        old = base._get_node(key) if key in base else None
-        if isinstance(value, DictConfig) and "_target_" not in value and isinstance(old, DictConfig):
-            _lay_over(old, value)
-        else:
-            base._set_item_impl(key, value)
-
-
-def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Refuse a command-line value that every stage would overrule without a word.
-
-    Raises:
-        ValueError: an override of a key that a stage sets itself, not written for that stage.
-    """
-    for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~").replace("/", ".")
-        setting = [stage for stage in cfg.stages if OmegaConf.select(cfg.stage[stage], key) is not None]
-        if key.split(".")[0] != "stage" and setting:
-            raise ValueError(
-                f"{override}: the stages {', '.join(setting)} set {key} themselves; write it for the stage that it is meant for, "
-                f"such as stage.{setting[0]}.{override.lstrip('+').replace('/', '.')}"
-            )
 
 
 class Stage:
@@ -91,15 +58,14 @@ class Stage:
         """The streams and the evaluated datasets."""
         cfg = self.cfg
         streams = select_streams(
-            OmegaConf.to_container(cfg.streams, resolve=True), lambda *args: open_dataset(cfg, *args), cfg.seed, self.folder
+            OmegaConf.to_container(cfg.streams, resolve=True),
+            lambda *args: open_dataset(cfg, *args),
+            cfg.seed,
+            self.folder,
         )
         return SegmentationDataModule(
             streams=streams,
-            evaluated={
-                name: open_dataset(cfg, name, cfg.datasets[name].evaluation_split)
-                for role in ROLES
-                for name in cfg.evaluate[role]
-            },
+            evaluated={name: evaluation_dataset(cfg, name) for role in ROLES for name in cfg.evaluate[role]},
             space=self.space,
             transform=strict(instantiate, cfg.transform, _convert_="all"),
             seed=cfg.seed,
@@ -152,7 +118,7 @@ class Stage:
 
 
 def build(node: DictConfig, **objects: Any) -> Any:
-    """Object of a node, with further arguments that are objects themselves (instantiate would take a dataclass for configuration)."""
+    """Object of a node with arguments that are objects (instantiate would take a dataclass for configuration)."""
     return instantiate(node, _partial_=True, _convert_="all")(**objects)
 
 
@@ -201,13 +167,16 @@ def fit(stage: Stage) -> dict[str, Any]:
 def estimate_relations(stage: Stage, tau: float, score: str, min_pixels: int) -> dict[str, Any]:
     """Class relations of the model named by `from`, over the training images: relations.yaml, scores.npz and heatmaps.
 
-    Where the embedded data knows the true relations, found and true ones are compared over the pairs whose primary class has at least
-    `min_pixels` training pixels.
+    Where the embedded data knows the true relations, found and true ones are compared over the pairs whose primary
+    class has at least `min_pixels` training pixels.
     """
     model = stage.build_model()
     data = stage.build_data(model.input_multiple)
     data.evaluated = {
-        dataset.name: dataset for stream, datasets in data.streams.values() if stream.role == "labelled" for dataset in datasets
+        dataset.name: dataset
+        for stream, datasets in data.streams.values()
+        if stream.role == "labelled"
+        for dataset in datasets
     }
     statistics = RelationScores(model, stage.space, score, stage.cfg.align_corners)
     trainer = stage.build_trainer(logger=False)
@@ -231,7 +200,8 @@ def save_relations(stage: Stage, scores: torch.Tensor, counts: torch.Tensor, fou
     space = stage.space
     relations.save(stage.folder / "relations.yaml", space, found)
     checkpoints.write_atomically(
-        stage.folder / "scores.npz", lambda file: np.savez_compressed(file, scores=scores.numpy(), counts=counts.numpy())
+        stage.folder / "scores.npz",
+        lambda file: np.savez_compressed(file, scores=scores.numpy(), counts=counts.numpy()),
     )
     for index, dataset in enumerate(space.datasets):
         rows = torch.nonzero(space.in_space[index] & (counts[index] > 0)).flatten()
@@ -282,43 +252,6 @@ def compare_pairs(found: Pairs, truth: Pairs, primaries: Mapping[str, set[str]])
     }
 
 
-def open_dataset(cfg: DictConfig, name: str, split: str) -> SegmentationDataset:
-    """A dataset of the configuration on one split."""
-    if name not in cfg.datasets:
-        raise ValueError(f"dataset {name!r} is used but not loaded: add it to dataset=[{','.join(cfg.datasets)},{name}]")
-    descriptor = cfg.datasets[name]
-    return load_dataset(name, instantiate(descriptor.layout, _convert_="all"), descriptor.root, labels(cfg, name), split)
-
-
-def labels(cfg: DictConfig, name: str) -> str | dict[str, Any]:
-    """What a dataset's descriptor says of its label table: a name, a file, or the table itself."""
-    given = cfg.datasets[name].labels
-    return OmegaConf.to_container(given) if isinstance(given, DictConfig) else given
-
-
-def label_table(cfg: DictConfig, name: str) -> LabelTable:
-    return LabelTable.load(labels(cfg, name))
-
-
-def build_label_space(cfg: DictConfig) -> LabelSpace:
-    """The run's label space, from the tables of the datasets in labelled streams."""
-    labelled = [
-        dataset for stream in cfg.streams.values() if stream.role == "labelled" for dataset in stream.datasets
-    ]
-    for name in labelled:
-        if name not in cfg.datasets:
-            raise ValueError(f"streams use {name!r}, which is not loaded: add it to dataset=[{','.join(cfg.datasets)},{name}]")
-    tables = {name: label_table(cfg, name) for name in dict.fromkeys(labelled)}
-    return instantiate(cfg.label_space, _convert_="all")(tables)
-
-
-def evaluation_spaces(cfg: DictConfig, space: LabelSpace) -> dict[str, Evaluated]:
-    """Role and class mapping of every evaluated dataset."""
-    return {
-        name: Evaluated(role, space.evaluation(label_table(cfg, name), name)) for role in ROLES for name in cfg.evaluate[role]
-    }
-
-
 def evaluation_results(method: Method) -> dict[str, Any]:
     """Per dataset role, mIoU and IoU per class (null where absent), and the mean mIoU of each role."""
     datasets = {}
@@ -343,31 +276,6 @@ def check_roles(method: Method, cfg: DictConfig) -> None:
     for role in method.roles:
         if role not in given.values():
             raise ValueError(f"{type(method).__name__} needs a {role} stream; streams has {given or 'none'}")
-
-
-def count_steps(steps: int | str | None, streams: Sequence[Stream]) -> int:
-    """Optimiser steps of a fit: a number, or `"150 epochs"` of the first stream, rounded up; none for a stage that trains nothing."""
-    if steps is None:
-        return 0
-    words = str(steps).split()
-    try:
-        count = int(words[0]) if len(words) == 1 else math.ceil(float(words[0]) * len(streams[0]) / streams[0].batch_size)
-    except ValueError:
-        count = 0
-    if count < 1 or len(words) > 2 or words[1:] not in ([], ["epochs"]):
-        raise ValueError(f'steps: expected a positive number of steps or "<n> epochs", got {steps!r}')
-    return count
-
-
-def prepare_data(cfg: DictConfig) -> None:
-    """Write the embedded data that the run's datasets read and that is not there yet."""
-    if cfg.data.generate is None:
-        return
-    for name, descriptor in cfg.datasets.items():
-        root = Path(descriptor.root)
-        if root.parent == Path(cfg.data.root) and root.name in cfg.data.counts:
-            counts = {split: math.ceil(number * cfg.data.fraction) for split, number in cfg.data.counts[root.name].items()}
-            instantiate(cfg.data.generate)(root=cfg.data.root, dataset=name, counts=counts)
 
 
 def main_process() -> bool:

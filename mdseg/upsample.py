@@ -26,7 +26,7 @@ class Taps(NamedTuple):
 def taps(source: int, size: int, align_corners: bool, dtype: torch.dtype = torch.float32) -> Taps:
     """The two source positions and the weight of every output position along one axis.
 
-    Positions are rounded as `F.interpolate` rounds them: in float32 they are off by up to 6e-5 at 2048 columns, and being
+    Positions are rounded as `F.interpolate` rounds them: in float32 they are off by up to 6e-5 at 2048 columns; being
     more accurate would mean being different. (Its kernel for small images contracts the last product and subtraction,
     the one for large images does not, so it disagrees with itself by one rounding; this follows the latter.)
     """

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, open_dict
 from mdseg import conf_dir
 from mdseg.run import settle
 
+
 @pytest.fixture(scope="session")
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Embedded data of the whole test session."""

@@ -46,7 +46,11 @@ def test_damaged_and_malicious_checkpoints_are_refused(tmp_path, content, capsys
 def saved(names=("a", "b")):
     return {
         "label_space": {"names": list(names)},
-        "state_dict": {"model._orig_mod.weight": torch.ones(2, 3), "model._orig_mod.bias": torch.zeros(2), "other": torch.ones(1)},
+        "state_dict": {
+            "model._orig_mod.weight": torch.ones(2, 3),
+            "model._orig_mod.bias": torch.zeros(2),
+            "other": torch.ones(1),
+        },
     }
 
 

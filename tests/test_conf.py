@@ -4,9 +4,9 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mdseg import conf_dir
+from mdseg.configuration import build_label_space, label_table, stage_config
 from mdseg.data.transforms import strict
 from mdseg.label_space import LabelTable
-from mdseg.stages import build_label_space, label_table, stage_config
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 NUM_CLASSES = {"cibm": 70, "cim": 70, "ibm": 70, "cbm": 67, "cib": 28}
@@ -79,7 +79,13 @@ def test_paper_scale_carries_the_paper_s_hyper_parameters(composed):
     cfg = composed("experiment=uniseg_cibm", "scale=paper")
     first, second = stage_config(cfg, "null_bce"), stage_config(cfg, "class_relational")
     assert (first.steps, second.steps) == ("150 epochs", "50 epochs")
-    assert first.optimizer == {"_target_": "torch.optim.SGD", "_partial_": True, "lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
+    assert first.optimizer == {
+        "_target_": "torch.optim.SGD",
+        "_partial_": True,
+        "lr": 0.01,
+        "momentum": 0.9,
+        "weight_decay": 1e-4,
+    }
     assert second.optimizer == {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.001, "weight_decay": 1e-4}
     assert first.scheduler.power == second.scheduler.power == 0.9
     assert first.transform.crop == [713, 713]

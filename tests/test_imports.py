@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mdseg"
-ENTRY_POINTS = {"run", "stages", "report", "callbacks", "figures"}
+ENTRY_POINTS = {"run", "stages", "configuration", "report", "callbacks", "figures"}
 ALLOWED = {
     "label_space": set(),
     "upsample": set(),
@@ -33,7 +33,9 @@ def imported_parts(path):
         if isinstance(node, ast.Import):
             modules = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            modules = [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "mdseg" else [node.module]
+            modules = (
+                [f"{node.module}.{alias.name}" for alias in node.names] if node.module == "mdseg" else [node.module]
+            )
         else:
             continue
         for module in modules:

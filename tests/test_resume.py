@@ -25,7 +25,11 @@ OVERRIDES = [
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
     return subprocess.Popen(
-        [sys.executable, "-m", "mdseg.run", *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-m", "mdseg.run", *arguments],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -78,7 +82,10 @@ def test_killed_in_every_stage_and_resumed_ends_bit_equal(tmp_path, uninterrupte
     assert stop_at(process, tmp_path, "null_bce", chance.randrange(1, STEPS - 2), signal.SIGKILL) == -signal.SIGKILL
     run = only_run(tmp_path)
     process = start(tmp_path, f"resume={run}")
-    assert stop_at(process, tmp_path, "class_relational", chance.randrange(1, STEPS - 2), signal.SIGKILL) == -signal.SIGKILL
+    assert (
+        stop_at(process, tmp_path, "class_relational", chance.randrange(1, STEPS - 2), signal.SIGKILL)
+        == -signal.SIGKILL
+    )
     output = finish(start(tmp_path, f"resume={run}"))
     assert "null_bce: done before" in output
     assert same(weights(run), uninterrupted)

@@ -14,18 +14,22 @@ STEPS = ["stage.null_bce.steps=3", "stage.class_relational.steps=2"]
 
 def command(folder, *arguments):
     return subprocess.run(
-        [sys.executable, "-m", "mdseg.run", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=300
+        [sys.executable, "-m", "mdseg.run", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
 
 
 @pytest.fixture(scope="module")
-def finished(request, tmp_path_factory, cache_folder):
+def finished(tmp_path_factory, cache_folder):
     """A finished smoke run of UniSeg: its folder."""
-    monkeypatch = pytest.MonkeyPatch()
-    request.addfinalizer(monkeypatch.undo)
-    monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
     folder = tmp_path_factory.mktemp("run")
-    done = command(folder, "experiment=uniseg_cibm", *SMOKE, *STEPS)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
+        done = command(folder, "experiment=uniseg_cibm", *SMOKE, *STEPS)
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (folder / "runs/uniseg_cibm").iterdir()
     return run, done.stdout
@@ -33,14 +37,26 @@ def finished(request, tmp_path_factory, cache_folder):
 
 def test_a_run_leaves_what_the_readme_lists(finished):
     run, _ = finished
-    for name in ("config.yaml", "command.txt", "environment.txt", "results.json", "relations/relations.yaml", "relations/scores.npz"):
+    for name in (
+        "config.yaml",
+        "command.txt",
+        "environment.txt",
+        "results.json",
+        "relations/relations.yaml",
+        "relations/scores.npz",
+    ):
         assert (run / name).is_file(), name
     for stage in ("null_bce", "class_relational"):
         for name in ("config.yaml", "metrics.csv", "checkpoints/last.ckpt", "checkpoints/best.ckpt", "done"):
             assert (run / stage / name).is_file(), f"{stage}/{name}"
         datasets = {"cityscapes", "idd", "bdd", "mapillary", "wilddash", "kitti", "camvid32_strict"}
         assert {picture.stem for picture in (run / stage / "figures").iterdir()} == datasets
-    assert {picture.stem for picture in (run / "relations/figures").iterdir()} == {"cityscapes", "idd", "bdd", "mapillary"}
+    assert {picture.stem for picture in (run / "relations/figures").iterdir()} == {
+        "cityscapes",
+        "idd",
+        "bdd",
+        "mapillary",
+    }
 
 
 def test_results_hold_every_dataset_and_class(finished):
@@ -136,6 +152,8 @@ def test_mistakes_get_one_message_and_no_traceback(tmp_path, monkeypatch, cache_
 
 def test_a_sweep_runs_every_job_in_its_own_folder(composed, tmp_path, monkeypatch, cache_folder):
     monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
-    swept = command(tmp_path, "-m", "experiment=multi_dataset_cibm", "loss/supervised=ce,null_bce", "stage.fit.steps=1", *SMOKE)
+    swept = command(
+        tmp_path, "-m", "experiment=multi_dataset_cibm", "loss/supervised=ce,null_bce", "stage.fit.steps=1", *SMOKE
+    )
     assert swept.returncode == 0, swept.stdout + swept.stderr
     assert len(list((tmp_path / "runs/multi_dataset_cibm").iterdir())) == 2

@@ -21,7 +21,7 @@ Batch = dict[str, dict[str, Any]]
 
 
 class StreamDataset(Dataset):
-    """Sample of a key: read, mapped to train ids, cropped and augmented; the same for the same key and seed in any worker."""
+    """Sample of a key: read, mapped to train ids, cropped and augmented; the same in any worker."""
 
     def __init__(
         self,
@@ -81,7 +81,8 @@ class EvaluationDataset(Dataset):
 
     Args:
         short_side: short side in pixels of the network's input; null keeps each image's size.
-        score_at: `label` keeps the masks' stored size, `image` resizes them to the network's input (UniSeg's official code).
+        score_at: `label` keeps the masks' stored size, `image` resizes them to the network's input (UniSeg's official
+            code).
     """
 
     def __init__(
@@ -220,13 +221,14 @@ def select_streams(
     """Streams of a configuration with their datasets read and their labelled subsets drawn.
 
     Args:
-        streams: name → `{role, datasets, split, batch_size, mixing, labelled, exclude_labelled}`. `labelled` keeps a subset of each dataset;
-            `exclude_labelled` names the stream whose subset is left out of this one.
+        streams: name → `{role, datasets, split, batch_size, mixing, labelled, exclude_labelled}`. `labelled` keeps a
+            subset of each dataset; `exclude_labelled` names the stream whose subset is left out of this one.
         load: (dataset name, split) → SegmentationDataset.
         folder: where each drawn subset is written, one key per line.
 
     Raises:
-        ValueError: a subset that cannot be drawn, or `exclude_labelled` naming a stream that does not come before this one.
+        ValueError: a subset that cannot be drawn, or `exclude_labelled` naming a stream that does not come before this
+        one.
     """
     chosen: dict[str, list[list[int]]] = {}
     selected: dict[str, tuple[Stream, list[SegmentationDataset]]] = {}

@@ -46,9 +46,9 @@ class Stream:
     Args:
         sizes: images per dataset, in order; an index counts through their concatenation.
         batch_size: images per step, over all ranks.
-        mixing: `concat` (one permutation over the concatenation: datasets appear in proportion to their size), `per_dataset` (equal
-            shares of every batch, the first datasets getting what does not divide), or a weight per dataset (each slot draws a dataset
-            with these odds, then an image of it, with replacement).
+        mixing: `concat` (one permutation over the concatenation: datasets appear in proportion to their size),
+            `per_dataset` (equal shares of every batch, the first datasets getting what does not divide), or a weight
+            per dataset (each slot draws a dataset with these odds, then an image of it, with replacement).
 
     Raises:
         ValueError: an unknown role or mixing, an empty dataset, a batch smaller than the number of shares.
@@ -169,7 +169,8 @@ def labelled_subset(keys: Sequence[str], labelled: str | int, seed: int, name: s
     """Positions of the images that count as labelled, in order.
 
     Args:
-        labelled: `all`; a number of images; a fraction `1/8` (rounded up); or the path of a text file with one key per line.
+        labelled: `all`; a number of images; a fraction `1/8` (rounded up); or the path of a text file with one key per
+            line.
 
     Raises:
         ValueError: more images asked for than there are, a fraction that is none, a key that does not exist.

@@ -17,8 +17,9 @@ Mask, ResizedMask = UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "H W"]
 class RandomCrop:
     """Random scale and window, resized once, then albumentations seeded per sample.
 
-    The image is thought of as resized to `short_side` times a random factor; the window of `crop` is cut from it. Where the scaled image is
-    smaller than the crop, the largest window of the crop's shape is taken and enlarged, so nothing is ever padded (UniSeg's official code).
+    The image is thought of as resized to `short_side` times a random factor; the window of `crop` is cut from it. Where
+    the scaled image is smaller than the crop, the largest window of the crop's shape is taken and enlarged, so nothing
+    is ever padded (UniSeg's official code).
 
     Args:
         short_side: short side in pixels before the random factor; null keeps each image's own size.
@@ -44,8 +45,8 @@ class RandomCrop:
         for transform in augment:
             if getattr(transform, "fill_mask", IGNORE) != IGNORE:
                 raise ValueError(
-                    f"transform.augment: {type(transform).__name__} fills the mask with {transform.fill_mask}, a class; "
-                    f"set fill_mask: {IGNORE}"
+                    f"transform.augment: {type(transform).__name__} fills the mask with {transform.fill_mask}, "
+                    f"a class; set fill_mask: {IGNORE}"
                 )
         self.short_side, self.scale, self.crop = short_side, (scale[0], scale[1]), (crop[0], crop[1])
         self.augment = albumentations.Compose(list(augment))
@@ -61,7 +62,9 @@ class RandomCrop:
         left = int(generator.integers(size[1] - width + 1))
         return top, left, height, width
 
-    def __call__(self, image: Image, mask: Mask | None, generator: np.random.Generator) -> tuple[Resized, ResizedMask | None]:
+    def __call__(
+        self, image: Image, mask: Mask | None, generator: np.random.Generator
+    ) -> tuple[Resized, ResizedMask | None]:
         """Crop, resize and augment; all randomness comes from the generator."""
         top, left, height, width = self.window(image.shape[:2], generator)
         region = (slice(top, top + height), slice(left, left + width))
@@ -90,14 +93,14 @@ def resize_mask(mask: Mask, size: tuple[int, int]) -> ResizedMask:
 
 
 def evaluation_size(size: tuple[int, int], short_side: int | None, multiple: int) -> tuple[int, int]:
-    """Size at which an image of this size is evaluated: its short side as asked, both sides rounded to the multiple the network needs."""
+    """Size at which an image is evaluated: short side as asked, both sides rounded to the network's multiple."""
     factor = 1.0 if short_side is None else short_side / min(size)
     height, width = (max(multiple, round(side * factor / multiple) * multiple) for side in size)
     return height, width
 
 
 def pad_to_multiple(image: Image, mask: Mask | None, multiple: int) -> tuple[Resized, ResizedMask | None]:
-    """Image padded with black and mask with ignore, below and to the right, up to a multiple of the network's stride."""
+    """Image padded with black and mask with ignore, below and to the right, up to a multiple of a stride."""
     below, right = (-side % multiple for side in image.shape[:2])
     if below == right == 0:
         return image, mask

@@ -139,7 +139,7 @@ class _FusedSum(torch.autograd.Function):
         # `once_differentiable` would let a gradient penalty pass silently: it looks at grad_output only, a constant.
         if torch.is_grad_enabled():
             raise RuntimeError(
-                "fused losses have no second derivative (the gradient is taken in forward): do not use create_graph=True"
+                "fused losses have no second derivative (the gradient is taken in forward): no create_graph=True"
             )
         (gradient,) = ctx.saved_tensors
         # Scaled before the cast: 1 / |V| times a loss scale can leave the range of float16 by itself.

@@ -80,7 +80,7 @@ class Method(pl.LightningModule):
         self.trained = step + 1
 
     def validation_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        """Count the batch into its dataset's confusion matrix; returns the logits at head resolution for the pictures."""
+        """Count the batch into its dataset's confusion matrix; returns logits at head resolution for pictures."""
         logits = self.model(batch["image"])
         mapping = self.evaluated[batch["name"]].space
         self.confusion[batch["name"]].update(logits, batch["mask"], mapping.channels, mapping.classes)

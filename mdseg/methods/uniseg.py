@@ -1,4 +1,4 @@
-"""UniSeg: one network for several labelled datasets with different label spaces (Kim et al., ECCV 2022, arXiv:2202.14030)."""
+"""UniSeg: several labelled datasets with different label spaces (Kim et al., ECCV 2022, arXiv:2202.14030)."""
 
 from typing import Any
 
@@ -20,7 +20,8 @@ BAND_ELEMENTS = 2**22  # logits that are upsampled at a time, 16 MiB
 class UniSeg(Method):
     """A supervised loss on one mixed batch of all labelled datasets.
 
-    The loss makes the method: Null BCE and Class-Relational BCE are UniSeg's stages, plain BCE and cross-entropy its baselines.
+    The loss makes the method: Null BCE and Class-Relational BCE are UniSeg's stages, plain BCE and cross-entropy its
+    baselines.
     """
 
     roles = ("labelled",)
@@ -55,7 +56,9 @@ class RelationScores(pl.LightningModule):
         if score not in ("cosine", "sigmoid"):
             raise ValueError(f"relations.score: expected cosine or sigmoid, got {score!r}")
         if score == "cosine" and not isinstance(model.head, CosineClassifier):
-            raise ValueError("relations.score=cosine needs the cosine classifier: use model.head=cosine or score=sigmoid")
+            raise ValueError(
+                "relations.score=cosine needs the cosine classifier: use model.head=cosine or score=sigmoid"
+            )
         self.model, self.space, self.score, self.align_corners = model, space, score, align_corners
         datasets, classes = len(space.datasets), space.num_classes
         train_ids = torch.stack([torch.from_numpy(space.train_ids(name)) for name in space.datasets])
@@ -95,9 +98,9 @@ def relation_rule(scores: Float[Tensor, "d k k"], space: LabelSpace, tau: float)
 
     .. math:: R_d[c, k] = 1 \text{ iff } k = c \text{ or } s_d[c, k] > \max(\tau, s_d[c, c])
 
-    Another channel must score higher than the true class itself on the pixels of that class, and exceed tau. Reproduces the 1-entries of all
-    six matrices released with the official code for -0.0806 <= tau < -0.0790. Classes without pixels, and rows outside the dataset's
-    classes, keep the null table's row.
+    Another channel must score higher than the true class itself on the pixels of that class, and exceed tau. Reproduces
+    the 1-entries of all six matrices released with the official code for -0.0806 <= tau < -0.0790. Classes without
+    pixels, and rows outside the dataset's classes, keep the null table's row.
     """
     related = relations.null(space)
     own = scores.diagonal(dim1=1, dim2=2)[..., None].clamp(min=tau)

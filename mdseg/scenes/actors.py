@@ -115,7 +115,8 @@ def _things(cast: Cast) -> None:
     if draws.chance(domain.features["barrier"]):
         across, z = draws.chance(0.5), draws.uniform(7, 24)
         x = draws.choice(street.sides).edge * 0.85
-        cast.add(z, structures.barriers, draws, x - 2 if across else x, z, across)
+        if cast.free(x, z, 2.0):
+            cast.add(z, structures.barriers, draws, x - 2 if across else x, z, across)
     if draws.chance(domain.features["cone"]):
         side = draws.choice(street.sides)
         for z in np.arange(draws.uniform(6, 12), 28, 3.5):
@@ -135,6 +136,8 @@ def _pedestrians(cast: Cast) -> None:
             x = side.sign * draws.uniform(near + 0.3, far)
             if draws.chance(0.14 if cast.domain.facades != "indian" else 0.35):
                 x, z, level = draws.uniform(*(s.edge for s in street.sides)), cast.distance(8, 40), 0.0
+                if not cast.free(x, z, 0.4):
+                    continue
             cast.add(z, people.person, draws, x, z, child, level)
             cast.shade(x, z, 0.6, 0.5, 1.6, level)
     for _ in range(cast.number("stroller") if street.raised else 0):

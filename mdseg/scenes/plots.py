@@ -112,7 +112,9 @@ def line_greenery(cast: Cast, side: Side) -> None:
         rate *= 0.3
     for _ in range(draws.count(rate)):
         z = cast.distance(7, 90)
-        if street.raised:
+        if side.outer == World.WATER:
+            x = side.sign * (side.line - 0.6)
+        elif street.raised:
             start, end = side.pavement
             x = side.sign * (start + 0.5 if draws.chance(0.6) else end + draws.uniform(0, 2))
         else:
@@ -120,7 +122,7 @@ def line_greenery(cast: Cast, side: Side) -> None:
         place = cast.add_behind if abs(x) > side.line - 0.5 else cast.add
         place(z, plants.tree, draws, x, z, cast.greens)
         cast.shade(x, z, 2.2, 2.2, 5.0)
-    if not street.raised or street.scenery == "suburb":
+    if side.outer != World.WATER and (not street.raised or street.scenery == "suburb"):
         for _ in range(draws.count(2.5)):
             z = cast.distance(6, 40)
             cast.add_behind(z, plants.bush, draws, side.sign * (side.line + draws.uniform(-0.5, 3)), z, cast.greens)

@@ -42,7 +42,7 @@ class Side:
     @property
     def pavement(self) -> tuple[float, float]:
         """From and to (|x|) of where people walk and things stand."""
-        for label in (World.SIDEWALK, World.PEDESTRIAN_AREA, World.SNOW, World.UNPAVED_SHOULDER):
+        for label in (World.SIDEWALK, World.PEDESTRIAN_AREA, World.SNOW, World.UNPAVED_SHOULDER, World.TERRAIN):
             found = self.span(label)
             if found:
                 return found
@@ -123,17 +123,19 @@ def _plan_side(side: Side, street: Street, domain: Domain, draws: Draws, weather
             strips.append((World.TERRAIN, draws.uniform(2, 6)))
     elif chance(0.3):
         strips.append((World.SIDEWALK, draws.uniform(1.2, 2)))
+    by_water = scenery == "waterfront" and side.sign == (1 if domain.left_hand else -1)
+    by_water |= scenery == "rural" and chance(features.get("water", 0) * 3)
+    if by_water and side.span(World.SIDEWALK) is None and side.span(World.PEDESTRIAN_AREA) is None:
+        strips.append((World.TERRAIN, 3.0))  # what stands along the street stands on land
     side.line = side.verge
-    if scenery == "waterfront" and side.sign == (1 if domain.left_hand else -1):
-        side.outer, side.line = World.WATER, side.line + 0.4
+    if by_water:
+        side.outer = World.WATER
     elif not street.raised:
         side.line += draws.uniform(4, 14)
         sandy = features.get("sand", 0)
         side.outer = World.SAND if chance(sandy * 3) else World.TERRAIN
     elif chance(features.get("sand", 0) * 0.5):
         side.outer = World.SAND
-    if scenery == "rural" and chance(features.get("water", 0) * 3):
-        side.outer = World.WATER
     if weather.snow and features.get("snow", 0) > 0:
         side.outer = World.SNOW if side.outer != World.WATER else side.outer
         side.strips = [(World.SNOW if label == World.TERRAIN else label, wide) for label, wide in strips]

@@ -6,12 +6,15 @@ import pytest
 import torch
 from smoke import SMOKE
 
+from mdseg.configuration import build_label_space, prepare_data
 from mdseg.data.datamodule import EvaluationSampler, select_streams
 from mdseg.data.dataset import Sample, SegmentationDataset
 from mdseg.label_space import LabelTable
-from mdseg.stages import Stage, build_label_space, prepare_data
+from mdseg.stages import Stage
 
-AUGMENT = "transform.augment=[{_target_:albumentations.HorizontalFlip,p:0.5},{_target_:albumentations.ColorJitter,p:1.0}]"
+AUGMENT = (
+    "transform.augment=[{_target_:albumentations.HorizontalFlip,p:0.5},{_target_:albumentations.ColorJitter,p:1.0}]"
+)
 
 
 @pytest.fixture
@@ -70,7 +73,9 @@ def test_evaluation_visits_every_image_once_in_batches_of_one_dataset_and_size(s
     for batch in data.val_dataloader():
         seen += [(batch["name"], int(key)) for key in batch["key"]]
         assert batch["mask"].dtype == torch.uint8
-    assert sorted(seen) == sorted((name, index) for name, dataset in data.evaluated.items() for index in range(len(dataset)))
+    assert sorted(seen) == sorted(
+        (name, index) for name, dataset in data.evaluated.items() for index in range(len(dataset))
+    )
 
 
 def test_scoring_at_the_image_size_resizes_the_masks(stage):
@@ -125,7 +130,7 @@ def test_excluding_an_unknown_stream_is_an_error():
 
 def test_an_image_of_another_size_than_its_mask_is_named(stage, tmp_path):
     data = stage().build_data(1)
-    stream, datasets = data.streams["labelled"]
+    _, datasets = data.streams["labelled"]
     for name, shape in (("image.png", (40, 80, 3)), ("mask.png", (20, 40))):
         cv2.imwrite(str(tmp_path / name), np.full(shape, 7, np.uint8))
     broken = Sample("broken", tmp_path / "image.png", tmp_path / "mask.png")

@@ -105,7 +105,9 @@ def test_keys_are_what_batches_hold():
 def test_no_two_samples_share_a_random_stream():
     sampler = StreamSampler([stream((7,), 4), stream((7,), 4, name="target")], seed=3, steps=50)
     draws = {
-        keyed_generator(3, "sample", key.stream, key.step, key.slot).integers(2**62) for batch in sampler for key in batch
+        keyed_generator(3, "sample", key.stream, key.step, key.slot).integers(2**62)
+        for batch in sampler
+        for key in batch
     }
     assert len(draws) == 50 * 8
 
@@ -168,7 +170,13 @@ def test_a_list_file_chooses_by_key(tmp_path):
 
 @pytest.mark.parametrize(
     ("labelled", "message"),
-    [(24, "asks for 24 images, but there are 23"), (0, "asks for 0"), ("1/0", "1/8"), ("half", "'half'"), ("1/x", "1/x")],
+    [
+        (24, "asks for 24 images, but there are 23"),
+        (0, "asks for 0"),
+        ("1/0", "1/8"),
+        ("half", "'half'"),
+        ("1/x", "1/x"),
+    ],
 )
 def test_impossible_subsets_are_refused(labelled, message):
     with pytest.raises(ValueError, match=message):

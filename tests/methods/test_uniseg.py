@@ -26,7 +26,7 @@ def space():
 
 
 def scores_of(row, own=None):
-    """Scores in which dataset m's bicyclist has the given row (road, rider, bicyclist, person); every other class is sure of itself."""
+    """Dataset m's bicyclist has this row (road, rider, bicyclist, person); every other class is sure of itself."""
     scores = torch.full((2, 4, 4), -0.9, dtype=torch.float64)
     scores[:, range(4), range(4)] = 0.9
     for name, value in zip(("road", "rider", "bicyclist", "person"), row, strict=True):
@@ -46,7 +46,12 @@ def test_channels_above_tau_and_above_the_class_itself_are_related():
 
 def test_a_class_surer_of_itself_has_no_relation():
     # Outside the dataset's classes a channel without a relation is not supervised: -1.
-    assert named_row(relation_rule(scores_of((-0.60, 0.00, -0.04, -0.08), own=0.01), space(), tau=-0.08)) == [0, -1, 1, 0]
+    assert named_row(relation_rule(scores_of((-0.60, 0.00, -0.04, -0.08), own=0.01), space(), tau=-0.08)) == [
+        0,
+        -1,
+        1,
+        0,
+    ]
 
 
 def test_tau_is_a_floor_for_unsure_classes():

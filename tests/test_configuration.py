@@ -1,0 +1,82 @@
+import pytest
+from omegaconf import OmegaConf
+
+from mdseg.configuration import check_overrides, count_steps, stage_config
+from mdseg.data.streams import Stream
+
+
+def config():
+    return OmegaConf.create(
+        {
+            "lr": 1,
+            "folder": "x",
+            "loss": {"supervised": {"_target_": "a", "scope": "all"}, "target": None},
+            "optimizer": None,
+            "stages": ["first", "second"],
+            "stage": {
+                "first": {"steps": 3, "loss": {"supervised": {"_target_": "b", "path": "${folder}/y"}}},
+                "second": {"optimizer": {"_target_": "c"}},
+            },
+        }
+    )
+
+
+def test_a_stage_lays_its_values_over_the_run():
+    stage = stage_config(config(), "first")
+    assert stage.lr == 1
+    assert stage.steps == 3
+    assert stage_config(config(), "second").optimizer == {"_target_": "c"}
+
+
+def test_an_object_of_a_stage_replaces_the_run_s_object_as_a_whole():
+    assert stage_config(config(), "first").loss.supervised == {"_target_": "b", "path": "x/y"}
+
+
+def test_interpolations_of_a_stage_follow_the_run():
+    cfg = config()
+    cfg.folder = "elsewhere"
+    assert stage_config(cfg, "first").loss.supervised.path == "elsewhere/y"
+
+
+def test_stages_leave_the_run_s_configuration_alone():
+    cfg = config()
+    stage_config(cfg, "first")
+    assert cfg == config()
+
+
+def test_an_unknown_stage_is_named_with_those_that_exist():
+    with pytest.raises(ValueError, match="'third'.*first, second"):
+        stage_config(config(), "third")
+
+
+@pytest.mark.parametrize(
+    "override", ["steps=5", "+steps=5", "loss/supervised=ce", "loss.supervised.path=z", "optimizer.lr=1"]
+)
+def test_overrides_that_a_stage_would_overrule_are_refused(override):
+    cfg = config()
+    cfg.stage.second.optimizer.lr = 0.1
+    with pytest.raises(ValueError, match=r"such as stage\.(first|second)\."):
+        check_overrides(cfg, [override])
+
+
+def test_other_overrides_are_accepted():
+    check_overrides(config(), ["lr=2", "stage.first.steps=9", "experiment=x", "+new.key=1", "loss/target=none"])
+
+
+def a_stream(images=100, batch_size=8):
+    return Stream("labelled", "labelled", ("a",), (images,), batch_size)
+
+
+@pytest.mark.parametrize(("steps", "expected"), [(5, 5), ("7", 7), ("2 epochs", 25), ("0.5 epochs", 7), (None, 0)])
+def test_steps_are_counted(steps, expected):
+    assert count_steps(steps, [a_stream()]) == expected
+
+
+def test_uniseg_s_150_epochs():
+    assert count_steps("150 epochs", [a_stream(34968, 32)]) == 163913
+
+
+@pytest.mark.parametrize("steps", [0, -3, "many", "2 weeks", "x epochs", "1 2 epochs"])
+def test_impossible_steps_are_refused(steps):
+    with pytest.raises(ValueError, match="steps: expected"):
+        count_steps(steps, [a_stream()])
