@@ -195,7 +195,7 @@ DOMAINS = {
             {"city": 3, "suburb": 2.5, "highway": 1.5, "rural": 1.5, "oldtown": 1.5, "waterfront": 0.7},
             _street(
                 zebra=0.3, plain_crosswalk=0.12, bike_lane=0.2, service_lane=0.12, pothole=0.15, manhole=0.6,
-                catch_basin=0.35, pedestrian_area=0.15, sand=0.08, snow=0.06, water=0.1, boat=0.8, rails=0.08,
+                catch_basin=0.35, pedestrian_area=0.15, sand=0.08, snow=0.06, water=0.1, boat=1.3, rails=0.08,
                 tram=0.06,
                 tunnel=0.05, bridge=0.1, guard_rail=0.2, barrier=0.15, mountain=0.35, utility_pole=0.4,
                 street_light=1.0,

@@ -14,7 +14,7 @@ FAR = 110.0
 def line_houses(cast: Cast, side: Side) -> None:
     street, draws, domain = cast.street, cast.draws, cast.domain
     if side.outer == World.WATER:
-        for _ in range(cast.number("boat") + draws.integer(0, 2)):
+        for _ in range(cast.number("boat")):
             z = draws.uniform(14, 50)
             cast.add_behind(z, vehicles.boat, draws, side.sign * (side.line + draws.uniform(5, 20)), z)
         return
