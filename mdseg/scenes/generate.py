@@ -15,7 +15,7 @@ from rich.progress import Progress
 
 from mdseg.scenes.annotation import DATASETS, table_of
 from mdseg.scenes.painter import VERSION, scene
-from mdseg.scenes.writers import SHARED, SPLITS, TREES, VARIANTS, close_tree, write_scene
+from mdseg.scenes.writers import FOLDERS, SHARED, SPLITS, TREES, VARIANTS, close_tree, write_scene
 
 STAMP = "scenes.json"
 _CHUNK = 8  # images per task
@@ -42,7 +42,7 @@ def generate(
         ValueError: for a dataset, split or variant that does not exist, or a tree that was made with other settings.
     """
     tree, numbers = _check(dataset, counts, variant)
-    folder = Path(root) / tree
+    folder = Path(root) / FOLDERS.get(tree, tree)
     settings = {
         "version": VERSION,
         "counts": dict(counts),

@@ -275,6 +275,8 @@ _WRITERS: Mapping[str, Callable[[Scene], None]] = {
 # Descriptors that read another one's files.
 TREES: Mapping[str, str] = {name: "camvid32" if name.startswith("camvid32") else name for name in DATASETS}
 VARIANTS: Mapping[str, tuple[str, ...]] = {"bdd": ("old",), "mapillary": ("v2.0",), "camvid32": ("original",)}
+# The folder below root, as the descriptor says, where it is not the name.
+FOLDERS: Mapping[str, str] = {"camvid11": "camvid"}
 # Splits a tree holds; where train and val are the same files, they are written once.
 SPLITS: Mapping[str, tuple[str, ...]] = dict.fromkeys(_WRITERS, ("train", "val", "test")) | {
     "wilddash": ("val", "test")

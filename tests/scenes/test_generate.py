@@ -52,6 +52,12 @@ def test_the_layouts_list_and_read_the_tree(trees, dataset):
                 data.check_size(index, image, data.mask(index))
 
 
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_tree_is_where_its_descriptor_looks_for_it(trees, dataset):
+    descriptor = yaml.safe_load((conf_dir() / "dataset" / f"{dataset}.yaml").read_text())
+    assert descriptor["root"] == f"${{data.root}}/{trees[TREES[dataset]].name}"
+
+
 @pytest.mark.parametrize("dataset", TREE_NAMES)
 def test_only_camvid_labels_its_test_split(trees, dataset):
     masks = {sample.mask for sample in load(dataset, trees[dataset], "test").samples}
@@ -195,8 +201,8 @@ def test_two_processes_end_with_one_whole_tree(tmp_path):
     for process in both:
         process.join(60)
     assert [process.exitcode for process in both] == [0, 0]
-    assert os.listdir(tmp_path) == ["camvid11"]
-    assert len(load("camvid11", tmp_path / "camvid11", "train")) == 12
+    assert os.listdir(tmp_path) == ["camvid"]
+    assert len(load("camvid11", tmp_path / "camvid", "train")) == 12
 
 
 def test_a_killed_run_leaves_nothing_that_passes_for_a_tree(tmp_path):
@@ -209,9 +215,9 @@ def test_a_killed_run_leaves_nothing_that_passes_for_a_tree(tmp_path):
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.join(30)
-    assert not (tmp_path / "camvid11").exists()
+    assert not (tmp_path / "camvid").exists()
     generate(tmp_path, "camvid11", {"train": 2}, height=HEIGHT)
-    assert len(load("camvid11", tmp_path / "camvid11", "train")) == 2
+    assert len(load("camvid11", tmp_path / "camvid", "train")) == 2
 
 
 def test_opencv_reads_what_was_written(trees):
