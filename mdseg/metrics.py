@@ -8,11 +8,12 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from mdseg.label_space import IGNORE
-from mdseg.upsample import Bilinear, bilinear
+from mdseg.upsample import Bilinear, Taps, bilinear
 
 CPU_BAND_BYTES, GPU_BAND_BYTES = 4 << 20, 64 << 20
 # A pixel by itself costs several times what it costs in a full band: worth it up to this share of them.
 MAX_UNDECIDED = 0.4
+UNSURE = 255  # no channel: there are at most 255
 
 
 def first_argmax(logits: Float[Tensor, "m *pixels"]) -> UInt8[Tensor, "*pixels"]:
@@ -48,24 +49,25 @@ def decided(winner: UInt8[Tensor, "h w"], logits: Float[Tensor, "m h w"]) -> Ten
 
 def argmax_at(
     logits: Float[Tensor, "m h w"],
-    rows: tuple[Int64[Tensor, " p"], Int64[Tensor, " p"], Float[Tensor, " p"]],
-    columns: tuple[Int64[Tensor, " p"], Int64[Tensor, " p"], Float[Tensor, " p"]],
+    rows: Int64[Tensor, " p"],
+    columns: Int64[Tensor, " p"],
+    vertical: Taps,
+    horizontal: Taps,
     limit: int,
 ) -> UInt8[Tensor, " p"]:
-    """Arg-max of the logits interpolated at single pixels, given their lower and upper source positions and fractions.
-
-    limit: pixels evaluated at a time.
-    """
+    """Arg-max of the interpolated logits at single output pixels; limit: how many are evaluated at a time."""
+    width = logits.shape[2]
     table = logits.permute(1, 2, 0).flatten(0, 1).contiguous()  # the channels of a pixel side by side: one read each
     prediction = []
-    for (upper, lower, down), (left, right, across) in zip(
-        zip(*(part.split(limit) for part in rows), strict=True),
-        zip(*(part.split(limit) for part in columns), strict=True),
-        strict=True,
-    ):
-        upper, lower, across = upper * logits.shape[2], lower * logits.shape[2], across[:, None]
-        top = table.index_select(0, upper + left).lerp_(table.index_select(0, upper + right), across)
-        bottom = table.index_select(0, lower + left).lerp_(table.index_select(0, lower + right), across)
+    for row, column in zip(rows.split(limit), columns.split(limit), strict=True):
+        upper, lower, down = (tap[row] for tap in vertical)
+        left, right, across = (tap[column] for tap in horizontal)
+        top, bottom = (
+            table.index_select(0, side * width + left).lerp_(
+                table.index_select(0, side * width + right), across[:, None]
+            )
+            for side in (upper, lower)
+        )
         prediction.append(first_argmax(top.lerp_(bottom, down[:, None]).t()))
     return torch.cat(prediction)
 
@@ -77,30 +79,28 @@ def rows_argmax(
     width, pixel_bytes = interpolation.size[1], len(logits) * logits.element_size()
     source, _ = interpolation.band(start, stop)
     upper, lower, down = (tap[start:stop].to(logits.device) for tap in interpolation.vertical)
-    left, right, across = (tap.to(logits.device) for tap in interpolation.horizontal)
-    upper, lower = upper - source.start, lower - source.start
+    vertical = Taps(upper - source.start, lower - source.start, down)
+    horizontal = Taps(*(tap.to(logits.device) for tap in interpolation.horizontal))
 
     winner = first_argmax(logits)
-    unsure = ~decided(winner, logits)[upper[:, None], left]
-    prediction = winner[upper[:, None], left]
-    pixels = unsure.flatten().nonzero()[:, 0]
-    if len(pixels) <= MAX_UNDECIDED * unsure.numel():
-        if len(pixels):
-            row, column = pixels // width, pixels % width
-            prediction.view(-1)[pixels] = argmax_at(
-                logits,
-                (upper[row], lower[row], down[row]),
-                (left[column], right[column], across[column]),
-                max(1, band_bytes // pixel_bytes),
-            )
+    answer = winner.where(decided(winner, logits), UNSURE)
+    prediction = answer.index_select(1, horizontal.lower).index_select(0, vertical.lower)
+    unsure = prediction == UNSURE
+    if unsure.sum() <= MAX_UNDECIDED * unsure.numel():
+        rows, columns = unsure.nonzero(as_tuple=True)
+        if len(rows):
+            limit = max(1, band_bytes // (8 * pixel_bytes))  # several tables of that size are in use at once
+            prediction[rows, columns] = argmax_at(logits, rows, columns, vertical, horizontal, limit)
         return prediction
+
     height = max(1, band_bytes // (pixel_bytes * width))
+    bands = []
     for first in range(start, stop, height):
         last = min(first + height, stop)
         read, _ = interpolation.band(first, last)
-        band = interpolation.rows(logits[:, read.start - source.start : read.stop - source.start], first, last)
-        prediction[first - start : last - start] = first_argmax(band)
-    return prediction
+        narrow = logits[:, read.start - source.start : read.stop - source.start]
+        bands.append(first_argmax(interpolation.rows(narrow, first, last)))
+    return torch.cat(bands)
 
 
 def restricted_argmax(
@@ -134,7 +134,7 @@ def restricted_argmax(
             source, _ = interpolation.band(start, stop)
             narrow = image_logits[:, source].index_select(0, channels).to(dtype)
             winner = rows_argmax(narrow, interpolation, start, stop, band_bytes)
-            prediction[image, start:stop] = classes[winner.int()]
+            prediction[image, start:stop] = classes.index_select(0, winner.flatten().int()).view_as(winner)
     return prediction
 
 
