@@ -47,9 +47,7 @@ class SmallFPN(nn.Module):
         )
         # Group norm here: over one value per image and channel, batch statistics would be noise.
         groups = stages[-1] // math.gcd(16, stages[-1])
-        self.context = nn.Sequential(
-            nn.Conv2d(stages[-1], stages[-1], 1, bias=False), nn.GroupNorm(groups, stages[-1])
-        )
+        self.context = nn.Sequential(nn.Conv2d(stages[-1], stages[-1], 1, bias=False), nn.GroupNorm(groups, stages[-1]))
         self.laterals = nn.ModuleList(_conv_bn(width, feature_width) for width in stages)
         self.smooth = _conv_bn(feature_width, feature_width, kernel_size=3)
 
