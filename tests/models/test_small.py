@@ -14,6 +14,12 @@ def test_logits_come_at_stride_4_for_any_size(size):
     assert model.input_multiple == 1
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_one_image_and_narrow_widths_work(training):
+    model = small(num_classes=3, widths=(8, 8, 8, 8, 8)).train(training)
+    assert model(torch.zeros(1, 3, 40, 72, dtype=torch.uint8)).shape == (1, 3, 10, 18)
+
+
 def test_the_same_seed_builds_and_runs_the_same_network():
     image = torch.randint(0, 256, (2, 3, 48, 64), dtype=torch.uint8)
     gradients = []
