@@ -48,7 +48,9 @@ def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~").replace("/", ".")
-        setting = [stage for stage in cfg.stages if OmegaConf.select(cfg.stage[stage], key) is not None]
+        setting = [
+            stage for stage in cfg.stages if stage in cfg.stage and OmegaConf.select(cfg.stage[stage], key) is not None
+        ]
         if key.split(".")[0] != "stage" and setting:
             raise ValueError(
                 f"{override}: the stages {', '.join(setting)} set {key} themselves; write it for the stage "

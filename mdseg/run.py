@@ -154,7 +154,38 @@ def print_results(results: dict, folder: Path) -> None:
     print(f"results, pictures and checkpoints: {folder}", flush=True)
 
 
+def help_text() -> str:
+    """Usage, experiments with what they are, and the groups that can be chosen from."""
+    lines = [(__doc__ or "").strip(), "", "experiments:"]
+    for path in sorted((conf_dir() / "experiment").glob("*.yaml")):
+        lines.append(f"  {path.stem:24} {path.read_text().splitlines()[1].lstrip('# ')}")
+    lines += ["", "groups (group=option):"]
+    for group in (
+        "scale",
+        "data",
+        "dataset",
+        "label_space",
+        "model",
+        "loss/supervised",
+        "transform",
+        "trainer",
+        "logger",
+    ):
+        options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+        lines.append(f"  {group:16} {', '.join(options)}")
+    lines += [
+        "",
+        "Any value can be set as key=value; see them all with: --cfg job experiment=<name>.",
+        "Values that differ between stages are set as stage.<name>.<key>=value. Sweeps: -m key=a,b.",
+        "Hydra's own flags: --hydra-help.",
+    ]
+    return "\n".join(lines)
+
+
 def main() -> None:
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(help_text())
+        return
     resuming = [argument for argument in sys.argv[1:] if argument.startswith("resume=")]
     if not resuming:
         start()

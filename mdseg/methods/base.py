@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from jaxtyping import UInt8
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from mdseg.label_space import EvaluationSpace, LabelSpace
+from mdseg.label_space import IGNORE, EvaluationSpace, LabelSpace
 from mdseg.metrics import ConfusionMatrix, iou
 
 Batch = dict[str, dict[str, Any]]
@@ -29,6 +30,15 @@ class Evaluated:
 def step_seed(seed: int, step: int, rank: int) -> int:
     """Seed of everything random that happens on the device in one step."""
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
+
+
+def without_unmapped(mask: UInt8[Tensor, "n h w"], space: EvaluationSpace) -> UInt8[Tensor, "n h w"]:
+    """Mask whose classes without a channel are ignored: the model cannot answer them, and their IoU is undefined."""
+    if not space.unmapped:
+        return mask
+    table = torch.arange(256, dtype=torch.uint8, device=mask.device)
+    table[[space.names.index(name) for name in space.unmapped]] = IGNORE
+    return table[mask.long()]
 
 
 class Method(pl.LightningModule):
@@ -83,7 +93,8 @@ class Method(pl.LightningModule):
         """Count the batch into its dataset's confusion matrix; returns logits at head resolution for pictures."""
         logits = self.model(batch["image"])
         mapping = self.evaluated[batch["name"]].space
-        self.confusion[batch["name"]].update(logits, batch["mask"], mapping.channels, mapping.classes)
+        mask = without_unmapped(batch["mask"], mapping)
+        self.confusion[batch["name"]].update(logits, mask, mapping.channels, mapping.classes)
         return logits
 
     def on_validation_epoch_end(self) -> None:

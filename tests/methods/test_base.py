@@ -1,6 +1,7 @@
 import torch
 
-from mdseg.methods.base import step_seed
+from mdseg.label_space import EvaluationSpace
+from mdseg.methods.base import step_seed, without_unmapped
 from mdseg.methods.schedules import constant, poly
 
 
@@ -35,3 +36,9 @@ def test_constant_stays():
 def test_step_seeds_differ_by_seed_step_and_rank():
     assert len({step_seed(seed, step, rank) for seed in range(3) for step in range(50) for rank in range(3)}) == 450
     assert step_seed(1, 2, 3) == step_seed(1, 2, 3)
+
+
+def test_pixels_of_classes_without_a_channel_are_not_scored():
+    space = EvaluationSpace(("a", "b"), ((0, 0, 0), (1, 1, 1)), torch.tensor([3]), torch.tensor([1]), unmapped=("a",))
+    mask = torch.tensor([[[0, 1, 255]]], dtype=torch.uint8)
+    assert without_unmapped(mask, space).tolist() == [[[255, 1, 255]]]
