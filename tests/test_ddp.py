@@ -1,0 +1,35 @@
+"""Two processes on CPUs: what a cluster would do, in small."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+from smoke import SMOKE
+
+from mdseg.configuration import build_label_space, open_dataset, prepare_data
+
+
+def test_two_ranks_train_find_relations_and_evaluate_every_image_once(tmp_path, composed, cache_folder, monkeypatch):
+    overrides = [
+        "experiment=uniseg_cib",
+        *SMOKE,
+        "stages=[null_bce,relations]",
+        "stage.null_bce.steps=3",
+        "trainer.devices=2",
+        "trainer.strategy=ddp",
+    ]
+    cfg = composed(*overrides)
+    prepare_data(cfg)
+    command = [sys.executable, "-m", "mdseg.run", *overrides]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (run,) = (tmp_path / "runs/uniseg_cib").iterdir()
+    assert done.stdout.count("run folder:") == 1
+    assert json.loads((run / "results.json").read_text())["stages"].keys() == {"null_bce", "relations"}
+    space = build_label_space(cfg)
+    counts = np.load(run / "relations/scores.npz")["counts"]
+    for row, name in enumerate(space.datasets):
+        dataset = open_dataset(cfg, name, "train")
+        labels = np.concatenate([space.train_ids(name)[dataset.mask(i)].ravel() for i in range(len(dataset))])
+        assert (counts[row] == np.bincount(labels[labels != 255], minlength=space.num_classes)).all()

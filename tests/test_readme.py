@@ -1,0 +1,81 @@
+"""What the README tells a user to do works."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import yaml
+from smoke import SMOKE
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+COMMANDS = re.findall(r"python -m mdseg\.run ((?:-m )?experiment=[^`\n]+?)(?=`|\n|\))", README)
+
+
+def run(folder, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "mdseg.run", *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=300
+    )
+
+
+def arguments_of(command):
+    return [argument.strip('"') for argument in re.findall(r'(?:"[^"]*"|\S)+', command) if argument != "-m"]
+
+
+def test_the_readme_has_commands():
+    assert len(COMMANDS) >= 4
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_run_command_composes(command, composed):
+    swept = [argument for argument in arguments_of(command) if "..." not in argument]
+    single = [re.sub(r"^([\w./]+=)([^\[{,]+),.*", r"\1\2", argument) for argument in swept]
+    if "mine" in command:
+        single = [argument.replace("mine", "folder") for argument in single]
+    composed(*single)
+
+
+@pytest.mark.parametrize("override", re.findall(r"`((?:streams|model|stage|stages)[\w.]*=[^`]+)`", README))
+def test_every_override_composes(override, composed):
+    experiment = "multi_dataset_cibm" if not override.startswith("stage") else "uniseg_cibm"
+    composed(f"experiment={experiment}", *(part.replace("...", "cityscapes:1") for part in override.split()))
+
+
+@pytest.mark.parametrize("picture", re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README))
+def test_every_picture_is_there(picture):
+    assert (ROOT / picture).is_file()
+
+
+def test_every_experiment_is_listed():
+    for path in (ROOT / "conf/experiment").glob("*.yaml"):
+        name = path.stem
+        assert f"`{name}`" in README or f"`_{name.split('_')[-1]}`" in README, name
+
+
+def test_a_user_s_own_dataset_trains_together_with_another(tmp_path, cache_folder, monkeypatch):
+    """The section "Add your own", to the letter: RGB masks, JPEG and PNG images, odd sizes."""
+    monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
+    (example,) = re.findall(r"```yaml\n(# @package datasets\.mine.*?)```", README, re.DOTALL)
+    described = yaml.safe_load(example)
+    colors = np.array([[128, 64, 128], [70, 70, 70], [102, 102, 156], [0, 0, 0]], np.uint8)
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 5), ("val", 2)):
+        for folder in ("images", "masks"):
+            (tmp_path / "mine" / folder / split).mkdir(parents=True)
+        for i in range(count):
+            mask = colors[generator.integers(0, 4, (4, 5))].repeat(11, 0).repeat(13, 1)
+            cv2.imwrite(str(tmp_path / f"mine/masks/{split}/street {i}.png"), mask[..., ::-1])
+            cv2.imwrite(str(tmp_path / f"mine/images/{split}/street {i}.{'jpg' if i % 2 else 'png'}"), mask[..., ::-1])
+    described["root"] = str(tmp_path / "mine")
+    conf = tmp_path / "conf/dataset"
+    conf.mkdir(parents=True)
+    (conf / "mine.yaml").write_text("# @package datasets.mine\n" + yaml.safe_dump(described))
+    (command,) = [command for command in COMMANDS if "mine" in command]
+    path = f"hydra.searchpath=[file://{tmp_path}/conf]"
+    done = run(tmp_path, *arguments_of(command), path, "stage.fit.steps=2", *SMOKE)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "mine" in done.stdout
