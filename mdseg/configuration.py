@@ -58,6 +58,11 @@ def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
             )
 
 
+def build(node: DictConfig, **objects: Any) -> Any:
+    """Object of a node with arguments that are objects (instantiate would take a dataclass for configuration)."""
+    return instantiate(node, _partial_=True, _convert_="all")(**objects)
+
+
 def descriptor(cfg: DictConfig, name: str) -> DictConfig:
     """The part of the configuration that describes a dataset: layout, root, labels, evaluation_split."""
     if name not in cfg.get("datasets", {}):
@@ -138,8 +143,8 @@ def check(cfg: DictConfig) -> None:
     """Find the mistakes in a configuration that can be found before anything is written.
 
     Raises:
-        ValueError, FileNotFoundError: a stage, dataset, label table, split or transform that does not exist or does not
-        fit.
+        ValueError, FileNotFoundError: a stage, dataset, label table, split, transform, network or weight file that does
+            not exist or does not fit.
     """
     for name in cfg.stages:
         stage_config(cfg, name)
@@ -147,6 +152,7 @@ def check(cfg: DictConfig) -> None:
     space = build_label_space(cfg)
     prepare_data(cfg)
     evaluation_spaces(cfg, space)
+    build(cfg.model, num_classes=space.num_classes)
     for name, stream in cfg.streams.items():
         if not stream.datasets:
             raise ValueError(f"streams.{name}.datasets is empty")

@@ -19,6 +19,7 @@ from mdseg import checkpoints, figures, relations
 from mdseg.callbacks import Panels, Save, SaveBest, Timing, peak_memory_mb
 from mdseg.configuration import (
     ROLES,
+    build,
     build_label_space,
     count_steps,
     evaluation_dataset,
@@ -115,11 +116,6 @@ class Stage:
             plugins=[checkpoints.AtomicCheckpointIO()],
             **options,
         )
-
-
-def build(node: DictConfig, **objects: Any) -> Any:
-    """Object of a node with arguments that are objects (instantiate would take a dataclass for configuration)."""
-    return instantiate(node, _partial_=True, _convert_="all")(**objects)
 
 
 def fit(stage: Stage) -> dict[str, Any]:

@@ -152,8 +152,6 @@ def test_mistakes_get_one_message_and_no_traceback(tmp_path, monkeypatch, cache_
 
 def test_a_sweep_runs_every_job_in_its_own_folder(composed, tmp_path, monkeypatch, cache_folder):
     monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
-    swept = command(
-        tmp_path, "-m", "experiment=multi_dataset_cibm", "loss/supervised=ce,null_bce", "stage.fit.steps=1", *SMOKE
-    )
+    swept = command(tmp_path, "-m", "experiment=multi_dataset_cibm", "loss/supervised=ce,null_bce", "steps=1", *SMOKE)
     assert swept.returncode == 0, swept.stdout + swept.stderr
     assert len(list((tmp_path / "runs/multi_dataset_cibm").iterdir())) == 2
