@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="Hydra overrides")
     arguments = parser.parse_args()
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        overrides = ["experiment=uniseg_cibm", "streams.labelled.batch_size=16", *arguments.overrides]
+        overrides = ["experiment=uniseg_cibm", "streams.labelled.batch_size=24", *arguments.overrides]
         cfg = compose("run", overrides, return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     settle(cfg)

@@ -1,4 +1,8 @@
-"""Overrides that make a run as small as it gets."""
+"""Runs as small as they get."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 # Network, crops and datasets in miniature: whether the parts fit together, in seconds.
 SMOKE = [
@@ -14,3 +18,15 @@ SMOKE = [
     "log_every=1",
     "trainer.enable_progress_bar=false",
 ]
+
+
+def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m mdseg.run` with these arguments, in a folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "mdseg.run", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )

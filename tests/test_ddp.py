@@ -1,16 +1,14 @@
 """Two processes on CPUs: what a cluster would do, in small."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
-from smoke import SMOKE
+from smoke import SMOKE, command
 
 from mdseg.configuration import build_label_space, open_dataset, prepare_data
 
 
-def test_two_ranks_train_find_relations_and_evaluate_every_image_once(tmp_path, composed, cache_folder, monkeypatch):
+def test_two_ranks_train_find_relations_and_evaluate_every_image_once(tmp_path, composed):
     overrides = [
         "experiment=uniseg_cib",
         *SMOKE,
@@ -21,8 +19,7 @@ def test_two_ranks_train_find_relations_and_evaluate_every_image_once(tmp_path, 
     ]
     cfg = composed(*overrides)
     prepare_data(cfg)
-    command = [sys.executable, "-m", "mdseg.run", *overrides]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=300)
+    done = command(tmp_path, *overrides)
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (tmp_path / "runs/uniseg_cib").iterdir()
     assert done.stdout.count("run folder:") == 1

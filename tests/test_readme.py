@@ -1,45 +1,32 @@
 """What the README tells a user to do works."""
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 import yaml
-from smoke import SMOKE
+from smoke import SMOKE, command
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = re.findall(r"python -m mdseg\.run ((?:-m )?experiment=[^`\n]+?)(?=`|\n|\))", README)
 
 
-def run(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "mdseg.run", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-
-
-def arguments_of(command):
-    return [argument.strip('"') for argument in re.findall(r'(?:"[^"]*"|\S)+', command) if argument != "-m"]
+def arguments_of(line):
+    return [argument.strip('"') for argument in re.findall(r'(?:"[^"]*"|\S)+', line) if argument != "-m"]
 
 
 def test_the_readme_has_commands():
     assert len(COMMANDS) >= 4
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_run_command_composes(command, composed):
-    swept = [argument for argument in arguments_of(command) if "..." not in argument]
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_run_command_composes(line, composed):
+    swept = [argument for argument in arguments_of(line) if "..." not in argument]
     single = [re.sub(r"^([\w./]+=)([^\[{,]+),.*", r"\1\2", argument) for argument in swept]
-    if "mine" in command:
+    if "mine" in line:
         single = [argument.replace("mine", "folder") for argument in single]
     composed(*single)
 
@@ -79,8 +66,8 @@ def test_a_user_s_own_dataset_trains_together_with_another(tmp_path, cache_folde
     conf = tmp_path / "conf/dataset"
     conf.mkdir(parents=True)
     (conf / "mine.yaml").write_text("# @package datasets.mine\n" + yaml.safe_dump(described))
-    (command,) = [command for command in COMMANDS if "mine" in command]
+    (own,) = [line for line in COMMANDS if "mine" in line]
     path = f"hydra.searchpath=[file://{tmp_path}/conf]"
-    done = run(tmp_path, *arguments_of(command), path, "steps=2", *SMOKE)
+    done = command(tmp_path, *arguments_of(own), path, "steps=2", *SMOKE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "mine" in done.stdout

@@ -1,26 +1,13 @@
 import csv
 import json
-import subprocess
-import sys
 
 import pytest
 import torch
-from smoke import SMOKE
+from smoke import SMOKE, command
 
 from mdseg.run import carry_out, create_run_folder
 
 STEPS = ["stage.null_bce.steps=3", "stage.class_relational.steps=2"]
-
-
-def command(folder, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "mdseg.run", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
 
 
 @pytest.fixture(scope="module")
