@@ -29,8 +29,8 @@ class MetricsFile(Logger):
         return self.path.stem
 
     @property
-    def version(self) -> int:
-        return 0
+    def version(self) -> None:
+        """None: there is one file, and the progress bar need not show a number."""
 
     @rank_zero_only
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:

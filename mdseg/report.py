@@ -1,10 +1,22 @@
-"""Tables of results."""
+"""Tables of results: of one run, or of all runs below a folder, averaged over seeds.
+
+python -m mdseg.report runs/
+"""
 
 import io
+import json
+import statistics
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+# What differs between runs of the same setting: not part of a setting's name.
+NOT_A_SETTING = ("experiment=", "seed=", "runs=", "trainer", "data.workers=", "logger")
 
 
 def results_table(results: dict[str, Any], width: int = 110) -> str:
@@ -19,16 +31,52 @@ def results_table(results: dict[str, Any], width: int = 110) -> str:
         table.add_column(name, justify="right")
     evaluations = [stage["evaluation"] for stage in fits.values()]
     for dataset, entry in evaluations[-1]["datasets"].items() if evaluations else ():
-        table.add_row(dataset, entry["role"], *(_percent(e["datasets"][dataset]["miou"]) for e in evaluations))
+        table.add_row(dataset, entry["role"], *(_percent([e["datasets"][dataset]["miou"]]) for e in evaluations))
     for role in evaluations[-1]["mean_miou"] if evaluations else ():
-        table.add_row("mean", role, *(_percent(e["mean_miou"][role]) for e in evaluations), style="bold")
-    return "\n".join(
-        [_render(table, width), *(_relations(stage) for stage in results["stages"].values() if "found" in stage)]
-    )
+        table.add_row("mean", role, *(_percent([e["mean_miou"][role]]) for e in evaluations), style="bold")
+    found = [_relations(stage) for stage in results["stages"].values() if "found" in stage]
+    return "\n".join([_render(table, width), *found])
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}"
+def summary_table(folder: Path, width: int = 130) -> str:
+    """Mean mIoU in percent of every setting and stage below a folder: mean ± standard deviation over its runs.
+
+    Raises:
+        FileNotFoundError: there is no results.json below the folder.
+    """
+    runs = sorted(folder.rglob("results.json"))
+    if not runs:
+        raise FileNotFoundError(f"{folder}: no results.json below it; give a folder of runs")
+    groups: dict[tuple[str, ...], list[dict[str, float]]] = defaultdict(list)
+    for path in runs:
+        results = json.loads(path.read_text())
+        for name, stage in results["stages"].items():
+            if "evaluation" in stage:
+                key = (results["experiment"], results["scale"], _setting(path.parent), name)
+                groups[key].append(stage["evaluation"]["mean_miou"])
+    roles = list(dict.fromkeys(role for group in groups.values() for means in group for role in means))
+    table = Table(title="mean mIoU % (classes present), mean ± standard deviation over runs", title_justify="left")
+    for column in ("experiment", "scale", "setting", "stage"):
+        table.add_column(column, overflow="fold")
+    for column in ("runs", *roles):
+        table.add_column(column, justify="right", no_wrap=True)
+    for key, group in sorted(groups.items()):
+        values = (_percent([means[role] for means in group if role in means]) for role in roles)
+        table.add_row(*key, str(len(group)), *values)
+    return _render(table, width)
+
+
+def _setting(run: Path) -> str:
+    command = run / "command.txt"
+    words = command.read_text().split()[3:] if command.is_file() else []
+    return " ".join(word for word in words if not word.startswith(NOT_A_SETTING))
+
+
+def _percent(values: Sequence[float]) -> str:
+    if not values:
+        return ""
+    mean = f"{100 * statistics.mean(values):.1f}"
+    return mean if len(values) == 1 else f"{mean} ± {100 * statistics.stdev(values):.1f}"
 
 
 def _relations(stage: dict[str, Any]) -> str:
@@ -38,7 +86,7 @@ def _relations(stage: dict[str, Any]) -> str:
             "undefined" if truth[name] is None else f"{truth[name]:.2f}" for name in ("precision", "recall")
         )
         line += (
-            f"; against the known truth, primaries with at least {truth['min_pixels']} pixels: "
+            f";\nagainst the known truth, primaries with at least {truth['min_pixels']} pixels: "
             f"precision {precision} ({truth['right']}/{truth['found']}), "
             f"recall {recall} ({truth['right']}/{truth['true']})"
         )
@@ -49,3 +97,16 @@ def _render(table: Table, width: int) -> str:
     text = io.StringIO()
     Console(file=text, width=width).print(table)
     return text.getvalue().rstrip()
+
+
+def main() -> None:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit((__doc__ or "").strip())
+    try:
+        print(summary_table(Path(sys.argv[1])))
+    except FileNotFoundError as error:
+        sys.exit(f"mdseg: {error}")
+
+
+if __name__ == "__main__":
+    main()

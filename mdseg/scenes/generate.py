@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import cv2
+from rich.console import Console
 from rich.progress import Progress
 
 from mdseg.scenes.annotation import DATASETS, table_of
@@ -119,7 +120,8 @@ def _write_all(
 
 
 def _show_progress(tree: str, written, total: int) -> None:
-    with Progress(transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"painting {tree}", total=total)
         for number in written:
             progress.advance(task, number)
