@@ -8,7 +8,7 @@ from jaxtyping import install_import_hook
 CHECKED = ["label_space", "relations", "upsample", "metrics", "data", "losses", "methods", "stages"]
 install_import_hook([f"mdseg.{part}" for part in CHECKED], "beartype.beartype")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,16 +20,18 @@ from mdseg import conf_dir
 from mdseg.run import settle
 
 
-@pytest.fixture(scope="session")
-def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Embedded data of the whole test session."""
-    return tmp_path_factory.mktemp("cache")
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Embedded data of the whole test session, also for the commands it starts."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setenv("MDSEG_CACHE", str(folder))
+        yield folder
 
 
 @pytest.fixture
-def composed(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., DictConfig]:
+def composed() -> Callable[..., DictConfig]:
     """Compose a run's configuration as the command line does."""
-    monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
 
     def build(*overrides: str) -> DictConfig:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):

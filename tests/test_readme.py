@@ -48,9 +48,8 @@ def test_every_experiment_is_listed():
         assert f"`{name}`" in README or f"`_{name.split('_')[-1]}`" in README, name
 
 
-def test_a_user_s_own_dataset_trains_together_with_another(tmp_path, cache_folder, monkeypatch):
+def test_a_user_s_own_dataset_trains_together_with_another(tmp_path):
     """The section "Add your own", to the letter: RGB masks, JPEG and PNG images, odd sizes."""
-    monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
     (example,) = re.findall(r"```yaml\n(# @package datasets\.mine.*?)```", README, re.DOTALL)
     described = yaml.safe_load(example)
     colors = np.array([[128, 64, 128], [70, 70, 70], [102, 102, 156], [0, 0, 0]], np.uint8)

@@ -1,6 +1,5 @@
 """A run that is killed and resumed ends with the weights of one that was not."""
 
-import os
 import random
 import signal
 import subprocess
@@ -64,9 +63,8 @@ def stop_at(process: subprocess.Popen, folder: Path, stage: str, step: int, numb
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, cache_folder):
+def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("uninterrupted")
-    os.environ["MDSEG_CACHE"] = str(cache_folder)
     finish(start(folder, *OVERRIDES))
     return weights(only_run(folder))
 
@@ -92,9 +90,10 @@ def test_killed_in_every_stage_and_resumed_ends_bit_equal(tmp_path, uninterrupte
     assert only_run(tmp_path) == run, "a resume makes no new folder"
 
 
-def test_sigterm_saves_the_step_under_way_and_exits_143(tmp_path, uninterrupted):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["scheduler", "ctrl-c"])
+def test_a_signal_saves_the_step_under_way_and_ends_with_its_exit_code(tmp_path, uninterrupted, number, code):
     process = start(tmp_path, *OVERRIDES, "checkpoint_every=1000", "data.workers=2")
-    assert stop_at(process, tmp_path, "null_bce", 4, signal.SIGTERM) == 143
+    assert stop_at(process, tmp_path, "null_bce", 4, number) == code
     assert "continue with: python -m mdseg.run resume=" in process.stdout.read()
     run = only_run(tmp_path)
     assert (run / "null_bce/checkpoints/last.ckpt").exists()

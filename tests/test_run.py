@@ -11,12 +11,10 @@ STEPS = ["stage.null_bce.steps=3", "stage.class_relational.steps=2"]
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory, cache_folder):
+def finished(tmp_path_factory):
     """A finished smoke run of UniSeg: its folder."""
     folder = tmp_path_factory.mktemp("run")
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
-        done = command(folder, "experiment=uniseg_cibm", *SMOKE, *STEPS)
+    done = command(folder, "experiment=uniseg_cibm", *SMOKE, *STEPS)
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (folder / "runs/uniseg_cibm").iterdir()
     return run, done.stdout
@@ -129,16 +127,14 @@ def test_help_and_configuration_are_quick_to_start(tmp_path):
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_mistakes_get_one_message_and_no_traceback(tmp_path, monkeypatch, cache_folder, arguments, message):
-    monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
+def test_mistakes_get_one_message_and_no_traceback(tmp_path, arguments, message):
     refused = command(tmp_path, *arguments)
     assert refused.returncode != 0
     assert message in refused.stderr
     assert "Traceback" not in refused.stderr or "-m" in arguments
 
 
-def test_a_sweep_runs_every_job_in_its_own_folder(composed, tmp_path, monkeypatch, cache_folder):
-    monkeypatch.setenv("MDSEG_CACHE", str(cache_folder))
+def test_a_sweep_runs_every_job_in_its_own_folder(tmp_path):
     swept = command(tmp_path, "-m", "experiment=multi_dataset_cibm", "loss/supervised=ce,null_bce", "steps=1", *SMOKE)
     assert swept.returncode == 0, swept.stdout + swept.stderr
     assert len(list((tmp_path / "runs/multi_dataset_cibm").iterdir())) == 2
