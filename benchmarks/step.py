@@ -23,6 +23,7 @@ from mdseg.callbacks import Save, Timing
 from mdseg.configuration import build_label_space, prepare_data
 from mdseg.logging import MetricsFile
 from mdseg.run import settle
+from mdseg.signals import StopSignals
 from mdseg.stages import Stage
 
 
@@ -48,7 +49,7 @@ def through_lightning(stage: Stage, steps: int) -> list[float]:
     data.steps = steps
     times = StepTimes()
     trainer = stage.build_trainer(
-        callbacks=[Timing(), Save(stage.last, 10**9, 10**9, 10**9), times],
+        callbacks=[Timing(), Save(stage.last, 10**9, 10**9, 10**9, stage.stop), times],
         logger=[MetricsFile(stage.folder / "metrics.csv")],
         log_every_n_steps=20,
         limit_val_batches=0,
@@ -99,7 +100,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         cfg.run_folder = folder
         OmegaConf.resolve(cfg)
-        stage = Stage("null_bce", cfg, Path(folder), build_label_space(cfg))
+        stage = Stage("null_bce", cfg, Path(folder), build_label_space(cfg), StopSignals())
         stage.folder.mkdir()
         for _ in range(arguments.rounds):
             framework += through_lightning(stage, arguments.steps)

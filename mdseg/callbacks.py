@@ -1,39 +1,30 @@
 """What happens around a training step: saving, stopping, timing, pictures."""
 
 import resource
-import signal
+import sys
 import time
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.trainer.states import TrainerFn
 
 from mdseg import figures
 from mdseg.methods.base import Method
 from mdseg.metrics import restricted_argmax
+from mdseg.signals import StopSignals
 
 
 class Save(Callback):
-    """Writes `last.ckpt`: every so many steps, before a validation, after the last step, and when told to stop.
+    """Writes `last.ckpt`: every so many steps, before a validation, after the last step, and when told to stop."""
 
-    SIGTERM (a scheduler) and SIGINT (Ctrl-C) let the step under way finish, save and end with exit code 128 + signal; a
-    second one ends at once. Lightning alone would leave with exit code 0 and nothing saved.
-    """
+    def __init__(self, path: Path, every: int, steps: int, val_every: int, stop: StopSignals) -> None:
+        self.path, self.every, self.steps, self.val_every, self.stop = path, every, steps, val_every, stop
 
-    def __init__(self, path: Path, every: int, steps: int, val_every: int) -> None:
-        self.path, self.every, self.steps, self.val_every = path, every, steps, val_every
-        self.received: int | None = None
-
-    def on_fit_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        # After Lightning has put its own handlers in place.
-        self.previous = {number: signal.signal(number, self._receive) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def _receive(self, number: int, frame: FrameType | None) -> None:
-        self.received = number
-        signal.signal(number, signal.SIG_DFL)
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.stop.stepping = True
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Method, outputs: Any, batch: Any, step: int) -> None:
         trained = step + 1
@@ -41,31 +32,29 @@ class Save(Callback):
         if stop or trained == self.steps or trained % self.every == 0 or trained % self.val_every == 0:
             trainer.save_checkpoint(self.path, weights_only=False)
         if stop:
-            self._leave(f"stopped after step {trained} of {self.steps}")
-
-    def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any, **kwargs: Any) -> None:
-        if self._told_to_stop(trainer):
-            self._leave("stopped during validation")
+            self.stop.leave(f"stopped after step {trained} of {self.steps}")
 
     def _told_to_stop(self, trainer: pl.Trainer) -> bool:
         if trainer.world_size == 1:
-            return self.received is not None
-        return trainer.strategy.reduce_boolean_decision(self.received is not None, all=False)
+            return self.stop.received is not None
+        return trainer.strategy.reduce_boolean_decision(self.stop.received is not None, all=False)
 
-    def _leave(self, what: str) -> None:
-        raise Stopped(128 + (self.received or signal.SIGTERM), what)
+    def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._pause()  # saved just before: nothing to wait for
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.stop.stepping = trainer.state.fn == TrainerFn.FITTING
+
+    def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._pause()
+
+    def _pause(self) -> None:
+        self.stop.stepping = False
+        if self.stop.received is not None:
+            self.stop.leave("stopped")
 
     def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
-        for number, handler in getattr(self, "previous", {}).items():
-            signal.signal(number, handler)
-
-
-class Stopped(SystemExit):
-    """The run was told to stop and has saved; `code` is the exit code."""
-
-    def __init__(self, code: int, what: str) -> None:
-        super().__init__(code)
-        self.what = what
+        self.stop.stepping = False
 
 
 class SaveBest(Callback):
@@ -76,7 +65,7 @@ class SaveBest(Callback):
 
     def on_validation_end(self, trainer: pl.Trainer, module: Method) -> None:
         seen = [module.iou[name].nanmean() for name, dataset in module.evaluated.items() if dataset.role == "seen"]
-        if seen and (miou := torch.stack(seen).mean().item()) > self.miou:
+        if seen and (miou := torch.stack(seen).nanmean().item()) > self.miou:
             self.miou, self.step = miou, module.trained
             trainer.save_checkpoint(self.path, weights_only=True)
 
@@ -84,7 +73,8 @@ class SaveBest(Callback):
         return {"miou": self.miou, "step": self.step}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
-        self.miou, self.step = state["miou"], state["step"]
+        if state["miou"] > self.miou:  # a validation that was repeated on resume counts already
+            self.miou, self.step = state["miou"], state["step"]
 
 
 class Timing(Callback):
@@ -115,7 +105,8 @@ def peak_memory_mb() -> float:
     """Highest memory so far: of the device if there is a GPU, else resident memory of this process."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    unit = 1 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 class Panels(Callback):
@@ -144,7 +135,7 @@ class Panels(Callback):
             rows.append(figures.PanelRow(image, batch["mask"][i].cpu().numpy(), prediction[i].cpu().numpy()))
 
     def on_validation_end(self, trainer: pl.Trainer, module: Method) -> None:
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and self.count > 0:
             for name, rows in self.rows.items():
                 space = module.evaluated[name].space
                 miou = module.iou[name].nanmean().item()

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mdseg.data.dataset import SegmentationDataset, load_dataset
 from mdseg.data.streams import Stream
-from mdseg.data.transforms import strict
 from mdseg.label_space import LabelSpace, LabelTable
 from mdseg.methods.base import Evaluated
 
@@ -21,23 +21,27 @@ def stage_config(cfg: DictConfig, name: str) -> DictConfig:
     """Configuration of one stage: the run's, with the stage's own values over it.
 
     A node with a `_target_` replaces the run's node as a whole: options of one class are not those of another.
+
+    Raises:
+        ValueError: no such stage, or a key of the stage that the run does not have.
     """
     if name not in cfg.stage:
         raise ValueError(f"stages: no stage {name!r}; this family has {', '.join(cfg.stage)}")
-    merged = cfg.copy()
-    with open_dict(merged):
-        _lay_over(merged, cfg.stage[name])
-    return merged
+    base, values = (OmegaConf.to_container(node) for node in (cfg, cfg.stage[name]))
+    run = {"run": values.pop("run", None)}
+    return OmegaConf.create(_laid_over(base, values, f"stage.{name}") | run)
 
 
-def _lay_over(base: DictConfig, values: DictConfig) -> None:
-    for key in values:
-        value = values._get_node(key)
-        old = base._get_node(key) if key in base else None
-        if isinstance(value, DictConfig) and "_target_" not in value and isinstance(old, DictConfig):
-            _lay_over(old, value)
-        else:
-            base._set_item_impl(key, value)
+def _laid_over(base: dict[str, Any], values: dict[str, Any], where: str) -> dict[str, Any]:
+    unknown = set(values) - set(base)
+    if unknown:
+        raise ValueError(f"{where}: unknown keys {sorted(unknown)}; a stage sets what the run has, here {sorted(base)}")
+    return base | {
+        key: _laid_over(base[key], value, f"{where}.{key}")
+        if isinstance(value, dict) and "_target_" not in value and isinstance(base[key], dict)
+        else value
+        for key, value in values.items()
+    }
 
 
 def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
@@ -48,9 +52,8 @@ def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~").replace("/", ".")
-        setting = [
-            stage for stage in cfg.stages if stage in cfg.stage and OmegaConf.select(cfg.stage[stage], key) is not None
-        ]
+        stages = {name: OmegaConf.to_container(cfg.stage[name]) for name in cfg.stages if name in cfg.stage}
+        setting = [name for name, values in stages.items() if _sets(values, key.split("."))]
         if key.split(".")[0] != "stage" and setting:
             raise ValueError(
                 f"{override}: the stages {', '.join(setting)} set {key} themselves; write it for the stage "
@@ -58,9 +61,23 @@ def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
             )
 
 
+def _sets(node: Any, path: list[str]) -> bool:
+    """Whether a stage sets this key, or replaces an object that the key belongs to."""
+    if not path or not isinstance(node, dict):
+        return node is not None
+    return "_target_" in node or (path[0] in node and _sets(node[path[0]], path[1:]))
+
+
 def build(node: DictConfig, **objects: Any) -> Any:
-    """Object of a node with arguments that are objects (instantiate would take a dataclass for configuration)."""
-    return instantiate(node, _partial_=True, _convert_="all")(**objects)
+    """Object of a node with arguments that are objects (instantiate would take a dataclass for configuration).
+
+    Raises:
+        ValueError: the class or function does not accept the node's arguments.
+    """
+    try:
+        return instantiate(node, _partial_=True, _convert_="all")(**objects)
+    except (TypeError, MisconfigurationException) as error:
+        raise ValueError(f"{node['_target_']}: {error}") from error
 
 
 def descriptor(cfg: DictConfig, name: str) -> DictConfig:
@@ -80,9 +97,13 @@ def open_dataset(cfg: DictConfig, name: str, split: str) -> SegmentationDataset:
     return load_dataset(name, layout, described.root, labels(described), split)
 
 
-def evaluation_dataset(cfg: DictConfig, name: str) -> SegmentationDataset:
-    """A dataset of the configuration on its evaluation split."""
-    return open_dataset(cfg, name, descriptor(cfg, name).evaluation_split)
+def open_labelled(cfg: DictConfig, name: str, split: str) -> SegmentationDataset:
+    """A dataset of the configuration on one split, which must have masks."""
+    dataset = open_dataset(cfg, name, split)
+    for sample in dataset.samples[:1]:
+        if sample.mask is None:
+            raise ValueError(f"dataset {name!r}, split {split!r}: it has no masks; choose a labelled split")
+    return dataset
 
 
 def labels(described: DictConfig) -> str | dict[str, Any]:
@@ -94,10 +115,16 @@ def label_table(cfg: DictConfig, name: str) -> LabelTable:
     return LabelTable.load(labels(descriptor(cfg, name)))
 
 
+def labelled_datasets(cfg: DictConfig) -> list[str]:
+    """Names of the datasets in labelled streams, each once."""
+    return list(
+        dict.fromkeys(name for stream in cfg.streams.values() if stream.role == "labelled" for name in stream.datasets)
+    )
+
+
 def build_label_space(cfg: DictConfig) -> LabelSpace:
     """The run's label space, from the tables of the datasets in labelled streams."""
-    labelled = [dataset for stream in cfg.streams.values() if stream.role == "labelled" for dataset in stream.datasets]
-    tables = {name: label_table(cfg, name) for name in dict.fromkeys(labelled)}
+    tables = {name: label_table(cfg, name) for name in labelled_datasets(cfg)}
     return instantiate(cfg.label_space, _convert_="all")(tables)
 
 
@@ -114,50 +141,27 @@ def count_steps(steps: int | str | None, streams: Sequence[Stream]) -> int:
     """Steps of a fit: a number, or `"150 epochs"` of the first stream, rounded up; 0 where nothing is trained."""
     if steps is None:
         return 0
-    words = str(steps).split()
+    number, *unit = str(steps).split() or [""]
     try:
-        count = (
-            int(words[0]) if len(words) == 1 else math.ceil(float(words[0]) * len(streams[0]) / streams[0].batch_size)
-        )
+        per_epoch = len(streams[0]) / streams[0].batch_size
+        count = math.ceil(float(number) * per_epoch) if unit == ["epochs"] else int(number)
     except ValueError:
         count = 0
-    if count < 1 or len(words) > 2 or words[1:] not in ([], ["epochs"]):
+    if count < 1 or unit not in ([], ["epochs"]):
         raise ValueError(f'steps: expected a positive number of steps or "<n> epochs", got {steps!r}')
     return count
 
 
+def is_generated(cfg: DictConfig, name: str) -> bool:
+    """Whether a dataset is read from the embedded data."""
+    root = Path(descriptor(cfg, name).root)
+    return cfg.data.generate is not None and root.parent == Path(cfg.data.root) and root.name in cfg.data.counts
+
+
 def prepare_data(cfg: DictConfig) -> None:
     """Write the embedded data that the run's datasets read and that is not there yet."""
-    if cfg.data.generate is None:
-        return
-    for name, descriptor in cfg.datasets.items():
-        root = Path(descriptor.root)
-        if root.parent == Path(cfg.data.root) and root.name in cfg.data.counts:
-            counts = {
-                split: math.ceil(number * cfg.data.fraction) for split, number in cfg.data.counts[root.name].items()
-            }
+    for name, described in cfg.get("datasets", {}).items():
+        if is_generated(cfg, name):
+            counts = cfg.data.counts[Path(described.root).name]
+            counts = {split: math.ceil(number * cfg.data.fraction) for split, number in counts.items()}
             instantiate(cfg.data.generate)(root=cfg.data.root, dataset=name, counts=counts)
-
-
-def check(cfg: DictConfig) -> None:
-    """Find the mistakes in a configuration that can be found before anything is written.
-
-    Raises:
-        ValueError, FileNotFoundError: a stage, dataset, label table, split, transform, network or weight file that does
-            not exist or does not fit.
-    """
-    for name in cfg.stages:
-        stage_config(cfg, name)
-    strict(instantiate, cfg.transform, _convert_="all")
-    space = build_label_space(cfg)
-    prepare_data(cfg)
-    evaluation_spaces(cfg, space)
-    build(cfg.model, num_classes=space.num_classes)
-    for name, stream in cfg.streams.items():
-        if not stream.datasets:
-            raise ValueError(f"streams.{name}.datasets is empty")
-        for dataset in stream.datasets:
-            open_dataset(cfg, dataset, stream.split)
-    for role in ROLES:
-        for dataset in cfg.evaluate[role]:
-            evaluation_dataset(cfg, dataset)

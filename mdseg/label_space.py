@@ -147,9 +147,15 @@ class LabelTable:
             required={"encoding", "classes"},
             optional={"name", "ignore_ids", "ignore_rgb", "ignore_members", "unknown_ids", "aliases"},
         )
-        ids = "rgb" if document["encoding"] == "rgb" else "raw_ids"
+        ids, ignored = ("rgb", "ignore_rgb") if document["encoding"] == "rgb" else ("raw_ids", "ignore_ids")
+        misplaced = {"ignore_rgb", "ignore_ids"} & set(document) - {ignored}
+        if misplaced:
+            raise ValueError(f"{where}: encoding '{document['encoding']}' goes with {ignored}, not {misplaced.pop()}")
+        _check_list(f"{where}: classes", document["classes"])
+        _check_list(f"{where}: {ignored}", document.get(ignored, []))
         for number, entry in enumerate(document["classes"]):
             _check_keys(f"{where}, class {number}", entry, required={"name", "color", ids}, optional={"members"})
+            _check_list(f"{where}, class {number}: {ids}", entry[ids])
             if not isinstance(entry["name"], str):
                 raise ValueError(f"{where}, class {number}: name {entry['name']!r} is not a string (quote it)")
         classes = document["classes"]
@@ -160,7 +166,7 @@ class LabelTable:
             colors=tuple(_color(where, entry["color"]) for entry in classes),
             encoding=document["encoding"],
             raw_ids=tuple(to_ids(entry[ids]) for entry in classes),
-            ignore_ids=to_ids(document.get("ignore_rgb" if ids == "rgb" else "ignore_ids", ())),
+            ignore_ids=to_ids(document.get(ignored, ())),
             unknown_ids=document.get("unknown_ids", "error"),
             members=tuple(tuple(entry.get("members", ())) for entry in classes),
             ignore_members=tuple(document.get("ignore_members", ())),
@@ -388,8 +394,13 @@ def _check_keys(where: str, mapping: Any, required: set[str], optional: set[str]
         raise ValueError(f"{where}: missing keys {sorted(missing)}, unknown keys {sorted(unknown)}")
 
 
-def _color(where: str, color: Sequence[int]) -> Color:
-    values = tuple(color)
+def _check_list(where: str, value: Any) -> None:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{where}: expected a list, got {value!r} (write [{value}])")
+
+
+def _color(where: str, color: Any) -> Color:
+    values = tuple(color) if isinstance(color, list | tuple) else (color,)
     if len(values) != 3 or not all(isinstance(value, int) and 0 <= value <= 255 for value in values):
         raise ValueError(f"{where}: color {list(values)}, expected three numbers in 0..255")
     return values

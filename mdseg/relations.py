@@ -6,10 +6,11 @@ dataset d labels c: 1 positive, 0 negative, -1 nothing. Kim et al., ECCV 2022, a
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
-from jaxtyping import Int8
+from jaxtyping import Int8, Int64
 from torch import Tensor
 
 from mdseg import conf_dir
@@ -70,7 +71,7 @@ def load(path: str | Path, space: LabelSpace) -> Int8[Tensor, "d k k"]:
         file = conf_dir() / "relations" / f"{path}.yaml"
     if not file.is_file():
         raise FileNotFoundError(
-            f"no class relations '{path}' ({file} does not exist); save them with mdseg.relations.save"
+            f"no class relations '{path}' ({file} does not exist); stage relations of a UniSeg run writes one"
         )
     pairs = yaml.safe_load(file.read_text(encoding="utf-8"))
     if not isinstance(pairs, Mapping) or not all(isinstance(value, Mapping | None) for value in pairs.values()):
@@ -81,10 +82,42 @@ def load(path: str | Path, space: LabelSpace) -> Int8[Tensor, "d k k"]:
         raise ValueError(f"{file}: {error}") from error
 
 
-def save(path: str | Path, space: LabelSpace, relations: Int8[Tensor, "d k k"]) -> None:
-    """Write the positives as YAML that a person can edit and :func:`load` reads."""
-    text = yaml.safe_dump(to_pairs(space, relations), sort_keys=False, default_flow_style=None, width=120)
-    Path(path).write_text(text, encoding="utf-8")
+def to_yaml(space: LabelSpace, relations: Int8[Tensor, "d k k"]) -> str:
+    """The positives as YAML that a person can edit and :func:`load` reads."""
+    return yaml.safe_dump(to_pairs(space, relations), sort_keys=False, default_flow_style=None, width=120)
+
+
+def frequent_classes(space: LabelSpace, counts: Int64[Tensor, "d k"], min_pixels: int) -> dict[str, set[str]]:
+    """Per dataset, the classes with at least so many pixels."""
+    return {
+        dataset: {space.names[index] for index in torch.nonzero(counts[row] >= min_pixels).flatten()}
+        for row, dataset in enumerate(space.datasets)
+    }
+
+
+def compare_pairs(found: Pairs, truth: Pairs, primaries: Mapping[str, set[str]]) -> dict[str, Any]:
+    """Precision and recall of (dataset, primary, secondary) triples among the given primaries, None where undefined."""
+    found_triples, true_triples = (_triples(pairs, primaries) for pairs in (found, truth))
+    right = found_triples & true_triples
+    return {
+        "found": len(found_triples),
+        "true": len(true_triples),
+        "right": len(right),
+        "precision": len(right) / len(found_triples) if found_triples else None,
+        "recall": len(right) / len(true_triples) if true_triples else None,
+        "wrong": sorted(" / ".join(triple) for triple in found_triples - true_triples),
+        "missed": sorted(" / ".join(triple) for triple in true_triples - found_triples),
+    }
+
+
+def _triples(pairs: Pairs, primaries: Mapping[str, set[str]]) -> set[tuple[str, str, str]]:
+    return {
+        (dataset, primary, secondary)
+        for dataset, rows in pairs.items()
+        for primary, secondaries in rows.items()
+        if primary in primaries.get(dataset, ())
+        for secondary in secondaries
+    }
 
 
 def _train_id(space: LabelSpace, dataset: str, name: str) -> int:

@@ -5,6 +5,7 @@ python -m mdseg.report runs/
 
 import io
 import json
+import shlex
 import statistics
 import sys
 from collections import defaultdict
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 # What differs between runs of the same setting: not part of a setting's name.
-NOT_A_SETTING = ("experiment=", "seed=", "runs=", "trainer", "data.workers=", "logger")
+NOT_A_SETTING = ("experiment=", "seed=", "runs=", "trainer", "data.workers=")
 
 
 def results_table(results: dict[str, Any], width: int = 110) -> str:
@@ -68,7 +69,7 @@ def summary_table(folder: Path, width: int = 130) -> str:
 
 def _setting(run: Path) -> str:
     command = run / "command.txt"
-    words = command.read_text().split()[3:] if command.is_file() else []
+    words = shlex.split(command.read_text())[3:] if command.is_file() else []
     return " ".join(word for word in words if not word.startswith(NOT_A_SETTING))
 
 

@@ -4,87 +4,118 @@ python -m mdseg.run experiment=uniseg_cibm
 python -m mdseg.run resume=runs/uniseg_cibm/2026-11-21_10-00-00
 """
 
+import fcntl
 import os
 import platform
+import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
-from typing import NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
+from mdseg.ranks import launched_outside, main_process
 
 # torch is imported only when work starts: --help and --cfg answer at once.
 
-MISTAKES = (ValueError, FileNotFoundError, InstantiationException)  # of the user, until shown otherwise
-FOLDER_VARIABLE = "MDSEG_RUN_FOLDER"  # how the processes that Lightning starts for further devices learn the run folder
+FOLDER_VARIABLE = "MDSEG_RUN_FOLDER"  # how further ranks learn the run folder
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="run")
 def start(cfg: DictConfig) -> float | None:
     """Compose a new run and carry it out; returns the mean seen mIoU of its last stage, for sweepers."""
     hydra_config = HydraConfig.get()
-    try:
+    swept_elsewhere = hydra_config.mode == RunMode.MULTIRUN and "basic_launcher" not in hydra_config.launcher._target_
+    with mistakes_as_messages(unless=swept_elsewhere):
         from mdseg import configuration, stages
 
         overrides = list(hydra_config.overrides.task)
         configuration.check_overrides(cfg, overrides)
         settle(cfg)
         refuse_local_ddp_in_sweeps(cfg, hydra_config.mode)
-        configuration.check(cfg)
-        folder = create_run_folder(cfg, overrides) if stages.main_process() else folder_of_main_process()
-        return carry_out(cfg, folder)
-    except MISTAKES as error:
-        if hydra_config.mode == RunMode.MULTIRUN:
+        stages.check(cfg)
+        return carry_out(cfg, create_run_folder(cfg, overrides) if main_process() else given_folder())
+
+
+@contextmanager
+def mistakes_as_messages(unless: bool = False) -> Iterator[None]:
+    """One message instead of a traceback for errors that name what the user can mend; tracebacks for all others."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError, InstantiationException, OmegaConfBaseException) as error:
+        if unless or "HYDRA_FULL_ERROR" in os.environ:
             raise
-        leave_with_message(error)
-
-
-def leave_with_message(error: Exception) -> NoReturn:
-    """One message instead of a traceback; what Hydra wraps while building an object says it in its cause."""
-    if "HYDRA_FULL_ERROR" in os.environ:
-        raise error
-    message = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-    sys.exit(f"mdseg: {message}\n(HYDRA_FULL_ERROR=1 shows where)")
+        # What Hydra wraps while it builds an object says it in its cause; a worker's error ends with the message.
+        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        message = str(cause).rstrip()
+        if "Original Traceback" in message:
+            message = message.rsplit("\n", 1)[-1].split("Error: ", 1)[-1]
+        sys.exit(f"mdseg: {message}\n(HYDRA_FULL_ERROR=1 shows where)")
 
 
 def resume(folder: Path) -> float | None:
-    """Continue a run with its saved configuration: skip finished stages, go on at the exact step."""
+    """Continue a run with its saved configuration: skip finished stages, go on at the exact step.
+
+    Raises:
+        FileNotFoundError: there is no run in the folder.
+    """
     saved = folder / "config.yaml"
     if not saved.is_file():
         raise FileNotFoundError(f"resume={folder}: no run there (expected {saved})")
+    os.environ[FOLDER_VARIABLE] = str(folder)
     return carry_out(OmegaConf.load(saved), folder)
 
 
 def carry_out(cfg: DictConfig, folder: Path) -> float | None:
+    """Run what is left to do in a run folder."""
     from mdseg import stages
-    from mdseg.callbacks import Stopped
+    from mdseg.signals import Stopped, StopSignals
 
-    main_process = stages.main_process()
-    if main_process:
-        print(f"run folder: {folder}", flush=True)
-    try:
-        results = stages.run(cfg, folder.resolve())
-    except (Stopped, KeyboardInterrupt) as stop:
-        print(
-            f"\n{getattr(stop, 'what', 'interrupted')}; continue with: python -m mdseg.run resume={folder}", flush=True
-        )
-        sys.exit(stop.code if isinstance(stop, Stopped) else 130)
-    if main_process:
+    with locked(folder), StopSignals() as stop:
+        if main_process():
+            print(f"run folder: {folder}", flush=True)
+        try:
+            results = stages.run(cfg, folder.resolve(), stop)
+        except Stopped as stopped:
+            print(f"\n{stopped.what}; continue with: python -m mdseg.run resume={folder}", flush=True)
+            raise
+    if main_process():
         print_results(results, folder)
     last = results["stages"][cfg.stages[-1]]
     return last.get("evaluation", {}).get("mean_miou", {}).get("seen")
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep a second process out of a run folder; the lock goes with the process, however it ends."""
+    if not main_process():
+        yield
+        return
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(f"{folder}: another process is carrying out this run; wait for it or stop it") from error
+        yield
+
+
 def settle(cfg: DictConfig) -> None:
     """Resolve what depends on this process (environment, Hydra's choices); what follows the run folder stays open."""
+    if OmegaConf.is_missing(cfg.data, "root"):
+        raise ValueError("data=disk needs data.root=<the folder that holds the datasets' folders>")
+    if not isinstance(cfg.seed, int):
+        raise ValueError(f"seed: expected a whole number, got {cfg.seed!r}")
     for key in ("name", "family", "scale"):
         cfg[key] = cfg[key]
     OmegaConf.resolve(cfg.data)
@@ -92,56 +123,58 @@ def settle(cfg: DictConfig) -> None:
 
 def refuse_local_ddp_in_sweeps(cfg: DictConfig, mode: RunMode) -> None:
     """Lightning starts further processes by running this command again; under -m that would be the whole sweep."""
-    if (
-        mode == RunMode.MULTIRUN
-        and cfg.trainer.devices != 1
-        and "RANK" not in os.environ
-        and "SLURM_PROCID" not in os.environ
-    ):
+    if mode == RunMode.MULTIRUN and cfg.trainer.devices != 1 and not launched_outside():
         raise ValueError(
             f"trainer.devices={cfg.trainer.devices} under -m: a sweep cannot start processes for several devices; "
             "use trainer.devices=1, or a launcher that starts the ranks (torchrun, submitit)"
         )
 
 
-def folder_of_main_process() -> Path:
+def given_folder() -> Path:
+    """The run folder that the main process made or was given."""
     if FOLDER_VARIABLE not in os.environ:
         raise ValueError(
-            f"this is not the main process and {FOLDER_VARIABLE} is not set: set it to one new folder for all ranks"
+            f"several processes were started from outside: set {FOLDER_VARIABLE} to one new folder for all of them"
         )
     return Path(os.environ[FOLDER_VARIABLE])
 
 
 def create_run_folder(cfg: DictConfig, overrides: list[str]) -> Path:
     """A new folder that no other run has, with the configuration and what it takes to repeat the run."""
+    folder = given_folder() if launched_outside() else None
     base = Path(cfg.runs) / cfg.name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    folder, number = base, 1
-    base.parent.mkdir(parents=True, exist_ok=True)
+    number = 1
     while True:
+        new = folder or (base if number == 1 else base.with_name(f"{base.name}_{number}"))
         try:
-            folder.mkdir()
+            new.mkdir(parents=True)
             break
         except FileExistsError:
+            if folder is not None:
+                raise ValueError(f"{FOLDER_VARIABLE}={folder} exists; give a new folder, or resume={folder}") from None
             number += 1
-            folder = base.with_name(f"{base.name}_{number}")
-    os.environ[FOLDER_VARIABLE] = str(folder)
-    write_provenance(cfg, overrides, folder)
-    return folder
+    os.environ[FOLDER_VARIABLE] = str(new)
+    write_provenance(cfg, overrides, new)
+    return new
 
 
 def write_provenance(cfg: DictConfig, overrides: list[str], folder: Path) -> None:
     from mdseg.checkpoints import write_text
 
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
-    write_text(folder / "command.txt", " ".join(["python -m mdseg.run", *overrides]) + "\n")
+    write_text(folder / "command.txt", "python -m mdseg.run " + shlex.join(overrides) + "\n")
     write_text(folder / "environment.txt", environment_text())
 
 
 def environment_text() -> str:
     """Versions of everything installed, the machine, and the commit of a checkout."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    ).stdout.strip()
+    git = shutil.which("git")
+    commit = (
+        git
+        and subprocess.run(
+            [git, "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+        ).stdout.strip()
+    )
     packages = sorted({f"{package.name}=={package.version}" for package in metadata.distributions()})
     head = [f"commit {commit or 'unknown'}", f"python {platform.python_version()}", f"machine {platform.platform()}"]
     return "\n".join([*head, *packages]) + "\n"
@@ -176,7 +209,7 @@ def help_text() -> str:
     lines += [
         "",
         "Any value can be set as key=value; see them all with: --cfg job experiment=<name>.",
-        "Values that differ between stages are set as stage.<name>.<key>=value. Sweeps: -m key=a,b.",
+        "Values that a stage sets itself are changed as stage.<name>.<key>=value. Sweeps: -m key=a,b.",
         "Hydra's own flags: --hydra-help.",
     ]
     return "\n".join(lines)
@@ -193,10 +226,8 @@ def main() -> None:
     others = [argument for argument in sys.argv[1:] if argument not in resuming]
     if others or len(resuming) > 1:
         sys.exit(f"mdseg: resume= continues with the saved configuration; leave out {' '.join(others or resuming[1:])}")
-    try:
+    with mistakes_as_messages():
         resume(Path(resuming[0].split("=", 1)[1]))
-    except MISTAKES as error:
-        leave_with_message(error)
 
 
 if __name__ == "__main__":

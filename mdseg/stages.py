@@ -3,9 +3,7 @@
 import json
 import logging
 import math
-import os
 import warnings
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +20,12 @@ from mdseg.configuration import (
     build,
     build_label_space,
     count_steps,
-    evaluation_dataset,
+    descriptor,
     evaluation_spaces,
+    is_generated,
+    labelled_datasets,
     open_dataset,
+    open_labelled,
     prepare_data,
     stage_config,
 )
@@ -35,21 +36,29 @@ from mdseg.logging import MetricsFile
 from mdseg.methods.base import Method
 from mdseg.methods.uniseg import RelationScores, relation_rule
 from mdseg.models.segmenter import Segmenter
+from mdseg.ranks import main_process
+from mdseg.signals import StopSignals
 
 
 class Stage:
     """One stage of a run: its configuration, its folder, and the objects built from them."""
 
-    def __init__(self, name: str, run_config: DictConfig, run_folder: Path, space: LabelSpace) -> None:
-        self.name, self.run_folder, self.space = name, run_folder, space
+    def __init__(
+        self, name: str, run_config: DictConfig, run_folder: Path, space: LabelSpace, stop: StopSignals
+    ) -> None:
+        self.name, self.run_folder, self.space, self.stop = name, run_folder, space, stop
         self.cfg = stage_config(run_config, name)
         self.folder = run_folder / name
         self.last = self.folder / "checkpoints" / "last.ckpt"
 
-    def build_model(self) -> Segmenter:
-        """The network, initialised from the seed, with the weights of the stage named by `from`."""
+    def initial_model(self) -> Segmenter:
+        """The network, initialised from the seed."""
         torch.manual_seed(self.cfg.seed)
-        model = instantiate(self.cfg.model, num_classes=self.space.num_classes)
+        return build(self.cfg.model, num_classes=self.space.num_classes)
+
+    def build_model(self) -> Segmenter:
+        """The network, with the weights of the stage named by `from`, if any."""
+        model = self.initial_model()
         if self.cfg["from"] is not None:
             path = self.run_folder / self.cfg["from"] / "checkpoints" / "last.ckpt"
             checkpoints.load_model(model, checkpoints.load(path), path, self.space.names)
@@ -58,15 +67,19 @@ class Stage:
     def build_data(self, multiple: int) -> SegmentationDataModule:
         """The streams and the evaluated datasets."""
         cfg = self.cfg
-        streams = select_streams(
-            OmegaConf.to_container(cfg.streams, resolve=True),
-            lambda *args: open_dataset(cfg, *args),
-            cfg.seed,
-            self.folder,
-        )
+
+        def load(name: str, split: str):
+            labelled = any(name in stream.datasets for stream in cfg.streams.values() if stream.role == "labelled")
+            return (open_labelled if labelled else open_dataset)(cfg, name, split)
+
+        streams = select_streams(OmegaConf.to_container(cfg.streams, resolve=True), load, cfg.seed)
         return SegmentationDataModule(
             streams=streams,
-            evaluated={name: evaluation_dataset(cfg, name) for role in ROLES for name in cfg.evaluate[role]},
+            evaluated={
+                name: open_labelled(cfg, name, descriptor(cfg, name).evaluation_split)
+                for role in ROLES
+                for name in cfg.evaluate[role]
+            },
             space=self.space,
             transform=strict(instantiate, cfg.transform, _convert_="all"),
             seed=cfg.seed,
@@ -78,14 +91,17 @@ class Stage:
             multiple=multiple,
         )
 
+    def build_losses(self) -> dict[str, Any]:
+        """What fills the slots of the group `loss`; only supervised losses depend on the label space."""
+        return {
+            slot: build(node, space=self.space) if slot == "supervised" else instantiate(node)
+            for slot, node in self.cfg.loss.items()
+            if node is not None
+        }
+
     def build_method(self, model: Segmenter, steps: int) -> Method:
         """The method around the model, with its losses."""
         cfg = self.cfg
-        losses = {
-            slot: build(node, space=self.space) if slot == "supervised" else instantiate(node)
-            for slot, node in cfg.loss.items()
-            if node is not None
-        }
         method = build(
             cfg.method,
             model=model,
@@ -97,7 +113,7 @@ class Stage:
             steps=steps,
             seed=cfg.seed,
             align_corners=cfg.align_corners,
-            **losses,
+            **self.build_losses(),
         )
         check_roles(method, cfg)
         return method
@@ -117,6 +133,37 @@ class Stage:
             **options,
         )
 
+    def write_subsets(self, data: SegmentationDataModule) -> None:
+        """Write which images count as labelled where it is not all of them, one key per line."""
+        for name, (_, datasets) in data.streams.items():
+            if self.cfg.streams[name].labelled != "all":
+                for dataset in datasets:
+                    keys = "".join(f"{sample.key}\n" for sample in dataset.samples)
+                    checkpoints.write_text(self.folder / f"{name}_{dataset.name}.txt", keys)
+
+    def check(self, earlier: list[str]) -> None:
+        """Build what the stage will need, so that its mistakes show before the first stage has trained for days.
+
+        Raises:
+            ValueError, FileNotFoundError: something does not exist or does not fit.
+        """
+        cfg = self.cfg
+        if cfg["from"] is not None and cfg["from"] not in earlier:
+            raise ValueError(f"stage {self.name}: from={cfg['from']} is none of the stages before it ({earlier})")
+        model = self.initial_model()
+        data = self.build_data(model.input_multiple)
+        data.train_dataloader()
+        data.val_dataloader()
+        self.build_trainer(logger=False)
+        evaluation_spaces(cfg, self.space)
+        if "score" in cfg.run:
+            RelationScores(model, self.space, cfg.run.score, cfg.align_corners)
+        if cfg.steps is not None:
+            optimizer = build(cfg.optimizer, params=model.parameter_groups(cfg.optimizer.lr, cfg.head_lr_factor))
+            build(cfg.scheduler, optimizer=optimizer, steps=data.steps)
+            if str(self.run_folder) not in str(OmegaConf.to_container(cfg.loss, resolve=True)):
+                self.build_method(model, data.steps)
+
 
 def fit(stage: Stage) -> dict[str, Any]:
     """Train to the last step, from wherever an earlier attempt stopped, then evaluate."""
@@ -130,7 +177,7 @@ def fit(stage: Stage) -> dict[str, Any]:
     trainer = stage.build_trainer(
         callbacks=[
             timing,
-            Save(stage.last, cfg.checkpoint_every, data.steps, val_every),
+            Save(stage.last, cfg.checkpoint_every, data.steps, val_every, stage.stop),
             Panels(stage.folder / "figures", cfg.panels),
             best,
         ],
@@ -138,16 +185,19 @@ def fit(stage: Stage) -> dict[str, Any]:
         log_every_n_steps=min(cfg.log_every, data.steps),
         val_check_interval=val_every,
     )
+    if main_process():
+        stage.write_subsets(data)
     saved = checkpoints.load(stage.last) if stage.last.exists() else None
     trained = checkpoints.trained_steps(saved) if saved else 0
     log.restart_at(trained)
-    if trained < data.steps:
-        trainer.fit(method, data, ckpt_path=stage.last if saved else None, weights_only=True)
-    else:
+    if trained == data.steps or (trained > 0 and trained % val_every == 0):
+        # Lightning does not go back to a validation that was cut off after its checkpoint.
         method.load_state_dict(saved["state_dict"])
         method.trained = trained
         timing.load_state_dict(saved["callbacks"]["Timing"])
-        best.load_state_dict(saved["callbacks"]["SaveBest"])
+        trainer.validate(method, data, verbose=False)
+    if trained < data.steps:
+        trainer.fit(method, data, ckpt_path=stage.last if saved else None, weights_only=True)
     if method.evaluated_at != data.steps:
         trainer.validate(method, data, verbose=False)
     return {
@@ -183,18 +233,19 @@ def estimate_relations(stage: Stage, tau: float, score: str, min_pixels: int) ->
         save_relations(stage, scores, counts, found)
     trainer.strategy.barrier()
     pairs = relations.to_pairs(stage.space, found)
-    result = {"tau": tau, "score": score, "found": pairs, "num_found": count_pairs(pairs)}
-    if stage.cfg.data.truth is not None:
+    num_found = sum(len(secondaries) for primaries in pairs.values() for secondaries in primaries.values())
+    result = {"tau": tau, "score": score, "found": pairs, "num_found": num_found}
+    if stage.cfg.data.truth is not None and all(is_generated(stage.cfg, name) for name in stage.space.datasets):
         truth = instantiate(stage.cfg.data.truth)(stage.space)
-        frequent = frequent_classes(stage.space, counts, min_pixels)
-        result["against_truth"] = {"min_pixels": min_pixels, **compare_pairs(pairs, truth, frequent)}
+        frequent = relations.frequent_classes(stage.space, counts, min_pixels)
+        result["against_truth"] = {"min_pixels": min_pixels, **relations.compare_pairs(pairs, truth, frequent)}
     return result
 
 
 def save_relations(stage: Stage, scores: torch.Tensor, counts: torch.Tensor, found: torch.Tensor) -> None:
     """The editable relations.yaml, the scores behind it, and a heatmap for each dataset."""
     space = stage.space
-    relations.save(stage.folder / "relations.yaml", space, found)
+    checkpoints.write_text(stage.folder / "relations.yaml", relations.to_yaml(space, found))
     checkpoints.write_atomically(
         stage.folder / "scores.npz",
         lambda file: np.savez_compressed(file, scores=scores.numpy(), counts=counts.numpy()),
@@ -208,62 +259,27 @@ def save_relations(stage: Stage, scores: torch.Tensor, counts: torch.Tensor, fou
         figures.save(stage.folder / "figures" / f"{dataset}.png", figure)
 
 
-Pairs = Mapping[str, Mapping[str, Sequence[str]]]
-
-
-def count_pairs(pairs: Pairs) -> int:
-    return sum(len(secondaries) for primaries in pairs.values() for secondaries in primaries.values())
-
-
-def frequent_classes(space: LabelSpace, counts: torch.Tensor, min_pixels: int) -> dict[str, set[str]]:
-    """Per dataset, the classes with at least so many pixels."""
-    return {
-        dataset: {space.names[index] for index in torch.nonzero(counts[row] >= min_pixels).flatten()}
-        for row, dataset in enumerate(space.datasets)
-    }
-
-
-def compare_pairs(found: Pairs, truth: Pairs, primaries: Mapping[str, set[str]]) -> dict[str, Any]:
-    """Precision and recall of (dataset, primary, secondary) triples among the given primaries, null where undefined."""
-
-    def triples(pairs: Pairs) -> set[tuple[str, str, str]]:
-        return {
-            (dataset, primary, secondary)
-            for dataset, rows in pairs.items()
-            for primary, secondaries in rows.items()
-            if primary in primaries.get(dataset, ())
-            for secondary in secondaries
-        }
-
-    found_triples, true_triples = triples(found), triples(truth)
-    right = found_triples & true_triples
-    return {
-        "found": len(found_triples),
-        "true": len(true_triples),
-        "right": len(right),
-        "precision": len(right) / len(found_triples) if found_triples else None,
-        "recall": len(right) / len(true_triples) if true_triples else None,
-        "wrong": sorted(" / ".join(triple) for triple in found_triples - true_triples),
-        "missed": sorted(" / ".join(triple) for triple in true_triples - found_triples),
-    }
-
-
 def evaluation_results(method: Method) -> dict[str, Any]:
     """Per dataset role, mIoU and IoU per class (null where absent), and the mean mIoU of each role."""
     datasets = {}
     for name, evaluated in method.evaluated.items():
-        values = [None if math.isnan(value) else round(value, 5) for value in method.iou[name].tolist()]
+        values = [_number(value) for value in method.iou[name].tolist()]
         datasets[name] = {
             "role": evaluated.role,
-            "miou": round(method.iou[name].nanmean().item(), 5),
+            "miou": _number(method.iou[name].nanmean().item()),
             "iou": dict(zip(evaluated.space.names, values, strict=True)),
         }
-    means = {
-        role: sum(values) / len(values)
-        for role in ROLES
-        if (values := [entry["miou"] for entry in datasets.values() if entry["role"] == role])
-    }
+    means = {}
+    for role in ROLES:
+        values = [entry["miou"] for entry in datasets.values() if entry["role"] == role and entry["miou"] is not None]
+        if values:
+            means[role] = round(sum(values) / len(values), 5)
     return {"mean_miou": means, "datasets": datasets}
+
+
+def _number(value: float) -> float | None:
+    """Rounded for a file; null is what JSON has for an undefined number."""
+    return None if math.isnan(value) else round(value, 5)
 
 
 def check_roles(method: Method, cfg: DictConfig) -> None:
@@ -272,11 +288,6 @@ def check_roles(method: Method, cfg: DictConfig) -> None:
     for role in method.roles:
         if role not in given.values():
             raise ValueError(f"{type(method).__name__} needs a {role} stream; streams has {given or 'none'}")
-
-
-def main_process() -> bool:
-    """Whether this is rank 0, the one that writes."""
-    return int(os.environ.get("RANK", os.environ.get("LOCAL_RANK", 0))) == 0
 
 
 def quieten_lightning() -> None:
@@ -293,7 +304,29 @@ def quieten_lightning() -> None:
         warnings.filterwarnings("ignore", message)
 
 
-def run(cfg: DictConfig, folder: Path) -> dict[str, Any]:
+def check(cfg: DictConfig) -> None:
+    """Find the mistakes that can be found before a run folder is made.
+
+    Raises:
+        ValueError, FileNotFoundError: something in the configuration does not exist or does not fit.
+    """
+    quieten_lightning()
+    for name in labelled_datasets(cfg):
+        descriptor(cfg, name)
+    if not labelled_datasets(cfg):
+        raise ValueError("no labelled stream has datasets; set streams.labelled.datasets=[...]")
+    for name in cfg.stages:
+        stage_config(cfg, name)
+    prepare_data(cfg)
+    imagined = cfg.copy()
+    imagined.run_folder = "<run folder>"
+    space = build_label_space(imagined)
+    for position, name in enumerate(cfg.stages):
+        stage = Stage(name, imagined, Path(imagined.run_folder), space, StopSignals())
+        stage.check(earlier=list(cfg.stages[:position]))
+
+
+def run(cfg: DictConfig, folder: Path, stop: StopSignals) -> dict[str, Any]:
     """Run all stages that are not done, in order; after each, results.json holds what is known."""
     quieten_lightning()
     cfg.run_folder = str(folder)
@@ -304,14 +337,15 @@ def run(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     if results_path.exists():
         results = json.loads(results_path.read_text())
     for name in cfg.stages:
-        stage = Stage(name, cfg, folder, space)
+        stage = Stage(name, cfg, folder, space, stop)
         if (stage.folder / "done").exists():
-            print(f"{name}: done before", flush=True)
+            if main_process():
+                print(f"{name}: done before", flush=True)
             continue
         stage.folder.mkdir(exist_ok=True)
         results["stages"][name] = instantiate(stage.cfg.run)(stage)
         if main_process():
             checkpoints.write_text(stage.folder / "config.yaml", OmegaConf.to_yaml(stage.cfg, resolve=True))
-            checkpoints.write_text(results_path, json.dumps(results, indent=2) + "\n")
+            checkpoints.write_text(results_path, json.dumps(results, indent=2, allow_nan=False) + "\n")
             checkpoints.write_text(stage.folder / "done", "")
     return results

@@ -9,6 +9,7 @@ def config():
     return OmegaConf.create(
         {
             "lr": 1,
+            "steps": None,
             "folder": "x",
             "loss": {"supervised": {"_target_": "a", "scope": "all"}, "target": None},
             "optimizer": None,

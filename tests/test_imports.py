@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mdseg"
-ENTRY_POINTS = {"run", "stages", "configuration", "report", "callbacks", "figures"}
+ENTRY_POINTS = {"run", "stages", "configuration", "report", "callbacks", "figures", "signals", "ranks"}
 ALLOWED = {
     "label_space": set(),
     "upsample": set(),

@@ -79,7 +79,7 @@ def test_table_a1_agrees_with_the_reference(cibm):
 
 def test_relations_survive_a_file(two, tmp_path):
     table = relations.from_pairs(two, {"a": {"road": ["car", "bicyclist"]}, "b": {"bicyclist": ["rider"]}})
-    relations.save(tmp_path / "relations.yaml", two, table)
+    (tmp_path / "relations.yaml").write_text(relations.to_yaml(two, table))
     assert torch.equal(relations.load(tmp_path / "relations.yaml", two), table)
 
 
@@ -123,3 +123,19 @@ def test_a_file_that_does_not_fit_is_refused_by_name(two, tmp_path, text, messag
 def test_a_missing_file_is_named(two):
     with pytest.raises(FileNotFoundError, match="uniseg_xyz"):
         relations.load("uniseg_xyz", two)
+
+
+def test_precision_and_recall_count_only_the_given_primaries():
+    found = {"m": {"lane": ["road"], "bicyclist": ["rider", "person"]}, "b": {"train": ["truck"]}}
+    truth = {"m": {"lane": ["road"], "bicyclist": ["rider"], "van": ["car"]}}
+    result = relations.compare_pairs(found, truth, {"m": {"lane", "bicyclist"}, "b": set()})
+    assert (result["found"], result["true"], result["right"]) == (3, 2, 2)
+    assert result["precision"] == pytest.approx(2 / 3)
+    assert result["recall"] == 1
+    assert result["wrong"] == ["m / bicyclist / person"]
+
+
+def test_precision_of_nothing_is_undefined():
+    assert relations.compare_pairs({}, {"m": {"a": ["b"]}}, {"m": {"a"}}) | {} == {
+        "found": 0, "true": 1, "right": 0, "precision": None, "recall": 0.0, "wrong": [], "missed": ["m / a / b"]
+    }  # fmt: skip

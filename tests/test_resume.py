@@ -99,3 +99,47 @@ def test_a_signal_saves_the_step_under_way_and_ends_with_its_exit_code(tmp_path,
     assert (run / "null_bce/checkpoints/last.ckpt").exists()
     finish(start(tmp_path, f"resume={run}"))
     assert same(weights(run), uninterrupted)
+
+
+def test_a_signal_between_fits_ends_with_its_exit_code_and_loses_nothing(tmp_path, uninterrupted):
+    process = start(tmp_path, *OVERRIDES)
+    while not list(tmp_path.glob("runs/*/*/relations")) and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=120) == 143
+    assert "continue with: python -m mdseg.run resume=" in process.stdout.read()
+    finish(start(tmp_path, f"resume={only_run(tmp_path)}"))
+    assert same(weights(only_run(tmp_path)), uninterrupted)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(4))
+def test_killed_at_any_moment_again_and_again_ends_bit_equal(tmp_path, uninterrupted, attempt):
+    """Also within validation, the relations stage, and while files are written."""
+    chance = random.Random(attempt)
+    arguments = [*OVERRIDES, f"data.workers={2 * (attempt % 2)}", "val_every=5"]
+    for _ in range(6):
+        process = start(tmp_path, *arguments)
+        try:
+            process.wait(timeout=chance.uniform(6, 16))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        runs = list(tmp_path.glob("runs/*/*/config.yaml"))
+        arguments = [f"resume={runs[0].parent}"] if runs else arguments
+    finish(start(tmp_path, f"resume={only_run(tmp_path)}"))
+    run = only_run(tmp_path)
+    assert same(weights(run), uninterrupted)
+    lines = (run / "class_relational/metrics.csv").read_text().splitlines()
+    keys = [line.rsplit(",", 1)[0] for line in lines]
+    assert len(keys) == len(set(keys)), "no row of the log stands twice"
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_share_the_scenes_and_nothing_else(tmp_path, uninterrupted):
+    overrides = [*OVERRIDES, "data.fraction=0.022"]
+    processes = [start(tmp_path, *overrides) for _ in range(2)]
+    for process in processes:
+        finish(process)
+    first, second = (tmp_path / "runs/uniseg_cib").iterdir()
+    assert same(weights(first), weights(second))

@@ -1,19 +1,56 @@
+import json
+
 import pytest
+from smoke import SMOKE
 
-from mdseg.stages import compare_pairs
+from mdseg.run import carry_out, create_run_folder
+from mdseg.stages import check
 
-
-def test_precision_and_recall_count_only_the_given_primaries():
-    found = {"m": {"lane": ["road"], "bicyclist": ["rider", "person"]}, "b": {"train": ["truck"]}}
-    truth = {"m": {"lane": ["road"], "bicyclist": ["rider"], "van": ["car"]}}
-    result = compare_pairs(found, truth, {"m": {"lane", "bicyclist"}, "b": set()})
-    assert (result["found"], result["true"], result["right"]) == (3, 2, 2)
-    assert result["precision"] == pytest.approx(2 / 3)
-    assert result["recall"] == 1
-    assert result["wrong"] == ["m / bicyclist / person"]
+STEPS = ["stage.null_bce.steps=2", "stage.class_relational.steps=2"]
 
 
-def test_precision_of_nothing_is_undefined():
-    assert compare_pairs({}, {"m": {"a": ["b"]}}, {"m": {"a"}}) | {} == {
-        "found": 0, "true": 1, "right": 0, "precision": None, "recall": 0.0, "wrong": [], "missed": ["m / a / b"]
-    }  # fmt: skip
+def test_a_sound_configuration_passes(composed):
+    check(composed("experiment=uniseg_cib", *SMOKE))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["model.head=linear"], "model.head=cosine or score=sigmoid"),
+        (["stage.relations.run.score=sigmod"], "sigmod"),
+        (["stage.class_relational.from=nul_bce"], "from=nul_bce is none of the stages before it"),
+        (["stages=[class_relational,null_bce]"], "from=null_bce is none of the stages before it"),
+        (["stage.class_relational.loss.supervised.relations=mine.yaml"], "mine.yaml"),
+        (["stage.class_relational.steps=many"], "steps: expected"),
+        (["+stage.class_relational.stepz=5"], "stage.class_relational: unknown keys ['stepz']"),
+        (["stage.class_relational.optimizer.lr=fast"], "torch.optim.AdamW"),
+        (["+stage.class_relational.optimizer.momentum=0.9"], "momentum"),
+        (["+model.depth=3"], "depth"),
+        (["evaluate.unseen=[nowhere]"], "dataset 'nowhere' is used but not loaded"),
+        (["streams.labelled.datasets=[]"], "no labelled stream"),
+        (["streams.labelled.split=test"], "it has no masks"),
+        (["datasets.bdd.evaluation_split=test"], "it has no masks"),
+        (["evaluation.score_at=middle"], "score_at"),
+    ],
+)
+def test_mistakes_of_later_stages_are_found_before_the_first_one_trains(composed, overrides, message):
+    cfg = composed("experiment=uniseg_cib", *SMOKE, *overrides)
+    with pytest.raises((ValueError, FileNotFoundError)) as refused:
+        check(cfg)
+    assert message in str(refused.value)
+
+
+def test_relations_are_compared_only_with_the_truth_of_embedded_data(composed, tmp_path):
+    """One dataset's root points elsewhere, as that of a real one would; nothing is drawn with panels=0."""
+    elsewhere = tmp_path / "real"
+    cfg = composed("experiment=uniseg_cib", *SMOKE)
+    check(cfg)
+    elsewhere.symlink_to(cfg.datasets.idd.root)
+    cfg = composed(
+        "experiment=uniseg_cib", *SMOKE, *STEPS, "panels=0", f"datasets.idd.root={elsewhere}", f"runs={tmp_path}"
+    )
+    folder = create_run_folder(cfg, [])
+    carry_out(cfg, folder)
+    results = json.loads((folder / "results.json").read_text())
+    assert "against_truth" not in results["stages"]["relations"]
+    assert not (folder / "null_bce/figures").exists()

@@ -2,8 +2,7 @@
 
 import signal
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -120,6 +119,11 @@ class EvaluationSampler:
         batches = [
             batch for name, dataset in datasets.items() for batch in _same_size_batches(name, dataset, batch_size)
         ]
+        if len(batches) < world_size:
+            raise ValueError(
+                f"evaluation has {len(batches)} batches for {world_size} devices: lower evaluation.batch_size, or "
+                "evaluate more images"
+            )
         self.batches = batches[rank::world_size]
 
     def __iter__(self) -> Iterator[list[ImageKey]]:
@@ -201,12 +205,6 @@ class SegmentationDataModule(pl.LightningDataModule):
             pin_memory=torch.cuda.is_available(),
         )
 
-    def sample_name(self, stream: str, index: int) -> str:
-        """Dataset and key of a stream's image, as messages name it."""
-        description, datasets = self.streams[stream]
-        position, image = description.locate(index)
-        return f"{datasets[position].name}/{datasets[position].samples[image].key}"
-
     def state_dict(self) -> dict[str, int]:
         # `processed` has been raised when callbacks save in on_train_batch_end; `completed` has not.
         return {"step": self.trainer.fit_loop.epoch_loop.batch_progress.current.processed}
@@ -216,7 +214,7 @@ class SegmentationDataModule(pl.LightningDataModule):
 
 
 def select_streams(
-    streams: Mapping[str, Mapping[str, Any]], load: Any, seed: int, folder: Path | None = None
+    streams: Mapping[str, Mapping[str, Any]], load: Callable[[str, str], SegmentationDataset], seed: int
 ) -> dict[str, tuple[Stream, list[SegmentationDataset]]]:
     """Streams of a configuration with their datasets read and their labelled subsets drawn.
 
@@ -224,7 +222,6 @@ def select_streams(
         streams: name → `{role, datasets, split, batch_size, mixing, labelled, exclude_labelled}`. `labelled` keeps a
             subset of each dataset; `exclude_labelled` names the stream whose subset is left out of this one.
         load: (dataset name, split) → SegmentationDataset.
-        folder: where each drawn subset is written, one key per line.
 
     Raises:
         ValueError: a subset that cannot be drawn, or `exclude_labelled` naming a stream that does not come before this
@@ -248,9 +245,6 @@ def select_streams(
             ]
         chosen[name] = subsets
         datasets = [_restricted(dataset, subset) for dataset, subset in zip(datasets, subsets, strict=True)]
-        if folder is not None and config["labelled"] != "all":
-            for dataset in datasets:
-                (folder / f"{name}_{dataset.name}.txt").write_text("".join(f"{s.key}\n" for s in dataset.samples))
         sizes = tuple(len(dataset) for dataset in datasets)
         stream = Stream(name, config["role"], tuple(config["datasets"]), sizes, config["batch_size"], config["mixing"])
         selected[name] = (stream, datasets)

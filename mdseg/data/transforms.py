@@ -1,7 +1,8 @@
 """From a decoded image and its mask to what the network sees."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import albumentations
 import cv2
@@ -36,13 +37,13 @@ class RandomCrop:
         short_side: int | None,
         scale: Sequence[float | int],
         crop: Sequence[int],
-        augment: Sequence[albumentations.BasicTransform] = (),
+        augment: Sequence[albumentations.BasicTransform | albumentations.BaseCompose] = (),
     ) -> None:
         if not 0 < scale[0] <= scale[1]:
             raise ValueError(f"transform.scale: expected two rising positive factors, got {list(scale)}")
         if min(crop) < 1:
             raise ValueError(f"transform.crop: expected a positive height and width, got {list(crop)}")
-        for transform in augment:
+        for transform in _flattened(augment):
             if getattr(transform, "fill_mask", IGNORE) != IGNORE:
                 raise ValueError(
                     f"transform.augment: {type(transform).__name__} fills the mask with {transform.fill_mask}, "
@@ -75,6 +76,13 @@ class RandomCrop:
             self.augment.set_random_seed(int(generator.integers(2**31)))
             sample = self.augment(**sample)
         return sample["image"], sample.get("mask")
+
+
+def _flattened(transforms: Iterable[Any]) -> Iterator[Any]:
+    """Transforms with those inside OneOf, Sequential and the like."""
+    for transform in transforms:
+        yield transform
+        yield from _flattened(getattr(transform, "transforms", ()))
 
 
 def resize(image: Image, size: tuple[int, int]) -> Resized:

@@ -102,9 +102,12 @@ class Method(pl.LightningModule):
         for name, confusion in self.confusion.items():
             self.iou[name] = iou(confusion.compute())
             confusion.reset()
-            self.log(f"val/{name}/miou", self.iou[name].nanmean())
-            for label, value in zip(self.evaluated[name].space.names, self.iou[name], strict=True):
-                self.log(f"val/{name}/iou/{label}", value)
+            values = {f"val/{name}/miou": self.iou[name].nanmean().item()}
+            for label, value in zip(self.evaluated[name].space.names, self.iou[name].tolist(), strict=True):
+                values[f"val/{name}/iou/{label}"] = value
+            # Not self.log: it would take the step of a fresh trainer, 0, when a finished fit is evaluated again.
+            for logger in self.loggers:
+                logger.log_metrics(values, step=self.trained)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["label_space"] = self.space.state_dict()

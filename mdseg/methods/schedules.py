@@ -19,8 +19,3 @@ def poly(optimizer: Optimizer, steps: int, power: float = 0.9, warmup: int = 0) 
         return rising * max(0.0, 1 - step / steps) ** power
 
     return LambdaLR(optimizer, factor)
-
-
-def constant(optimizer: Optimizer, steps: int) -> LambdaLR:
-    """The same learning rate at every step."""
-    return LambdaLR(optimizer, lambda step: 1.0)

@@ -6,10 +6,12 @@ import pytest
 import torch
 from smoke import SMOKE
 
-from mdseg.configuration import build_label_space, prepare_data
-from mdseg.data.datamodule import EvaluationSampler, select_streams
+from mdseg.configuration import build_label_space, open_dataset, prepare_data
+from mdseg.data.datamodule import EvaluationSampler, StreamDataset, collate, select_streams
 from mdseg.data.dataset import Sample, SegmentationDataset
+from mdseg.data.streams import StreamSampler
 from mdseg.label_space import LabelTable
+from mdseg.signals import StopSignals
 from mdseg.stages import Stage
 
 AUGMENT = (
@@ -23,7 +25,7 @@ def stage(composed, tmp_path):
         cfg = composed("experiment=uniseg_cib", *SMOKE, AUGMENT, "stage.null_bce.steps=6", *overrides)
         cfg.run_folder = str(tmp_path)
         prepare_data(cfg)
-        stage = Stage("null_bce", cfg, tmp_path, build_label_space(cfg))
+        stage = Stage("null_bce", cfg, tmp_path, build_label_space(cfg), StopSignals())
         stage.folder.mkdir(exist_ok=True)
         return stage
 
@@ -107,20 +109,42 @@ def config(**changes):
     }  # fmt: skip
 
 
-def test_labelled_subsets_are_written_to_the_run_folder_and_left_out_of_the_unlabelled_stream(tmp_path):
+def test_labelled_subsets_are_left_out_of_the_unlabelled_stream():
     configs = {"labelled": config(labelled="1/8"), "unlabelled": config(role="unlabelled", exclude_labelled="labelled")}
-    streams = select_streams(configs, lambda name, split: dataset(name), seed=0, folder=tmp_path)
+    streams = select_streams(configs, lambda name, split: dataset(name), seed=0)
     labelled = [sample.key for sample in streams["labelled"][1][0].samples]
     unlabelled = [sample.key for sample in streams["unlabelled"][1][0].samples]
     assert len(labelled) == 3
     assert sorted(labelled + unlabelled) == [sample.key for sample in dataset().samples]
-    assert (tmp_path / "labelled_d.txt").read_text().split() == labelled
 
 
-def test_a_written_subset_can_be_read_again(tmp_path):
-    first = select_streams({"x": config(labelled=5)}, lambda name, split: dataset(name), 0, tmp_path)
-    again = select_streams({"x": config(labelled=str(tmp_path / "x_d.txt"))}, lambda name, split: dataset(name), 99)
-    assert first["x"][1][0].samples == again["x"][1][0].samples
+def test_written_subsets_can_be_read_again(stage):
+    built = stage("streams.labelled.labelled=1/2")
+    data = built.build_data(1)
+    built.write_subsets(data)
+    for described in data.streams["labelled"][1]:
+        again = config(labelled=str(built.folder / f"labelled_{described.name}.txt"), datasets=[described.name])
+        whole = open_dataset(built.cfg, described.name, "train")
+        selected = select_streams({"x": again}, lambda name, split, whole=whole: whole, 99)
+        assert len(described) < len(whole)
+        assert selected["x"][1][0].samples == described.samples
+
+
+def test_ranks_read_their_slots_of_the_same_batch(stage):
+    data = stage().build_data(1)
+    described = [stream for stream, _ in data.streams.values()]
+    samples = StreamDataset(data.streams, data.space, data.transform, data.seed)
+    (whole, *parts) = (
+        collate([samples[key] for key in StreamSampler(described, 0, 6, rank=rank, world_size=world).batch_at(2)])
+        for world, rank in ((1, 0), (2, 0), (2, 1))
+    )
+    for rank, part in enumerate(parts):
+        assert all(torch.equal(part["labelled"][name], whole["labelled"][name][rank::2]) for name in whole["labelled"])
+
+
+def test_more_ranks_than_evaluation_batches_are_refused(stage):
+    with pytest.raises(ValueError, match="batches for 1000 devices"):
+        EvaluationSampler(stage().build_data(1).evaluated, 2, 0, 1000)
 
 
 def test_excluding_an_unknown_stream_is_an_error():
@@ -137,8 +161,3 @@ def test_an_image_of_another_size_than_its_mask_is_named(stage, tmp_path):
     datasets[0] = SegmentationDataset(datasets[0].name, [broken] * len(datasets[0]), datasets[0].table)
     with pytest.raises(ValueError, match=r"image\.png.*mask\.png"):
         batches(data)
-
-
-def test_messages_can_name_a_sample(stage):
-    data = stage().build_data(1)
-    assert data.sample_name("labelled", 0).startswith("cityscapes/")

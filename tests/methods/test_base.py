@@ -2,7 +2,7 @@ import torch
 
 from mdseg.label_space import EvaluationSpace
 from mdseg.methods.base import step_seed, without_unmapped
-from mdseg.methods.schedules import constant, poly
+from mdseg.methods.schedules import poly
 
 
 def rates(schedule, steps):
@@ -27,10 +27,6 @@ def test_warm_up_rises_linearly_to_the_decaying_rate():
     values = rates(lambda optimizer: poly(optimizer, steps=10, power=1.0, warmup=4), 10)
     assert values[:4] == [2.0 * (step + 1) / 4 * (1 - step / 10) for step in range(4)]
     assert values[4] == 2.0 * 0.6
-
-
-def test_constant_stays():
-    assert set(rates(lambda optimizer: constant(optimizer, steps=5), 5)) == {2.0}
 
 
 def test_step_seeds_differ_by_seed_step_and_rank():

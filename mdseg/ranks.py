@@ -1,0 +1,22 @@
+"""Which of several processes this is, before torch knows."""
+
+import os
+
+
+def launched_outside() -> bool:
+    """Whether torchrun or SLURM started the processes of this run; otherwise Lightning does, from this one."""
+    return "RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1
+
+
+def rank() -> int:
+    """Rank of this process."""
+    if "RANK" in os.environ:
+        return int(os.environ["RANK"])
+    if launched_outside():
+        return int(os.environ["SLURM_PROCID"])
+    return int(os.environ.get("LOCAL_RANK", 0))
+
+
+def main_process() -> bool:
+    """Whether this is rank 0, the one that writes."""
+    return rank() == 0

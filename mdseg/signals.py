@@ -1,0 +1,46 @@
+"""Being told to stop: SIGTERM from a scheduler, SIGINT from Ctrl-C."""
+
+import signal
+from types import FrameType, TracebackType
+from typing import Any
+
+
+class Stopped(SystemExit):
+    """The run was told to stop; `code` is 128 + the signal's number."""
+
+    def __init__(self, number: int, what: str) -> None:
+        super().__init__(128 + number)
+        self.what = what
+
+
+class StopSignals:
+    """Turns the first signal into `Stopped`: at once, or after the training step under way, when that has been saved.
+
+    A second signal ends the process at once. Lightning alone would leave with exit code 0 and nothing saved.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.stepping = False
+
+    def __enter__(self) -> "StopSignals":
+        self.previous: dict[int, Any] = {
+            number: signal.signal(number, self._receive) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        self.received = number
+        if not self.stepping:
+            self.leave("stopped")
+
+    def leave(self, what: str) -> None:
+        """Raise `Stopped`."""
+        raise Stopped(self.received or signal.SIGTERM, what)
