@@ -34,7 +34,12 @@ def test_every_run_command_composes(line, composed):
 @pytest.mark.parametrize("override", re.findall(r"`((?:streams|model|stage|stages)[\w.]*=[^`]+)`", README))
 def test_every_override_composes(override, composed):
     experiment = "multi_dataset_cibm" if not override.startswith("stage") else "uniseg_cibm"
-    composed(f"experiment={experiment}", *(part.replace("...", "cityscapes:1") for part in override.split()))
+    scale = "paper" if override.startswith("model.weights") else "demo"
+    composed(
+        f"experiment={experiment}",
+        f"scale={scale}",
+        *(part.replace("...", "cityscapes:1") for part in override.split()),
+    )
 
 
 @pytest.mark.parametrize("picture", re.findall(r"!\[[^\]]*\]\(([^)]+)\)", README))

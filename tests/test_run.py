@@ -11,7 +11,7 @@ from smoke import SMOKE, command
 from mdseg.run import carry_out, create_run_folder, locked
 
 # Trees with a mask that holds an id its table does not know, found in a worker.
-UNKNOWN_IDS = ["data.generate.traps=true", "data.fraction=0.021", "data.workers=1"]
+UNKNOWN_IDS = ["+data.generate.traps=true", "data.fraction=0.021", "data.workers=1"]
 STEPS = ["stage.null_bce.steps=3", "stage.class_relational.steps=2"]
 
 
