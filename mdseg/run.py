@@ -5,6 +5,7 @@ python -m mdseg.run resume=runs/uniseg_cibm/2026-11-21_10-00-00
 """
 
 import fcntl
+import multiprocessing
 import os
 import platform
 import shlex
@@ -90,6 +91,10 @@ def carry_out(cfg: DictConfig, folder: Path) -> float | None:
         except Stopped as stopped:
             print(f"\n{stopped.what}; continue with: python -m mdseg.run resume={folder}", flush=True)
             raise
+        finally:
+            # What an error leaves of a loader: they ignore SIGTERM, so at exit Python would wait for them forever.
+            for worker in multiprocessing.active_children():
+                worker.kill()
     if main_process():
         print_results(results, folder)
     last = results["stages"][cfg.stages[-1]]
