@@ -24,7 +24,7 @@ from mdseg.configuration import build_label_space, prepare_data
 from mdseg.logging import MetricsFile
 from mdseg.run import settle
 from mdseg.signals import StopSignals
-from mdseg.stages import Stage
+from mdseg.stages import Stage, quieten_lightning
 
 
 class StepTimes(Callback):
@@ -51,7 +51,7 @@ def through_lightning(stage: Stage, steps: int) -> list[float]:
     trainer = stage.build_trainer(
         callbacks=[Timing(), Save(stage.last, 10**9, 10**9, 10**9, stage.stop), times],
         logger=[MetricsFile(stage.folder / "metrics.csv")],
-        log_every_n_steps=20,
+        log_every_n_steps=min(20, steps),
         limit_val_batches=0,
         enable_progress_bar=False,
     )
@@ -95,6 +95,7 @@ def main() -> None:
     settle(cfg)
     with open_dict(cfg):
         del cfg["hydra"]
+    quieten_lightning()
     prepare_data(cfg)
     framework, hand = [], []
     with tempfile.TemporaryDirectory() as folder:
