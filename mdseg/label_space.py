@@ -395,16 +395,16 @@ def _check_keys(where: str, mapping: Any, required: set[str], optional: set[str]
 
 
 def _check_list(where: str, value: Any) -> None:
-    if not isinstance(value, list | tuple):
+    if not isinstance(value, Sequence) or isinstance(value, str):
         raise ValueError(f"{where}: expected a list, got {value!r} (write [{value}])")
 
 
 def _color(where: str, color: Any) -> Color:
-    values = tuple(color) if isinstance(color, list | tuple) else (color,)
+    values = tuple(color) if isinstance(color, Sequence) else (color,)
     if len(values) != 3 or not all(isinstance(value, int) and 0 <= value <= 255 for value in values):
         raise ValueError(f"{where}: color {list(values)}, expected three numbers in 0..255")
     return values
 
 
-def _pack_colors(colors: Iterable[Sequence[int]]) -> tuple[int, ...]:
+def _pack_colors(colors: Iterable[Any]) -> tuple[int, ...]:
     return tuple(r << 16 | g << 8 | b for r, g, b in (_color("rgb", color) for color in colors))

@@ -372,3 +372,25 @@ def test_a_dataset_evaluated_in_the_union_gets_exactly_its_own_classes(name_list
             evaluation = space.evaluation(own, dataset)
             assert evaluation.classes.tolist() == list(range(own.num_classes))
             assert evaluation.channels.tolist() == space.train_ids(dataset)[: own.num_classes].tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": None}, "classes: expected a list"),
+        ({"classes": [{"name": "road", "raw_ids": 0, "color": [0, 0, 0]}]}, r"raw_ids: expected a list, got 0"),
+        ({"classes": [{"name": "road", "raw_ids": [0], "color": 5}]}, "three numbers"),
+        ({"ignore_ids": 255}, "ignore_ids: expected a list, got 255"),
+        ({"ignore_rgb": [[0, 0, 0]]}, "encoding 'id' goes with ignore_ids, not ignore_rgb"),
+    ],
+)
+def test_common_slips_in_a_table_get_a_message(change, message):
+    table = {"encoding": "id", "classes": [{"name": "road", "raw_ids": [0], "color": [0, 0, 0]}]}
+    with pytest.raises(ValueError, match=message):
+        LabelTable.load(table | change)
+
+
+def test_a_flat_colour_list_gets_a_message():
+    table = {"encoding": "rgb", "classes": [{"name": "road", "rgb": [1, 2, 3], "color": [0, 0, 0]}]}
+    with pytest.raises(ValueError, match="three numbers"):
+        LabelTable.load(table)

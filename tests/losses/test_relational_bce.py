@@ -256,7 +256,7 @@ def test_a_table_of_another_space_is_refused(space):
 def test_relations_may_come_from_a_file(street, tmp_path):
     table = relations.from_pairs(street, {"vistas": {"bicyclist": ["rider"]}})
     path = tmp_path / "relations.yaml"
-    relations.save(path, street, table)
+    path.write_text(relations.to_yaml(street, table))
     logits, mask = torch.randn(1, 4, 3, 3), torch.randint(0, 4, (1, 6, 6), dtype=torch.uint8)
     dataset = torch.tensor([street.dataset_index("vistas")])
     assert torch.equal(
