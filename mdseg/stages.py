@@ -195,6 +195,7 @@ def fit(stage: Stage) -> dict[str, Any]:
         method.load_state_dict(saved["state_dict"])
         method.trained = trained
         timing.load_state_dict(saved["callbacks"]["Timing"])
+        best.load_state_dict(saved["callbacks"]["SaveBest"])
         trainer.validate(method, data, verbose=False)
     if trained < data.steps:
         trainer.fit(method, data, ckpt_path=stage.last if saved else None, weights_only=True)
