@@ -10,9 +10,8 @@ from torchmetrics import Metric
 from mdseg.label_space import IGNORE
 from mdseg.upsample import Bilinear, Taps, bilinear
 
-# On a CPU 2 to 16 MB are alike when it is idle; when other processes want its cores, every operation of several threads
-# may wait for one that is not running, so few large ones are better.
-CPU_BAND_BYTES, GPU_BAND_BYTES = 8 << 20, 64 << 20
+# On a CPU 2 to 16 MB are equally fast when it is idle; memory follows the size.
+CPU_BAND_BYTES, GPU_BAND_BYTES = 4 << 20, 64 << 20
 COUNTED_AT_ONCE = 1 << 18  # bincount makes 8-byte copies of the pixels
 # A pixel by itself costs several times what it costs in a full band: worth it up to this share of them.
 MAX_UNDECIDED = 0.4
