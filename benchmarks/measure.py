@@ -65,7 +65,15 @@ def extra_bytes(build: Build, device: str, threads: int, answer) -> None:
         answer.put((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 
 
+PROCESSES = 3  # the peak of one process scatters by up to 100 MB from run to run
+
+
 def peak(build: Build, device: str, threads: int) -> float:
+    """Median over fresh processes, in megabytes."""
+    return statistics.median(peak_once(build, device, threads) for _ in range(PROCESSES))
+
+
+def peak_once(build: Build, device: str, threads: int) -> float:
     context = multiprocessing.get_context("spawn")
     answer = context.Queue()
     process = context.Process(target=extra_bytes, args=(build, device, threads, answer))
