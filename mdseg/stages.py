@@ -38,6 +38,7 @@ from mdseg.methods.uniseg import RelationScores, relation_rule
 from mdseg.models.segmenter import Segmenter
 from mdseg.ranks import main_process
 from mdseg.signals import StopSignals
+from mdseg.trained import description
 
 
 class Stage:
@@ -116,6 +117,7 @@ class Stage:
             **self.build_losses(),
         )
         check_roles(method, cfg)
+        method.description = description(cfg, self.name)
         return method
 
     def build_trainer(self, **options: Any) -> pl.Trainer:

@@ -15,9 +15,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
+from smoke import SMOKE
 
 from mdseg import conf_dir
-from mdseg.run import settle
+from mdseg.run import carry_out, create_run_folder, settle
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -29,17 +30,32 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+def compose_run(*overrides: str) -> DictConfig:
+    """Compose a run's configuration as the command line does."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("run", overrides=list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    settle(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
+
+
 @pytest.fixture
 def composed() -> Callable[..., DictConfig]:
-    """Compose a run's configuration as the command line does."""
+    return compose_run
 
-    def build(*overrides: str) -> DictConfig:
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            cfg = compose("run", overrides=list(overrides), return_hydra_config=True)
-        HydraConfig.instance().set_config(cfg)
-        settle(cfg)
-        with open_dict(cfg):
-            del cfg["hydra"]
-        return cfg
 
-    return build
+@pytest.fixture(scope="session")
+def trained_run(cache_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a finished smoke run of UniSeg on Cityscapes, IDD and BDD; tests must not write into it."""
+    cfg = compose_run(
+        "experiment=uniseg_cib",
+        *SMOKE,
+        "stage.null_bce.steps=3",
+        "stage.class_relational.steps=2",
+        f"runs={tmp_path_factory.mktemp('runs')}",
+    )
+    folder = create_run_folder(cfg, ["experiment=uniseg_cib"])
+    carry_out(cfg, folder)
+    return folder

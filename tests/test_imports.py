@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mdseg"
-ENTRY_POINTS = {"run", "stages", "configuration", "report", "callbacks", "figures", "signals", "ranks"}
+ENTRY_POINTS = {"run", "stages", "configuration", "report", "callbacks", "figures", "signals", "ranks", "trained"}
+ENTRY_POINTS |= {"evaluate", "predict", "activations"}
 ALLOWED = {
     "label_space": set(),
     "upsample": set(),

@@ -75,6 +75,7 @@ class Method(pl.LightningModule):
             {name: ConfusionMatrix(len(dataset.space.names), align_corners) for name, dataset in self.evaluated.items()}
         )
         self.iou: dict[str, Tensor] = {}
+        self.description: dict[str, Any] = {}  # what a checkpoint says of its origin, in plain types
         self.trained = self.evaluated_at = 0
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -111,3 +112,4 @@ class Method(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["label_space"] = self.space.state_dict()
+        checkpoint.update(self.description)

@@ -32,9 +32,9 @@ class Segmenter(nn.Module):
         self.backbone = backbone
         self.head = head
         self.input_multiple = input_multiple
-        # Not persistent: they are configuration, and a checkpoint should not silently override it.
-        self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+        # In the checkpoint: they follow from the encoder's published weights, which a trained model is built without.
+        self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1))
         self.to(memory_format=torch.channels_last)
 
     def features(self, image: Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n d fh fw"]:

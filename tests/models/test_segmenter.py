@@ -49,5 +49,5 @@ def test_a_head_factor_splits_off_the_classifier(model):
     torch.optim.SGD([backbone, head], lr=0.1).step()
 
 
-def test_checkpoints_do_not_hold_the_normalisation(model):
-    assert set(model.state_dict()) == {"backbone.weight", "backbone.bias", "head.weight"}
+def test_checkpoints_hold_the_normalisation_that_the_weights_were_trained_with(model):
+    assert set(model.state_dict()) == {"backbone.weight", "backbone.bias", "head.weight", "mean", "std"}

@@ -1,0 +1,87 @@
+"""A trained model, read back from a run folder or from a checkpoint alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mdseg import checkpoints
+from mdseg.configuration import build
+from mdseg.label_space import LabelSpace
+from mdseg.models.segmenter import Segmenter
+
+CHECKPOINTS = ("last", "best")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model in evaluation mode on the CPU, with what its checkpoint says about it.
+
+    Args:
+        cfg: resolved configuration of the stage that trained it; in `cfg.name` the experiment.
+        steps: optimiser steps that these weights were trained for.
+        path: the checkpoint.
+    """
+
+    model: Segmenter
+    space: LabelSpace
+    cfg: DictConfig
+    stage: str
+    steps: int
+    path: Path
+
+
+def load_trained(path: str | Path, stage: str | None = None, checkpoint: str = "last") -> Trained:
+    """Model of a checkpoint file, or of a run folder's stage (the last one that has a checkpoint).
+
+    Args:
+        checkpoint: `last`, or `best` (the weights with the highest mean seen mIoU), where the path is a folder.
+
+    Raises:
+        FileNotFoundError: there is no run, no such stage or no checkpoint yet.
+        ValueError: the file is damaged, or no checkpoint of mdseg.
+    """
+    file = checkpoint_file(Path(path), stage, checkpoint)
+    saved = checkpoints.load(file)
+    missing = {"config", "stage", "label_space", "state_dict"} - set(saved)
+    if missing:
+        raise ValueError(f"{file} is no checkpoint of mdseg: it lacks {sorted(missing)}")
+    cfg = OmegaConf.create(saved["config"])
+    space = LabelSpace.from_state(saved["label_space"])
+    if "weights" in cfg.model:
+        cfg.model.weights = None  # they are in the checkpoint
+    model = build(cfg.model, num_classes=space.num_classes)
+    checkpoints.load_model(model, saved, file, space.names)
+    return Trained(model.eval(), space, cfg, saved["stage"], checkpoints.trained_steps(saved), file)
+
+
+def checkpoint_file(path: Path, stage: str | None = None, checkpoint: str = "last") -> Path:
+    """The checkpoint that a run folder, a stage's folder or a file stands for; see :func:`load_trained`."""
+    if checkpoint not in CHECKPOINTS:
+        raise ValueError(f"checkpoint: expected {' or '.join(CHECKPOINTS)}, got {checkpoint!r}")
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise FileNotFoundError(f"run={path}: there is no such run folder or checkpoint")
+    if (path / "checkpoints").is_dir():
+        stages = {path.name: path}
+    elif (path / "config.yaml").is_file():
+        names = OmegaConf.load(path / "config.yaml").stages
+        stages = {name: path / name for name in names if (path / name / "checkpoints").is_dir()}
+    else:
+        runs = sorted(str(found.parent) for found in path.glob("**/command.txt"))
+        hint = f"give one of the runs below it, such as {runs[-1]}" if runs else "it holds no run"
+        raise FileNotFoundError(f"run={path} is no run folder: {hint}")
+    if stage is not None and stage not in stages:
+        raise FileNotFoundError(f"run={path}: no checkpoint of a stage {stage!r}; there are {list(stages) or 'none'}")
+    chosen = stages.get(stage) if stage is not None else next(reversed(stages.values()), None)
+    file = chosen / "checkpoints" / f"{checkpoint}.ckpt" if chosen is not None else path
+    if not file.is_file():
+        raise FileNotFoundError(f"run={path}: no checkpoint {checkpoint}.ckpt in it yet")
+    return file
+
+
+def description(cfg: DictConfig, stage: str) -> dict[str, Any]:
+    """What a checkpoint says about its model besides the weights, in plain types."""
+    return {"config": OmegaConf.to_container(cfg, resolve=True), "stage": stage}

@@ -1,0 +1,54 @@
+import pytest
+import torch
+
+from mdseg.trained import checkpoint_file, load_trained
+
+
+def test_a_run_folder_stands_for_its_last_stage(trained_run):
+    trained = load_trained(trained_run)
+    assert (trained.stage, trained.steps, trained.cfg.name) == ("class_relational", 2, "uniseg_cib")
+    assert trained.path == trained_run / "class_relational/checkpoints/last.ckpt"
+    assert trained.space.num_classes == 28
+    assert not trained.model.training
+
+
+def test_a_stage_its_folder_and_its_checkpoint_are_the_same_model(trained_run):
+    ways = [
+        load_trained(trained_run, stage="null_bce"),
+        load_trained(trained_run / "null_bce"),
+        load_trained(trained_run / "null_bce/checkpoints/last.ckpt"),
+    ]
+    image = torch.randint(0, 256, (1, 3, 40, 60), dtype=torch.uint8)
+    first, *others = (trained.model(image) for trained in ways)
+    assert all(torch.equal(first, other) for other in others)
+
+
+def test_the_checkpoint_alone_is_enough(trained_run, tmp_path):
+    copied = tmp_path / "model.ckpt"
+    copied.write_bytes((trained_run / "null_bce/checkpoints/best.ckpt").read_bytes())
+    assert load_trained(copied).steps == 3
+
+
+def test_normalisation_comes_with_the_weights(trained_run):
+    saved = torch.load(trained_run / "null_bce/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    assert {"model.mean", "model.std"} <= set(saved)
+
+
+@pytest.mark.parametrize(
+    ("stage", "checkpoint", "message"),
+    [("nul_bce", "last", "no checkpoint of a stage 'nul_bce'"), (None, "newest", "expected last or best")],
+)
+def test_a_stage_or_checkpoint_that_does_not_exist_is_an_error(trained_run, stage, checkpoint, message):
+    with pytest.raises((FileNotFoundError, ValueError), match=message):
+        checkpoint_file(trained_run, stage, checkpoint)
+
+
+def test_a_folder_of_runs_is_an_error_that_names_a_run(trained_run):
+    with pytest.raises(FileNotFoundError, match=trained_run.name):
+        load_trained(trained_run.parent)
+
+
+def test_a_checkpoint_of_something_else_is_an_error(tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
+    with pytest.raises(ValueError, match="no checkpoint of mdseg"):
+        load_trained(tmp_path / "other.ckpt")
