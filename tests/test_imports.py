@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mdseg"
 ENTRY_POINTS = {"run", "stages", "configuration", "report", "callbacks", "figures", "signals", "ranks", "trained"}
-ENTRY_POINTS |= {"evaluate", "predict", "activations"}
+ENTRY_POINTS |= {"evaluate", "predict", "activations", "composition"}
 ALLOWED = {
     "label_space": set(),
     "upsample": set(),
@@ -48,7 +48,7 @@ def imported_parts(path):
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_follow_the_architecture(path):
     part = part_of(path)
-    if part in ENTRY_POINTS or part == "__init__":
+    if part in ENTRY_POINTS or part == "__init__" or path == PACKAGE / "data/__main__.py":
         return
     forbidden = set(imported_parts(path)) - ALLOWED[part]
     assert not forbidden, f"{part} must not import {forbidden}"

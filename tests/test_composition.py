@@ -1,0 +1,42 @@
+import pytest
+
+from mdseg.composition import compose_with_datasets
+
+ALONE = ["~experiment", "family=supervised"]
+
+
+def test_on_alone_loads_the_descriptors():
+    cfg = compose_with_datasets("run", [*ALONE, "+on=[idd,bdd]"])
+    assert list(cfg.datasets) == ["idd", "bdd"]
+    assert cfg.on == ["idd", "bdd"]
+    assert cfg.datasets.idd.root.endswith("/idd")
+
+
+def test_one_dataset_needs_no_brackets():
+    assert compose_with_datasets("run", [*ALONE, "+on=idd"]).on == ["idd"]
+
+
+def test_datasets_are_found_on_the_search_path_too(tmp_path):
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset/mine.yaml").write_text("# @package datasets.mine\nroot: x\n")
+    path = f"hydra.searchpath=[file://{tmp_path}]"
+    assert list(compose_with_datasets("run", [*ALONE, "+on=[mine]", path]).datasets) == ["mine"]
+    with pytest.raises(ValueError, match=r"no dataset 'minne' \(did you mean mine\?\)"):
+        compose_with_datasets("run", [*ALONE, "+on=[minne]", path])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([*ALONE, "+on=[cityscape]"], r"no dataset 'cityscape' \(did you mean cityscapes\?\); there are bdd, "),
+        ([*ALONE, "+on=[zzz]"], r"no dataset 'zzz'; there are bdd, "),
+        ([*ALONE, "+on=a,b"], r"on: expected names of datasets in brackets, such as on=\[cityscapes,idd\]"),
+        ([*ALONE, "+on=[]"], "on: expected names"),
+        (["experiment=uniseg_cimb"], r"no experiment 'uniseg_cimb' \(did you mean uniseg_cim\?\)"),
+        (["experiment=uniseg_cibm", "sead=1"], "Could not override 'sead'"),
+        (["experiment=uniseg_cibm", "data=disk"], "data=disk needs data.root="),
+    ],
+)
+def test_mistakes_are_named(overrides, message):
+    with pytest.raises(ValueError, match=message):
+        compose_with_datasets("run", overrides)
