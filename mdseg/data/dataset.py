@@ -16,6 +16,17 @@ from mdseg.label_space import IGNORE, LabelTable
 GREY, PALETTE = 0, 3  # colour types in a PNG header
 
 
+class UnknownLabels(ValueError):
+    """A mask holds raw ids, or a polygon file labels, that the table does not know; unknown: as a person writes them.
+
+    The second argument is optional because the data loader builds an error of a worker anew from its message.
+    """
+
+    def __init__(self, message: str, unknown: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.unknown = tuple(unknown)
+
+
 @dataclass(frozen=True)
 class Sample:
     """The files of one image; mask is None in an unlabelled split."""
@@ -127,7 +138,8 @@ def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
 def _polygon_class(label: str, class_of: Mapping[str, int], path: Path, table: LabelTable) -> int:
     name = label if label in class_of else label.removesuffix("group")
     if name not in class_of and table.unknown_ids == "error":
-        raise ValueError(f"{path}: label '{label}' is not in label table '{table.name}' (`members`, `ignore_members`)")
+        message = f"{path}: label '{label}' is not in label table '{table.name}' (`members`, `ignore_members`)"
+        raise UnknownLabels(message, [label])
     return class_of.get(name, IGNORE)
 
 
@@ -185,8 +197,10 @@ def _decode(path: Path, flags: int) -> np.ndarray:
 
 
 def _raise_unknown(raw_ids: list[int], path: Path, table: LabelTable) -> None:
-    shown = ", ".join(table.show(raw_id) for raw_id in raw_ids[:8]) + (", ..." if len(raw_ids) > 8 else "")
-    raise ValueError(
+    unknown = [table.show(raw_id) for raw_id in raw_ids]
+    shown = ", ".join(unknown[:8]) + (", ..." if len(unknown) > 8 else "")
+    raise UnknownLabels(
         f"{path}: raw ids {shown} are not in label table '{table.name}'; is it the right table (`labels`)? "
-        "Otherwise list them in `ignore_ids` or set `unknown_ids: ignore`"
+        "Otherwise list them in `ignore_ids` or set `unknown_ids: ignore`",
+        unknown,
     )

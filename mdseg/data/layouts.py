@@ -17,6 +17,18 @@ SPLITS = ("train", "val", "test")
 Files = dict[str, Path]
 
 
+class NoSplit(FileNotFoundError):
+    """The dataset has no images of this split; many have no labelled test split, some no training split."""
+
+
+class IncompleteSplit(FileNotFoundError):
+    """Files of a split are missing. found: the samples that are complete; faults: what is wrong → with which files."""
+
+    def __init__(self, message: str, found: list[Sample], faults: dict[str, list[Path]]) -> None:
+        super().__init__(message)
+        self.found, self.faults = found, faults
+
+
 def cityscapes(root: str | Path, split: str, annotation: str = "label_ids") -> list[Sample]:
     """Cityscapes fine. annotation: ``label_ids``, or ``train_ids`` (files its preparation tool writes).
 
@@ -24,7 +36,7 @@ def cityscapes(root: str | Path, split: str, annotation: str = "label_ids") -> l
     """
     root, ending = _root(root, split), {"label_ids": "_gtFine_labelIds", "train_ids": "_gtFine_labelTrainIds"}
     _check_option("annotation", annotation, ending)
-    images = _files(root / "leftImg8bit" / split, "_leftImg8bit", pattern="*/*")
+    images = _images(root / "leftImg8bit" / split, "_leftImg8bit", pattern="*/*")
     if split == "test":
         return _unlabelled(images)
     return _paired(images, _files(root / "gtFine" / split, ending[annotation], (".png",), pattern="*/*"))
@@ -39,7 +51,7 @@ def idd(root: str | Path, split: str, annotation: str = "level3") -> list[Sample
     root = _descend(_root(root, split), "IDD_Segmentation")
     endings = {"level3": "_gtFine_labellevel3Ids", "label_ids": "_gtFine_labelids", "polygons": "_gtFine_polygons"}
     _check_option("annotation", annotation, endings)
-    images = _files(root / "leftImg8bit" / split, "_leftImg8bit", pattern="*/*")
+    images = _images(root / "leftImg8bit" / split, "_leftImg8bit", pattern="*/*")
     if split == "test":
         return _unlabelled(images)
     suffix = ".json" if annotation == "polygons" else ".png"
@@ -55,7 +67,7 @@ def bdd(root: str | Path, split: str) -> list[Sample]:
     new, old = root / "images" / "10k", root / "seg" / "images"
     if not new.is_dir() and not old.is_dir():
         raise FileNotFoundError(f"neither {new} (new layout) nor {old} (old layout) exists (set data.root or the root)")
-    images = _files((new if new.is_dir() else old) / split)
+    images = _images((new if new.is_dir() else old) / split)
     if split == "test":
         return _unlabelled(images)
     if new.is_dir():
@@ -71,7 +83,7 @@ def mapillary(root: str | Path, split: str) -> list[Sample]:
     Raises: ValueError if there are only v2.0 labels, which have 124 classes.
     """
     folder = _root(root, split) / {"train": "training", "val": "validation", "test": "testing"}[split]
-    images = _files(folder / "images")
+    images = _images(folder / "images")
     if split == "test":
         return _unlabelled(images)
     labels = folder / "labels" if (folder / "labels").is_dir() else folder / "v1.2" / "labels"
@@ -83,10 +95,10 @@ def mapillary(root: str | Path, split: str) -> list[Sample]:
 def wilddash(root: str | Path, split: str) -> list[Sample]:
     """WildDash 1: flat folders wd_val_01 (val) and wd_bench_01 (test, unlabelled); there is no training split."""
     if split == "train":
-        raise ValueError("WildDash 1 has no training split; its 70 labelled images are `val`")
+        raise NoSplit("WildDash 1 has no training split; its 70 labelled images are `val`")
     folder = _descend(_root(root, split), "wd_val_01" if split == "val" else "wd_bench_01")
     # Masks and colour maps lie in the same folder, with longer names.
-    images = {key: path for key, path in _files(folder).items() if re.fullmatch(r"[a-z]{2}\d{4}_\d{6}", key)}
+    images = {key: path for key, path in _images(folder).items() if re.fullmatch(r"[a-z]{2}\d{4}_\d{6}", key)}
     if split == "test":
         return _unlabelled(images)
     return _paired(images, _files(folder, "_labelIds", (".png",)))
@@ -96,18 +108,18 @@ def wilddash2(root: str | Path, split: str) -> list[Sample]:
     """WildDash 2: the public images are train and val alike, the benchmark (wd_both_02) is test, unlabelled."""
     root = _root(root, split)
     if split == "test":
-        return _unlabelled(_files(_descend(root, "wd_both_02") / "images"))
+        return _unlabelled(_images(_descend(root, "wd_both_02") / "images"))
     folder = _descend(_descend(root, "wd_public_02"), "wd_public_v2p0")
-    return _paired(_files(folder / "images"), _files(folder / "labels", suffixes=(".png",)))
+    return _paired(_images(folder / "images"), _files(folder / "labels", suffixes=(".png",)))
 
 
 def kitti(root: str | Path, split: str) -> list[Sample]:
     """KITTI semantics 2015: the 200 labelled images are train and val alike (no official split); test is unlabelled."""
     root = _root(root, split)
     if split == "test":
-        return _unlabelled(_files(root / "testing" / "image_2"))
+        return _unlabelled(_images(root / "testing" / "image_2"))
     folder = root / "training"
-    return _paired(_files(folder / "image_2"), _files(folder / "semantic", suffixes=(".png",)))
+    return _paired(_images(folder / "image_2"), _files(folder / "semantic", suffixes=(".png",)))
 
 
 def camvid(root: str | Path, split: str) -> list[Sample]:
@@ -118,13 +130,14 @@ def camvid(root: str | Path, split: str) -> list[Sample]:
     root = _descend(_root(root, split), "CamVid")
     list_file = root / f"{split}.txt"
     if not list_file.is_file():
-        return _paired(_files(root / split), _files(root / f"{split}annot", suffixes=(".png",)))
-    images, masks = {}, {}
+        return _paired(_images(root / split), _files(root / f"{split}annot", suffixes=(".png",)))
+    images, masks, missing = {}, {}, []
     for line in _lines(list_file):
         image, mask = (
-            _on_disk(root.joinpath(*PurePosixPath(path).parts[-2:]), list_file) for path in _columns(line, list_file)
+            _on_disk(root.joinpath(*PurePosixPath(path).parts[-2:]), missing) for path in _columns(line, list_file)
         )
         images[image.stem], masks[image.stem] = image, mask
+    _check_listed(list_file, missing, images, masks)
     return _paired(images, masks)
 
 
@@ -137,8 +150,8 @@ def camvid32(root: str | Path, split: str, lists: str | Path | None = None) -> l
     """
     root = _root(root, split)
     if (root / split).is_dir():
-        return _paired(_files(root / split), _files(root / f"{split}_labels", "_L", (".png",)))
-    images = _files(root / "701_StillsRaw_full")
+        return _paired(_images(root / split), _files(root / f"{split}_labels", "_L", (".png",)))
+    images = _images(root / "701_StillsRaw_full")
     labels = root / "LabeledApproved_full"
     masks = _files(labels if labels.is_dir() else root / "Labels32-RGB", "_L", (".png",))
     list_file = Path(lists or root) / f"{split}.txt"
@@ -163,7 +176,7 @@ def folder(
     relative to root; without it a split is everything in its folders.
     """
     root = _root(root, split)
-    images = _files(root / image_dir.format(split=split), image_ending, pattern="**/*")
+    images = _images(root / image_dir.format(split=split), image_ending, pattern="**/*")
     masks: Files | None = None
     if mask_dir is not None:
         masks_at = root / mask_dir.format(split=split)
@@ -182,16 +195,18 @@ def _listed(root: Path, list_file: Path, images: Files, masks: Files, image_endi
     key_of = {path: key for key, path in images.items()}
     chosen: Files = {}
     chosen_masks: Files = {}
+    missing: list[Path] = []
     for line in _lines(list_file):
         key = _without_suffix(line).removesuffix(image_ending)
         if key in images:
             image, mask = images[key], [masks[key]] if key in masks else []
         else:
-            image, *mask = (_on_disk(root / path, list_file) for path in _columns(line, list_file))
+            image, *mask = (_on_disk(root / path, missing) for path in _columns(line, list_file))
             key = key_of.get(image, image.stem)
         chosen[key] = image
         if mask:
             chosen_masks[key] = mask[0]
+    _check_listed(list_file, missing, chosen, chosen_masks)
     return chosen, chosen_masks
 
 
@@ -209,6 +224,14 @@ def _descend(folder: Path, name: str) -> Path:
 def _check_option(option: str, value: str, allowed: Iterable[str]) -> None:
     if value not in allowed:
         raise ValueError(f"{option} '{value}', expected one of {list(allowed)}")
+
+
+def _images(folder: Path, ending: str = "", pattern: str = "*") -> Files:
+    """The images of a split; NoSplit if there are none."""
+    try:
+        return _files(folder, ending, pattern=pattern)
+    except FileNotFoundError as error:
+        raise NoSplit(str(error)) from error
 
 
 def _files(folder: Path, ending: str = "", suffixes: tuple[str, ...] = IMAGES, pattern: str = "*") -> Files:
@@ -229,15 +252,20 @@ def _files(folder: Path, ending: str = "", suffixes: tuple[str, ...] = IMAGES, p
 def _paired(images: Files, masks: Files, lone: str = "error") -> list[Sample]:
     """Samples of a labelled split; lone: files without a partner are an ``error``, or left out with a ``warn``-ing."""
     keys = sorted(images.keys() & masks.keys())
+    pairs = [Sample(key, images[key], masks[key]) for key in keys]
     without_mask, without_image = sorted(images.keys() - masks.keys()), sorted(masks.keys() - images.keys())
     if without_mask or without_image:
         message = _count(without_mask, images, "images without mask") + _count(
             without_image, masks, "masks without image"
         )
         if lone == "error" or not keys:
-            raise FileNotFoundError(f"{message}{len(keys)} pairs; both are needed in a labelled split")
+            faults = {
+                "image without mask": [images[key] for key in without_mask],
+                "mask without image": [masks[key] for key in without_image],
+            }
+            raise IncompleteSplit(f"{message}{len(keys)} pairs; both are needed in a labelled split", pairs, faults)
         warnings.warn(f"{message}left out, {len(keys)} pairs remain", stacklevel=3)
-    return [Sample(key, images[key], masks[key]) for key in keys]
+    return pairs
 
 
 def _count(keys: list[str], files: Files, what: str) -> str:
@@ -260,7 +288,7 @@ def _select(files: Files, keys: list[str], list_file: Path) -> Files:
 
 def _lines(list_file: Path) -> list[str]:
     if not list_file.is_file():
-        raise FileNotFoundError(f"no list {list_file} of the split's images; set the layout's `lists`")
+        raise NoSplit(f"no list {list_file} of the split's images; set the layout's `lists`")
     lines = [line.strip() for line in list_file.read_text(encoding="utf-8").splitlines() if line.strip()]
     if not lines:
         raise ValueError(f"{list_file} is empty")
@@ -274,12 +302,25 @@ def _columns(line: str, list_file: Path) -> list[str]:
     return columns
 
 
-def _on_disk(path: Path, list_file: Path) -> Path:
-    """The listed file, or the same image in another format."""
+def _on_disk(path: Path, missing: list[Path]) -> Path:
+    """The listed file, or the same image in another format; what does not exist is added to `missing`."""
     for candidate in (path, *(path.with_suffix(suffix) for suffix in reversed(IMAGES))):
         if candidate.is_file():
             return candidate
-    raise FileNotFoundError(f"{list_file} names {path}, which does not exist in any of {', '.join(IMAGES)}")
+    missing.append(path)
+    return path
+
+
+def _check_listed(list_file: Path, missing: list[Path], images: Files, masks: Files) -> None:
+    if missing:
+        listed = [Sample(key, images[key], masks[key]) for key in sorted(images.keys() & masks.keys())]
+        found = [sample for sample in listed if not {sample.image, sample.mask} & set(missing)]
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        raise IncompleteSplit(
+            f"{list_file} names {missing[0]}, which does not exist in any of {', '.join(IMAGES)}{more}",
+            found,
+            {f"named in {list_file.name}, but missing": missing},
+        )
 
 
 def _without_suffix(name: str) -> str:

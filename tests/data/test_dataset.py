@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mdseg.data import layouts
-from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset
+from mdseg.data.dataset import Sample, SegmentationDataset, UnknownLabels, load_dataset
 from mdseg.label_space import IGNORE, LabelTable
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -114,6 +114,13 @@ def test_every_known_raw_id_of_every_eight_bit_table_decodes_to_its_class(tmp_pa
 
 
 # Masks that do not fit
+
+
+def test_unknown_raw_ids_are_in_the_error_as_they_are_written_in_the_table(tmp_path):
+    Image.fromarray(np.array([[(128, 64, 128), (1, 2, 3)]], np.uint8)).save(tmp_path / "m.png")
+    with pytest.raises(UnknownLabels) as caught:
+        read_mask(tmp_path / "m.png", "camvid11_strict")
+    assert caught.value.unknown == ("(1, 2, 3)",)
 
 
 def test_unknown_raw_ids_are_named_with_file_and_table(tmp_path):

@@ -233,7 +233,7 @@ def test_wilddash_1_tells_images_from_masks_in_one_flat_folder(tmp_path):
         (key, f"wd_val_01/{key}.png", f"wd_val_01/{key}_labelIds.png") for key in ("au0000_100000", "zz0001_100000")
     ]
     assert layouts.wilddash(tmp_path, "test")[0].mask is None
-    with pytest.raises(ValueError, match="no training split"):
+    with pytest.raises(layouts.NoSplit, match="no training split"):
         layouts.wilddash(tmp_path, "train")
 
 
@@ -387,3 +387,32 @@ def test_a_real_dataset_is_listed_in_full(name, counts):
     samples = [instantiate(descriptor.layout)(descriptor.root, split) for split in layouts.SPLITS]
     assert tuple(map(len, samples)) == counts
     assert all(sample.mask is not None for split in samples for sample in split)
+
+
+# What is missing
+
+
+def test_a_split_without_images_is_told_from_one_with_missing_masks(tmp_path):
+    write(tmp_path, "train/a.png", "train/b.png", "trainannot/b.png", "trainannot/c.png")
+    with pytest.raises(layouts.NoSplit, match="no folder .*val"):
+        layouts.camvid(tmp_path, "val")
+    with pytest.raises(layouts.IncompleteSplit) as caught:
+        layouts.camvid(tmp_path, "train")
+    assert [sample.key for sample in caught.value.found] == ["b"]
+    assert caught.value.faults == {
+        "image without mask": [tmp_path / "train/a.png"],
+        "mask without image": [tmp_path / "trainannot/c.png"],
+    }
+
+
+def test_all_listed_files_that_are_missing_are_known(tmp_path):
+    write(tmp_path, "train/a.png", "trainannot/a.png", "train/b.png")
+    lines = "".join(f"x/train/{name}.png x/trainannot/{name}.png\n" for name in "abc")
+    (tmp_path / "train.txt").write_text(lines)
+    with pytest.raises(
+        layouts.IncompleteSplit, match=r"trainannot/b.png, which does not exist .*\(and 2 more\)"
+    ) as caught:
+        layouts.camvid(tmp_path, "train")
+    assert [sample.key for sample in caught.value.found] == ["a"]
+    (missing,) = caught.value.faults.values()
+    assert [path.name for path in missing] == ["b.png", "c.png", "c.png"]
