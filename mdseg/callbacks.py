@@ -1,8 +1,10 @@
 """What happens around a training step: saving, stopping, timing, pictures."""
 
+import math
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerFn
 
 from mdseg import figures
+from mdseg.data.datamodule import SegmentationDataModule
+from mdseg.logging import Dashboard
 from mdseg.methods.base import Method
 from mdseg.metrics import restricted_argmax
 from mdseg.signals import StopSignals
@@ -64,8 +68,7 @@ class SaveBest(Callback):
         self.path, self.miou, self.step = path, -1.0, 0
 
     def on_validation_end(self, trainer: pl.Trainer, module: Method) -> None:
-        seen = [module.iou[name].nanmean() for name, dataset in module.evaluated.items() if dataset.role == "seen"]
-        if seen and (miou := torch.stack(seen).nanmean().item()) > self.miou:
+        if (miou := module.mean_miou("seen").item()) > self.miou:  # never where no seen dataset is evaluated: nan
             self.miou, self.step = miou, module.trained
             trainer.save_checkpoint(self.path, weights_only=True)
 
@@ -75,6 +78,76 @@ class SaveBest(Callback):
     def load_state_dict(self, state: dict[str, float]) -> None:
         if state["miou"] > self.miou:  # a validation that was repeated on resume counts already
             self.miou, self.step = state["miou"], state["step"]
+
+
+class Finite(Callback):
+    """Stops the run when a loss term is nan or infinite, or the weights are, before a checkpoint is made of them.
+
+    The terms of a step are looked at when a row of the log or a checkpoint is due, not before: looking makes the CPU
+    wait for a GPU. On a CPU they are looked at after every step.
+
+    Args:
+        every: steps between rows of the log.
+        advice: what the user can do, the end of the message.
+    """
+
+    def __init__(self, stage: str, data: SegmentationDataModule, every: int, advice: Callable[[], str]) -> None:
+        self.stage, self.data, self.every, self.advice = stage, data, every, advice
+        self.unseen: list[tuple[int, dict[str, torch.Tensor]]] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Method, outputs: Any, batch: Any, step: int) -> None:
+        self.unseen.append((step, module.terms))
+        self.step = step
+        if module.device.type == "cpu" or (step + 1) % self.every == 0:
+            self._stop_if(trainer, self._bad_term())
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: Method, checkpoint: dict[str, Any]) -> None:
+        self._stop_if(trainer, self._bad_term() or self._bad_weights(module))
+
+    def _bad_term(self) -> str | None:
+        terms = [(step, name, value) for step, terms in self.unseen for name, value in terms.items()]
+        self.unseen = []
+        if not terms:
+            return None
+        values = torch.stack([value.float() for _, _, value in terms]).tolist()
+        bad = [
+            (step, name, value)
+            for (step, name, _), value in zip(terms, values, strict=True)
+            if not math.isfinite(value)
+        ]
+        if not bad:
+            return None
+        first = bad[0][0]
+        named = " and ".join(f"{name} is {value}" for step, name, value in bad if step == first)
+        return f"{named} at step {first}.\n{self._samples(first)}"
+
+    def _bad_weights(self, module: Method) -> str | None:
+        weights = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}
+        finite = torch.stack([value.isfinite().all() for value in weights.values()]).tolist()
+        bad = [name for name, well in zip(weights, finite, strict=True) if not well]
+        if not bad:
+            return None
+        found = f"after the update of step {self.step} weights are not finite ({bad[0]})"
+        return f"{found}.\n{self._samples(self.step)}"
+
+    def _samples(self, step: int) -> str:
+        ranks = self.data.trainer.world_size
+        where = f" (this process's part, of {ranks})" if ranks > 1 else ""
+        return f"Its batch{where}: {', '.join(f'{name} {key}' for name, key in self.data.samples_at(step))}."
+
+    def _stop_if(self, trainer: pl.Trainer, problem: str | None) -> None:
+        """Stop in all ranks when one has a problem, with its message in the main process."""
+        problems = [problem]
+        if trainer.world_size > 1:
+            if not trainer.strategy.reduce_boolean_decision(problem is not None, all=False):
+                return
+            problems = [None] * trainer.world_size
+            torch.distributed.all_gather_object(problems, problem)
+        found = next((problem for problem in problems if problem is not None), None)
+        if found is not None and not trainer.is_global_zero:
+            raise SystemExit(1)
+        if found is not None:
+            raise ValueError(f"stage {self.stage}: {found}\n{self.advice()}")
 
 
 class Timing(Callback):
@@ -141,3 +214,22 @@ class Panels(Callback):
                 miou = module.iou[name].nanmean().item()
                 title = f"{name} ({module.evaluated[name].role}), mIoU {100 * miou:.1f} %"
                 figures.save(self.folder / f"{name}.png", figures.panels(rows, space.names, space.colors, title))
+
+
+class Mirror(Callback):
+    """Sends what a validation shows to the dashboard: the panels' images and masks, IoU per class, the best so far."""
+
+    def __init__(self, dashboard: Dashboard, stage: str, panels: Panels, best: SaveBest) -> None:
+        self.dashboard, self.stage, self.panels, self.best = dashboard, stage, panels, best
+
+    def on_validation_end(self, trainer: pl.Trainer, module: Method) -> None:
+        for name, rows in self.panels.rows.items():
+            pictures = [{"image": row.image, "annotation": row.mask, "prediction": row.prediction} for row in rows]
+            self.dashboard.overlays(self.stage, name, pictures, module.evaluated[name].space.names, module.trained)
+        rows = [
+            (name, dataset.role, label, None if math.isnan(value) else value)
+            for name, dataset in module.evaluated.items()
+            for label, value in zip(dataset.space.names, module.iou[name].tolist(), strict=True)
+        ]
+        self.dashboard.table(self.stage, "val/iou", ("dataset", "role", "class", "iou"), rows, module.trained)
+        self.dashboard.summarize(self.stage, {"val/best_mean_seen_miou": self.best.miou})

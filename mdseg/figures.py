@@ -1,7 +1,8 @@
-"""Pictures: prediction panels and the relation heatmap."""
+"""Pictures: prediction panels, the relation heatmap, curves."""
 
 import io
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,3 +90,47 @@ def relation_heatmap(
     axis.set_ylabel("annotated class", fontsize=8)
     figure.colorbar(picture, ax=axis, shrink=0.6, label="mean score")
     return figure
+
+
+def curves(series: Mapping[str, Mapping[int, float]], title: str) -> Figure:
+    """Loss terms, and the mIoU of every evaluated dataset, over the steps of a fit.
+
+    Args:
+        series: name (`train/<term>`, `val/<dataset>/miou`) → step → value; other names are left out.
+    """
+    losses = {name: values for name, values in series.items() if name.startswith("train/")}
+    mious = {name.split("/")[1]: values for name, values in series.items() if name.endswith("/miou")}
+    figure = Figure(figsize=(12, 4), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    left, right = figure.subplots(1, 2)
+    for name, values in losses.items():
+        (line,) = left.plot(*_points(values), linewidth=0.8, alpha=0.35)
+        steps, smooth = _points(values)
+        left.plot(steps, _smoothed(smooth), color=line.get_color(), label=name)
+    for (dataset, values), marker in zip(mious.items(), itertools.cycle("osD^vP*X"), strict=False):
+        steps, miou = _points(values)
+        label = f"{dataset} {100 * miou[-1]:.1f}"
+        right.plot(steps, 100 * miou, marker=marker, markersize=4, linewidth=1, label=label)
+    for axis, heading in ((left, "loss"), (right, "mIoU %, and its last value")):
+        axis.set_title(heading, fontsize=9)
+        axis.set_xlabel("step", fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    right.set_ylim(bottom=0)
+    return figure
+
+
+def _points(values: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:
+    steps = sorted(values)
+    return np.array(steps), np.array([values[step] for step in steps])
+
+
+def _smoothed(values: np.ndarray) -> np.ndarray:
+    """Running mean over a twentieth of the values, narrower at the ends."""
+    half = len(values) // 40
+    sums = np.concatenate([[0], np.cumsum(values)])
+    first = np.maximum(np.arange(len(values)) - half, 0)
+    last = np.minimum(np.arange(len(values)) + half + 1, len(values))
+    return (sums[last] - sums[first]) / (last - first)

@@ -1,28 +1,43 @@
-"""The log that is always written: metrics.csv, append-only, exact across a resume."""
+"""The log that is always written, metrics.csv, append-only and exact across a resume; and its mirror, W&B."""
 
 import csv
 import io
 import math
+import netrc
+import os
+import secrets
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
+import cv2
+import numpy as np
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
 from mdseg.checkpoints import write_text
+from mdseg.label_space import IGNORE
+
+# wandb is imported only when it is asked for.
 
 HEADER = ["step", "name", "value"]
+LONG_SIDE = 512  # pixels of a picture on the dashboard, at most
+GIVE_UP = 600  # seconds that the end of a run waits for what is not uploaded yet; all of it is on disk
 
 
 class MetricsFile(Logger):
-    """Appends `step,name,value` rows to one file.
+    """Appends `step,name,value` rows to one file, then hands them to the mirror.
 
     Lightning's own CSV logger rewrites its file and loses the rows before a resume.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mirror: Callable[[Mapping[str, float], int | None], None] | None = None) -> None:
         super().__init__()
-        self.path = path
+        self.path, self.mirror = path, mirror
 
     @property
     def name(self) -> str:
@@ -38,15 +53,17 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
-        rows = [(step, name, value) for name, value in metrics.items() if name != "epoch" and not math.isnan(value)]
+        metrics = {name: value for name, value in metrics.items() if name != "epoch" and not math.isnan(value)}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         if not self.path.exists():
             writer.writerow(HEADER)
-        writer.writerows(rows)
+        writer.writerows((step, name, value) for name, value in metrics.items())
         with self.path.open("a") as file:
             file.write(text.getvalue())
+        if self.mirror is not None:
+            self.mirror(metrics, step)
 
     @rank_zero_only
     def restart_at(self, step: int) -> None:
@@ -60,3 +77,191 @@ class MetricsFile(Logger):
 def _before(row: str, step: int) -> bool:
     # A kill can leave a last row without its end.
     return row.endswith("\n") and int(row.split(",", 1)[0]) < step
+
+
+def read_metrics(path: Path) -> dict[str, dict[int, float]]:
+    """What a metrics.csv holds: name → step → value, in the order of the file."""
+    series: dict[str, dict[int, float]] = defaultdict(dict)
+    with path.open(newline="") as file:
+        for row in csv.DictReader(file):
+            series[row["name"]][int(row["step"])] = float(row["value"])
+    return dict(series)
+
+
+class Dashboard:
+    """The mirror of a run on Weights & Biases: one W&B run for all stages; without a W&B run it shows nothing.
+
+    Every stage counts its steps from 0, so each has a step of its own, `<stage>/step`, along which W&B draws what the
+    stage logs. When W&B fails, that is said once and the training goes on: the run folder has everything.
+    """
+
+    def __init__(self, run: Any = None) -> None:
+        self.run = run
+        self.stages: set[str] = set()
+
+    def log(self, stage: str, values: Mapping[str, Any], step: int | None) -> None:
+        """Values at a step of a stage; IoUs of single classes are left to the table."""
+        shown = {f"{stage}/{name}": value for name, value in values.items() if "/iou/" not in name}
+        if step is not None:
+            shown[f"{stage}/step"] = step
+        self._send(lambda run: self._log(run, stage, shown))
+
+    def _log(self, run: Any, stage: str, values: Mapping[str, Any]) -> None:
+        if stage not in self.stages:
+            self.stages.add(stage)
+            run.define_metric(f"{stage}/step", hidden=True)
+            run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
+        run.log(values)
+
+    def picture(self, stage: str, name: str, path: Path) -> None:
+        """A picture that was saved."""
+
+        def send(run: Any) -> None:
+            import wandb
+
+            run.log({f"{stage}/{name}": wandb.Image(str(path))})
+
+        self._send(send)
+
+    def overlays(
+        self, stage: str, dataset: str, pictures: Sequence[Mapping[str, np.ndarray]], names: Sequence[str], step: int
+    ) -> None:
+        """Images with masks that can be switched on and off.
+
+        Args:
+            pictures: `image` [h w 3], and by its name every mask of class indices [H W].
+        """
+
+        def send(run: Any) -> None:
+            values = {f"{stage}/val/{dataset}/panels": [_overlay(picture, names) for picture in pictures]}
+            self._log(run, stage, values | {f"{stage}/step": step})
+
+        self._send(send)
+
+    def table(self, stage: str, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+        def send(run: Any) -> None:
+            import wandb
+
+            table = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
+            self._log(run, stage, {f"{stage}/{name}": table, f"{stage}/step": step})
+
+        self._send(send)
+
+    def summarize(self, stage: str, values: Mapping[str, float]) -> None:
+        """Values of the stage as a whole, for W&B's table of runs."""
+        self._send(lambda run: run.summary.update({f"{stage}/{name}": value for name, value in values.items()}))
+
+    def _send(self, send: Callable[[Any], Any]) -> None:
+        if self.run is None:
+            return
+        try:
+            send(self.run)
+        except Exception as error:  # whatever happens to a mirror, the training goes on
+            self.run = None
+            _say(f"W&B failed, nothing more is sent to it ({_in_one_line(error)}); the run folder has everything")
+
+    def __enter__(self) -> "Dashboard":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Finish the W&B run with the exit code that this process will have."""
+        code = 0 if error is None else 1
+        if isinstance(error, SystemExit) and isinstance(error.code, int):
+            code = error.code
+        self._send(lambda run: run.finish(exit_code=code))
+
+
+def start_wandb(
+    folder: Path,
+    config: dict[str, Any],
+    project: str,
+    entity: str | None,
+    group: str | None,
+    name: str,
+    tags: Sequence[str],
+    offline: bool | None,
+) -> Dashboard:
+    """Start or continue the W&B run of a run folder; a dashboard without one, and a message, where that fails.
+
+    Args:
+        folder: gets all files of W&B, and `wandb_id.txt`, the id under which a resumed run is continued.
+        config: plain values.
+        offline: null means offline unless this machine is logged in.
+    """
+    identity = folder / "wandb_id.txt"
+    if not identity.exists():
+        write_text(identity, secrets.token_hex(4) + "\n")
+    described = {"project": project, "entity": entity, "group": group, "name": name, "config": config}
+    described |= {"id": identity.read_text().strip(), "tags": [tags] if isinstance(tags, str) else list(tags)}
+    for mode in dict.fromkeys((_mode(offline), "offline")):
+        try:
+            return Dashboard(_started(folder, mode, described))
+        except Exception as error:  # no network, no space, a broken installation: no reason not to train
+            _say(f"W&B does not start {mode} ({_in_one_line(error)})")
+    _say("W&B is left out; the run folder has everything")
+    return Dashboard()
+
+
+def _started(folder: Path, mode: str, described: dict[str, Any]) -> Any:
+    import wandb
+
+    # Where tables wait for their upload; W&B would put them into the home folder.
+    os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")
+    run = wandb.init(
+        dir=folder,
+        mode=mode,
+        resume="allow" if mode == "online" else None,  # offline, every start writes a segment of the same id
+        job_type="train",
+        allow_val_change=True,
+        settings=wandb.Settings(silent=True, console="off", finish_timeout=GIVE_UP),
+        **described,
+    )
+    if mode == "offline":
+        _say(f"W&B is offline; upload with: wandb sync {Path(run.dir).parent.parent}/offline-run-*")
+    elif run.url:
+        _say(f"W&B: {run.url}")
+    return run
+
+
+def _mode(offline: bool | None) -> str:
+    if offline is None:
+        return os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
+    return "offline" if offline else "online"
+
+
+def _logged_in() -> bool:
+    """Whether there is a key for W&B: in the environment, or from `wandb login`. Asks neither user nor network."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").hostname
+    try:
+        return netrc.netrc(os.environ.get("NETRC")).authenticators(host or "") is not None
+    except (OSError, netrc.NetrcParseError):
+        return False
+
+
+def _overlay(picture: Mapping[str, np.ndarray], names: Sequence[str]) -> Any:
+    import wandb
+
+    masks = {name: mask for name, mask in picture.items() if name != "image"}
+    height, width = next(iter(masks.values())).shape
+    scale = min(1.0, LONG_SIDE / max(height, width))
+    size = (round(width * scale), round(height * scale))
+    labels = dict(enumerate(names)) | {IGNORE: "ignored"}
+    return wandb.Image(
+        cv2.resize(picture["image"], size, interpolation=cv2.INTER_AREA),
+        masks={
+            name: {"mask_data": cv2.resize(mask, size, interpolation=cv2.INTER_NEAREST), "class_labels": labels}
+            for name, mask in masks.items()
+        },
+    )
+
+
+def _in_one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)

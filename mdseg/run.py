@@ -124,6 +124,10 @@ def settle(cfg: DictConfig) -> None:
     for key in ("name", "family", "scale"):
         cfg[key] = cfg[key]
     OmegaConf.resolve(cfg.data)
+    if cfg.get("logger") is not None and cfg.logger.group is None:
+        hydra_config = HydraConfig.get()
+        sweep = f"sweep {Path(hydra_config.sweep.dir).name}"
+        cfg.logger.group = sweep if hydra_config.mode == RunMode.MULTIRUN else cfg.name
 
 
 def refuse_local_ddp_in_sweeps(cfg: DictConfig, mode: RunMode) -> None:

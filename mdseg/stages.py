@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import checkpoints, figures, relations
-from mdseg.callbacks import Panels, Save, SaveBest, Timing, peak_memory_mb
+from mdseg.callbacks import Finite, Mirror, Panels, Save, SaveBest, Timing, peak_memory_mb
 from mdseg.configuration import (
     ROLES,
     build,
@@ -32,7 +33,7 @@ from mdseg.configuration import (
 from mdseg.data.datamodule import SegmentationDataModule, select_streams
 from mdseg.data.transforms import strict
 from mdseg.label_space import LabelSpace
-from mdseg.logging import MetricsFile
+from mdseg.logging import Dashboard, MetricsFile, read_metrics
 from mdseg.methods.base import Method
 from mdseg.methods.uniseg import RelationScores, relation_rule
 from mdseg.models.segmenter import Segmenter
@@ -45,9 +46,16 @@ class Stage:
     """One stage of a run: its configuration, its folder, and the objects built from them."""
 
     def __init__(
-        self, name: str, run_config: DictConfig, run_folder: Path, space: LabelSpace, stop: StopSignals
+        self,
+        name: str,
+        run_config: DictConfig,
+        run_folder: Path,
+        space: LabelSpace,
+        stop: StopSignals,
+        dashboard: Dashboard | None = None,
     ) -> None:
         self.name, self.run_folder, self.space, self.stop = name, run_folder, space, stop
+        self.dashboard = dashboard or Dashboard()
         self.cfg = stage_config(run_config, name)
         self.folder = run_folder / name
         self.last = self.folder / "checkpoints" / "last.ckpt"
@@ -143,6 +151,23 @@ class Stage:
                     keys = "".join(f"{sample.key}\n" for sample in dataset.samples)
                     checkpoints.write_text(self.folder / f"{name}_{dataset.name}.txt", keys)
 
+    def after_divergence(self) -> str:
+        """What to do about a loss or weights that are not finite."""
+        key = f"stage.{self.name}.optimizer.lr" if self.cfg.stage[self.name].get("optimizer") else "optimizer.lr"
+        advice = [
+            "If these images and masks are in order, the updates before were too large: start again with a lower "
+            f"{key} (now {self.cfg.optimizer.lr:g})."
+        ]
+        if str(self.cfg.trainer.precision) == "16-mixed":
+            advice.append("16-bit numbers end at 65504; trainer.precision=bf16-mixed goes further.")
+        if self.last.exists():
+            advice.append(
+                f"The last good checkpoint is {self.last}; resume= goes on from there the same way as before."
+            )
+        else:
+            advice.append("There was no checkpoint yet.")
+        return "\n".join(advice)
+
     def check(self, earlier: list[str]) -> None:
         """Build what the stage will need, so that its mistakes show before the first stage has trained for days.
 
@@ -175,16 +200,20 @@ def fit(stage: Stage) -> dict[str, Any]:
     method = stage.build_method(model, data.steps)
     val_every = min(cfg.val_every, data.steps)
     timing, best = Timing(), SaveBest(stage.folder / "checkpoints" / "best.ckpt")
-    log = MetricsFile(stage.folder / "metrics.csv")
+    panels = Panels(stage.folder / "figures", cfg.panels)
+    log = MetricsFile(stage.folder / "metrics.csv", mirror=partial(stage.dashboard.log, stage.name))
+    log_every = min(cfg.log_every, data.steps)
     trainer = stage.build_trainer(
         callbacks=[
             timing,
+            Finite(stage.name, data, log_every, advice=stage.after_divergence),
             Save(stage.last, cfg.checkpoint_every, data.steps, val_every, stage.stop),
-            Panels(stage.folder / "figures", cfg.panels),
+            panels,
             best,
+            Mirror(stage.dashboard, stage.name, panels, best),
         ],
         logger=[log],
-        log_every_n_steps=min(cfg.log_every, data.steps),
+        log_every_n_steps=log_every,
         val_check_interval=val_every,
     )
     if main_process():
@@ -203,6 +232,8 @@ def fit(stage: Stage) -> dict[str, Any]:
         trainer.fit(method, data, ckpt_path=stage.last if saved else None, weights_only=True)
     if method.evaluated_at != data.steps:
         trainer.validate(method, data, verbose=False)
+    if main_process():
+        save_curves(stage)
     return {
         "steps": data.steps,
         "seconds": round(timing.seconds, 1),
@@ -211,6 +242,14 @@ def fit(stage: Stage) -> dict[str, Any]:
         "evaluation": evaluation_results(method),
         "best": {"step": best.step, "mean_seen_miou": best.miou},
     }
+
+
+def save_curves(stage: Stage) -> None:
+    """Loss terms and mIoUs over the steps, of all the pieces of an interrupted fit."""
+    path = stage.folder / "figures" / "curves.png"
+    title = f"{stage.cfg.name}, {stage.name}"
+    figures.save(path, figures.curves(read_metrics(stage.folder / "metrics.csv"), title))
+    stage.dashboard.picture(stage.name, "curves", path)
 
 
 def estimate_relations(stage: Stage, tau: float, score: str, min_pixels: int) -> dict[str, Any]:
@@ -259,7 +298,9 @@ def save_relations(stage: Stage, scores: torch.Tensor, counts: torch.Tensor, fou
         off_diagonal = (found[index, rows] == 1) & (torch.arange(space.num_classes) != rows[:, None])
         title = f"{dataset}: mean score of every channel on the pixels of its classes; framed: relations"
         figure = figures.relation_heatmap(scores[index, rows].numpy(), off_diagonal.numpy(), names, space.names, title)
-        figures.save(stage.folder / "figures" / f"{dataset}.png", figure)
+        path = stage.folder / "figures" / f"{dataset}.png"
+        figures.save(path, figure)
+        stage.dashboard.picture(stage.name, dataset, path)
 
 
 def evaluation_results(method: Method) -> dict[str, Any]:
@@ -339,16 +380,34 @@ def run(cfg: DictConfig, folder: Path, stop: StopSignals) -> dict[str, Any]:
     results = {"experiment": cfg.name, "family": cfg.family, "scale": cfg.scale, "seed": cfg.seed, "stages": {}}
     if results_path.exists():
         results = json.loads(results_path.read_text())
-    for name in cfg.stages:
-        stage = Stage(name, cfg, folder, space, stop)
-        if (stage.folder / "done").exists():
+    left = [name for name in cfg.stages if not (folder / name / "done").exists()]
+    with open_dashboard(cfg, folder) if left else Dashboard() as dashboard:
+        for name in cfg.stages:
+            if name not in left:
+                if main_process():
+                    print(f"{name}: done before", flush=True)
+                continue
+            stage = Stage(name, cfg, folder, space, stop, dashboard)
+            stage.folder.mkdir(exist_ok=True)
+            results["stages"][name] = instantiate(stage.cfg.run)(stage)
             if main_process():
-                print(f"{name}: done before", flush=True)
-            continue
-        stage.folder.mkdir(exist_ok=True)
-        results["stages"][name] = instantiate(stage.cfg.run)(stage)
-        if main_process():
-            checkpoints.write_text(stage.folder / "config.yaml", OmegaConf.to_yaml(stage.cfg, resolve=True))
-            checkpoints.write_text(results_path, json.dumps(results, indent=2, allow_nan=False) + "\n")
-            checkpoints.write_text(stage.folder / "done", "")
+                checkpoints.write_text(stage.folder / "config.yaml", OmegaConf.to_yaml(stage.cfg, resolve=True))
+                checkpoints.write_text(results_path, json.dumps(results, indent=2, allow_nan=False) + "\n")
+                checkpoints.write_text(stage.folder / "done", "")
+                dashboard.summarize(name, numbers(results["stages"][name]))
     return results
+
+
+def open_dashboard(cfg: DictConfig, folder: Path) -> Dashboard:
+    """What `logger` asks for, in the main process; runs from before there was a choice have none."""
+    if cfg.get("logger") is None or not main_process():
+        return Dashboard()
+    return build(cfg.logger, folder=folder, config=OmegaConf.to_container(cfg, resolve=True))
+
+
+def numbers(result: dict[str, Any]) -> dict[str, float]:
+    """The numbers of a stage's result: its own and those of one level below, named by a path."""
+    inner = {
+        f"{key}/{name}": value for key, node in result.items() if isinstance(node, dict) for name, value in node.items()
+    }
+    return {name: value for name, value in (result | inner).items() if isinstance(value, int | float)}

@@ -21,7 +21,7 @@ ALLOWED = {
     "data": {"data", "label_space"},
     "scenes": {"scenes", "label_space"},
     "methods": {"methods", "models", "losses", "metrics", "label_space", "relations", "upsample"},
-    "logging": {"checkpoints"},
+    "logging": {"checkpoints", "label_space"},
 }
 
 

@@ -181,11 +181,21 @@ class SegmentationDataModule(pl.LightningDataModule):
         cv2.setNumThreads(0)
 
     def train_dataloader(self) -> DataLoader:
-        sampler = StreamSampler(
-            [stream for stream, _ in self.streams.values()], self.seed, self.steps, self.start, *self._rank()
-        )
         dataset = StreamDataset(self.streams, self.space, self.transform, self.seed, self.multiple)
-        return self._loader(dataset, sampler, collate)
+        return self._loader(dataset, self._train_sampler(), collate)
+
+    def _train_sampler(self) -> StreamSampler:
+        streams = [stream for stream, _ in self.streams.values()]
+        return StreamSampler(streams, self.seed, self.steps, self.start, *self._rank())
+
+    def samples_at(self, step: int) -> list[tuple[str, str]]:
+        """Dataset and key of every image in this rank's batch of a step."""
+        samples = []
+        for key in self._train_sampler().batch_at(step):
+            stream, datasets = self.streams[key.stream]
+            position, index = stream.locate(key.index)
+            samples.append((datasets[position].name, datasets[position].samples[index].key))
+        return samples
 
     def val_dataloader(self) -> DataLoader:
         sampler = EvaluationSampler(self.evaluated, self.evaluation_batch_size, *self._rank())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -75,6 +75,7 @@ class Method(pl.LightningModule):
             {name: ConfusionMatrix(len(dataset.space.names), align_corners) for name, dataset in self.evaluated.items()}
         )
         self.iou: dict[str, Tensor] = {}
+        self.terms: dict[str, Tensor] = {}  # loss terms of the step under way, by the name they are logged under
         self.description: dict[str, Any] = {}  # what a checkpoint says of its origin, in plain types
         self.trained = self.evaluated_at = 0
 
@@ -86,6 +87,13 @@ class Method(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, step: int) -> None:
         torch.manual_seed(step_seed(self.seed, step, self.global_rank))
+        self.terms = {}
+
+    def log(self, name: str, value: Any, **options: Any) -> None:
+        """Lightning's log, which also keeps the terms of the loss."""
+        if name.startswith("train/"):
+            self.terms[name] = value.detach()
+        super().log(name, value, **options)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:
         self.trained = step + 1
@@ -100,15 +108,23 @@ class Method(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.evaluated_at = self.trained
+        values = {}
         for name, confusion in self.confusion.items():
             self.iou[name] = iou(confusion.compute())
             confusion.reset()
-            values = {f"val/{name}/miou": self.iou[name].nanmean().item()}
+            values[f"val/{name}/miou"] = self.iou[name].nanmean().item()
             for label, value in zip(self.evaluated[name].space.names, self.iou[name].tolist(), strict=True):
                 values[f"val/{name}/iou/{label}"] = value
-            # Not self.log: it would take the step of a fresh trainer, 0, when a finished fit is evaluated again.
-            for logger in self.loggers:
-                logger.log_metrics(values, step=self.trained)
+        for role in dict.fromkeys(dataset.role for dataset in self.evaluated.values()):
+            values[f"val/mean_{role}_miou"] = self.mean_miou(role).item()
+        # Not self.log: it would take the step of a fresh trainer, 0, when a finished fit is evaluated again.
+        for logger in self.loggers:
+            logger.log_metrics(values, step=self.trained)
+
+    def mean_miou(self, role: str) -> Float[Tensor, ""]:
+        """Mean mIoU of the datasets with this role; nan where there is none."""
+        mious = [self.iou[name].nanmean() for name, dataset in self.evaluated.items() if dataset.role == role]
+        return torch.stack(mious).nanmean() if mious else torch.tensor(torch.nan)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["label_space"] = self.space.state_dict()
