@@ -31,6 +31,7 @@ DATASETS: Mapping[str, tuple[str, str]] = {
     "camvid32": ("camvid", "camvid32"),
     "camvid32_merged": ("camvid", "camvid11_merged"),
     "camvid32_strict": ("camvid", "camvid11_strict"),
+    "labelmefacade": ("labelmefacade", "labelmefacade"),
 }
 
 
@@ -60,6 +61,8 @@ def raw_ids(dataset: str) -> Int64[np.ndarray, "256"]:
             ids[index] = _id_of_member(table, row.idd)
         elif dataset.startswith("camvid"):
             ids[index] = _camvid_id(table, row.camvid32)
+        elif dataset == "labelmefacade":
+            ids[index] = _id_of_class(table, row.labelmefacade)
         else:
             ids[index] = _id_of_class(table, row.mapillary if dataset == "mapillary" else row.cityscapes)
     return ids

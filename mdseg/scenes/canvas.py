@@ -27,6 +27,7 @@ class Camera:
     horizon: float
     above_ground: float
     bend: float = 0.0  # sideways drift in metres per squared metre ahead
+    beside: float = 0.0  # the camera's own x
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Canvas:
         camera = self.camera
         z = z if z > 0.6 else 0.6
         scale = camera.focal / z
-        return camera.center + scale * x + camera.focal * camera.bend * z, camera.horizon + scale * (
+        return camera.center + scale * (x - camera.beside) + camera.focal * camera.bend * z, camera.horizon + scale * (
             camera.above_ground - y
         )
 
@@ -92,7 +93,7 @@ class Canvas:
         camera = self.camera
         z = np.maximum(z, 0.6)
         scale = camera.focal / z
-        across = camera.center + scale * x + camera.focal * camera.bend * z
+        across = camera.center + scale * (x - camera.beside) + camera.focal * camera.bend * z
         down = camera.horizon + scale * (camera.above_ground - y)
         places = np.empty((*np.broadcast_shapes(across.shape, down.shape), 2), np.float32)
         places[..., 0], places[..., 1] = across, down

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from mdseg.scenes.world import World as W
 
 # What each feature of a street can put into the picture besides the classes every street has.
-ALWAYS = (W.ROAD, W.SKY, W.BUILDING, W.VEGETATION, W.SIDEWALK, W.CURB, W.TERRAIN, W.POLE, W.UNLABELED)
+ALWAYS = (
+    W.ROAD, W.SKY, W.BUILDING, W.WINDOW, W.SMALL_WINDOW, W.DOOR, W.VEGETATION, W.SIDEWALK, W.CURB, W.TERRAIN, W.POLE,
+    W.UNLABELED,
+)  # fmt: skip
 EMITS: Mapping[str, tuple[W, ...]] = {
     "lane_marking": (W.LANE_MARKING,),
     "zebra": (W.ZEBRA_CROSSING,),
@@ -129,6 +132,9 @@ class Domain:
     distortion: tuple[float, ...] = ()
     flat: bool = False  # synthetic sources: no texture, no sensor
     extra_haze: float = 0.0  # per metre, beyond the weather's
+    aside: float = 0.08  # how far the picture's middle may lie from straight ahead, in widths
+    on_pavement: float = 0.0  # chance that the camera stands on the pavement, not in a lane
+    across: float = 0.0  # chance that it looks across the street at the houses, not along it
     tags: tuple[str, ...] = field(default=())
 
     def occurring(self) -> frozenset[W]:
@@ -245,6 +251,18 @@ DOMAINS = {
             camera_height=(1.15, 1.35), focal=(1.3, 1.5), horizon=(0.42, 0.5), left_hand=True, lanes=(2, 3),
             greens=("dull", "summer"), warmth=0.2, saturation=(0.55, 0.8), exposure=(0.8, 1.1), contrast=(0.65, 0.82),
             noise=(2.0, 3.5), blur=(0.5, 0.85), vignetting=0.25,
+        ),
+        Domain(
+            "labelmefacade", (*7 * ((1, 4 / 3),), (1, 1), (1, 1), (4 / 3, 1)),
+            {"clear": 6, "overcast": 3, "dusk": 0.4}, {"city": 4, "oldtown": 5, "suburb": 0.6},
+            _street(
+                parked=0.65, car=2.4, van=0.4, truck=0.1, bus=0.05, person=2.0, bicyclist=0.2, bicycle=0.4, zebra=0.12,
+                lane_marking=0.5, parking=0.4, archway=0.04, mountain=0.06, bridge=0.01, tunnel=0.0, tram=0.02,
+                rails=0.0, water=0.0, sand=0.0, guard_rail=0.02, gantry=0.0, animal=0.0, other_rider=0.0,
+            ),
+            camera_height=(1.55, 1.75), focal=(1.0, 1.4), horizon=(0.52, 0.68), facades="plaster and brick",
+            greens=("summer", "dull", "bright"), lanes=(1, 3), warmth=0.1, saturation=(0.8, 1.1), exposure=(0.95, 1.25),
+            contrast=(0.95, 1.2), noise=(1.0, 3.0), blur=(0.3, 0.6), aside=0.2, on_pavement=0.6, across=0.65,
         ),
     )
 }  # fmt: skip

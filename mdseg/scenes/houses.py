@@ -16,10 +16,14 @@ FACADES = {
     (222, 190, 190), (186, 176, 160)),
     "global": ((226, 190, 130), (200, 110, 90), (214, 210, 200), (150, 170, 190), (240, 226, 190), (130, 120, 116),
     (180, 90, 70), (196, 204, 180)),
+    "plaster and brick": ((206, 188, 152), (214, 196, 170), (188, 152, 104), (216, 178, 120), (150, 92, 72),
+    (132, 82, 66), (168, 108, 84), (176, 172, 164), (206, 204, 198), (226, 220, 204), (150, 142, 132), (190, 134, 108),
+    (128, 140, 148)),
     "suburb": ((230, 220, 200), (200, 180, 150), (214, 206, 196), (180, 120, 96), (236, 232, 224), (196, 170, 140)),
 }  # fmt: skip
 ROOFS = ((122, 66, 50), (92, 62, 54), (78, 80, 84), (104, 98, 92), (134, 78, 58))
 PANE, _FRAME = (58, 68, 78), (224, 220, 210)
+OUTLINED = 0.055  # width of a window that is worth outlining, in shorter sides of the picture
 
 
 def house(
@@ -95,28 +99,25 @@ def _facade_details(
     low = storey * (np.arange(1 if shops else 0, rows) + (0.32 if rows > 1 else 0.34))
     high = low + storey * draws.uniform(0.42, 0.52)
     if len(low):
+        label = window_label(canvas, grid(canvas, x, left, right, low[:1], high[:1]))
         for grow, paint in (
-            (0.12, canvas.ink(draws.choice((_FRAME, tuple(c * 0.8 for c in color))), World.BUILDING, shade)),
-            (0.0, canvas.ink(PANE, World.BUILDING)),
+            (0.12, canvas.ink(draws.choice((_FRAME, tuple(c * 0.8 for c in color))), label, shade)),
+            (0.0, canvas.ink(PANE, label)),
         ):
             panes = grid(canvas, x, left - grow, right + grow, low - grow, high + grow)
             canvas.fill_any(panes, paint)
         if canvas.light.night:
             lit = [pane for pane in panes if draws.chance(0.28)]
-            canvas.fill_any(
-                lit, canvas.lamp(draws.choice(((236, 200, 120), (220, 190, 140), (190, 200, 210))), World.BUILDING)
-            )
+            canvas.fill_any(lit, canvas.lamp(draws.choice(((236, 200, 120), (220, 190, 140), (190, 200, 210))), label))
         else:
             halves = grid(canvas, x, left, right, (low + high) / 2, high)
-            canvas.fill_any(halves, canvas.ink((96, 112, 126), World.BUILDING))
+            canvas.fill_any(halves, canvas.ink((96, 112, 126), label))
     if shops:
         _shops(canvas, draws, x, near, far, storey, shade)
     elif not shops and draws.chance(0.8):
         z = near + draws.uniform(0.3, 0.6) * (far - near)
         door = grid(canvas, x, np.array([z]), np.array([z + 1.1]), np.array([0.0]), np.array([2.1]))
-        canvas.fill_any(
-            door, canvas.ink(draws.choice(((92, 58, 40), (50, 70, 60), (60, 60, 66))), World.BUILDING, shade)
-        )
+        canvas.fill_any(door, canvas.ink(draws.choice(((92, 58, 40), (50, 70, 60), (60, 60, 66))), World.DOOR, shade))
     if not pitched:
         for h in (tall - 0.5, 0.0):
             band = grid(canvas, x, np.array([near]), np.array([far]), np.array([h]), np.array([h + 0.5]))
@@ -133,11 +134,12 @@ def _shops(canvas: Canvas, draws: Draws, x: float, near: float, far: float, stor
     glass = grid(canvas, x, starts + 0.3, starts + step - 0.3, np.array([0.3]), np.array([storey * 0.72]))
     night = canvas.light.night
     for pane in glass:
+        label = window_label(canvas, pane[None])
         canvas.fill_any(
             [pane],
-            canvas.lamp((232, 206, 150), World.BUILDING)
+            canvas.lamp((232, 206, 150), label)
             if night
-            else canvas.ink(draws.choice(((50, 54, 60), (70, 76, 80), (90, 80, 70))), World.BUILDING, shade),
+            else canvas.ink(draws.choice(((50, 54, 60), (70, 76, 80), (90, 80, 70))), label, shade),
         )
     boards = grid(canvas, x, starts + 0.1, starts + step - 0.1, np.array([storey * 0.74]), np.array([storey * 0.98]))
     for board in boards:
@@ -156,9 +158,16 @@ def _front_windows(
     low = storey * (np.arange(max(int(tall / storey), 1)) + 0.32)
     xs = np.stack([left, left + 1.2, left + 1.2, left], -1)[:, None]
     ys = np.stack([low, low, low + 1.5, low + 1.5], -1)[None]
-    canvas.fill_any(
-        (canvas.project_all(xs, ys, np.float64(z)).reshape(-1, 4, 2)), canvas.ink(PANE, World.BUILDING, shade)
-    )
+    panes = canvas.project_all(xs, ys, np.float64(z)).reshape(-1, 4, 2)
+    canvas.fill_any(panes, canvas.ink(PANE, window_label(canvas, panes), shade))
+
+
+def window_label(canvas: Canvas, panes: Float[np.ndarray, "n 4 2"]) -> World:
+    """A window, or a small one where no pane that the picture shows whole is worth an annotator's outline."""
+    inside = panes[((panes[:, :, 0] > 0) & (panes[:, :, 0] < canvas.width)).all(axis=1)]
+    smallest = OUTLINED * min(canvas.height, canvas.width)
+    wide = len(inside) and (inside[:, :, 0].max(axis=1) - inside[:, :, 0].min(axis=1)).max() > smallest
+    return World.WINDOW if wide else World.SMALL_WINDOW
 
 
 def grid(
@@ -170,7 +179,7 @@ def grid(
     for edge, corners in ((z0, (0, 3)), (z1, (1, 2))):
         edge = np.maximum(edge, 0.6)
         scale = (camera.focal / edge)[:, None]
-        across = camera.center + scale * x + camera.focal * camera.bend * edge[:, None]
+        across = camera.center + scale * (x - camera.beside) + camera.focal * camera.bend * edge[:, None]
         for corner, y in zip(corners, (y0, y1), strict=True):
             places[:, :, corner, 0] = across
             places[:, :, corner, 1] = camera.horizon + scale * (camera.above_ground - y)

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mdseg.scenes import ground, people
+from mdseg.scenes.across import paint_across
 from mdseg.scenes.actors import cast_street
 from mdseg.scenes.canvas import Camera, Canvas
 from mdseg.scenes.cast import Cast
@@ -14,7 +15,7 @@ from mdseg.scenes.domains import DOMAINS, Domain
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.plants import GREENS
 from mdseg.scenes.sensor import develop
-from mdseg.scenes.street import paint_ground, plan
+from mdseg.scenes.street import KERB, Street, paint_ground, plan
 from mdseg.scenes.weather import Weather, sample_weather
 from mdseg.scenes.world import World
 
@@ -44,7 +45,13 @@ def scene(
         _camera(domain, draws, round(height * tall), round(height * wide)),
         weather.light,
     )
+    if domain.across and draws.chance(domain.across):
+        _paint_sky(canvas, domain, draws, weather, "city")
+        paint_across(canvas, domain, draws, weather)
+        return develop(canvas, domain, weather, draws)
     street = plan(domain, draws, weather)
+    if domain.on_pavement and draws.chance(domain.on_pavement):
+        _step_aside(canvas, draws, street)
     _paint_sky(canvas, domain, draws, weather, street.scenery)
     paint_ground(canvas, street, domain, draws, weather)
     cast = Cast(canvas, street, domain, draws, weather)
@@ -58,9 +65,20 @@ def scene(
 def _camera(domain: Domain, draws: Draws, height: int, width: int) -> Camera:
     focal = draws.uniform(*domain.focal) * min(height, 0.75 * width)
     bend = draws.uniform(-1, 1) ** 3 * domain.bends * 0.5
-    center = width * (0.5 + draws.uniform(-0.08, 0.08))
+    center = width * (0.5 + draws.uniform(-domain.aside, domain.aside))
     return Camera(
         2 * focal, 2 * center, 2 * height * draws.uniform(*domain.horizon), draws.uniform(*domain.camera_height), bend
+    )
+
+
+def _step_aside(canvas: Canvas, draws: Draws, street: Street) -> None:
+    """From the lane onto the pavement."""
+    side = draws.choice(street.sides)
+    near, far = side.pavement
+    canvas.camera = replace(
+        canvas.camera,
+        beside=side.sign * draws.uniform(near + 0.4, max(far - 0.9, near + 0.5)),
+        above_ground=canvas.camera.above_ground + KERB,
     )
 
 

@@ -20,7 +20,8 @@ _TEXTURE = {
     World.PEDESTRIAN_AREA: (5.0, 3.0), World.POTHOLE: (7.0, 6.0), World.BARRIER: (2.0, 2.0), World.CURB: (3.0, 2.0),
     World.PARKING_STRIP: (5.0, 2.0), World.SERVICE_LANE: (5.0, 2.0), World.BIKE_LANE: (4.0, 2.0),
     World.LANE_MARKING: (4.0, 4.0),
-    World.ZEBRA_CROSSING: (4.0, 4.0), World.GROUND_ANIMAL: (5.0, 4.0),
+    World.ZEBRA_CROSSING: (4.0, 4.0), World.GROUND_ANIMAL: (5.0, 4.0), World.WINDOW: (3.0, 4.0),
+    World.SMALL_WINDOW: (3.0, 4.0), World.DOOR: (3.0, 4.0),
 }  # fmt: skip
 
 

@@ -8,7 +8,8 @@ class WorldClass(NamedTuple):
     """One world class and its name in each annotation policy; None means the policy leaves it unlabelled.
 
     ``cityscapes`` and ``idd`` are the names of the annotation tools' full lists, of which training keeps a part.
-    ``wilddash2`` is the raw id of the WildDash 2 policy.
+    ``wilddash2`` is the raw id of the WildDash 2 policy. LabelMeFacade has eight classes, and annotators who leave out
+    windows that are too small in the picture to outline.
     """
 
     name: str
@@ -18,44 +19,51 @@ class WorldClass(NamedTuple):
     idd: str
     camvid32: str | None
     wilddash2: int
+    labelmefacade: str | None = None
 
 
 _OBSTACLE = "obs-str-bar-fallback"
 _CLASSES = (
-    # name, colour, Cityscapes, Mapillary, IDD, CamVid, WildDash 2
+    # name, colour, Cityscapes, Mapillary, IDD, CamVid, WildDash 2, LabelMeFacade if it is one of its classes
     WorldClass("unlabeled", (0, 0, 0), "unlabeled", None, "unlabeled", None, 0),
-    WorldClass("road", (128, 64, 128), "road", "road", "road", "Road", 7),
-    WorldClass("lane marking", (255, 255, 255), "road", "lane marking - general", "road", "LaneMkgsDriv", 38),
-    WorldClass("zebra crossing", (200, 128, 128), "road", "lane marking - crosswalk", "road", "LaneMkgsNonDriv", 76),
-    WorldClass("plain crosswalk", (140, 140, 200), "road", "crosswalk - plain", "road", "Road", 75),
-    WorldClass("bike lane", (128, 64, 255), "road", "bike lane", "road", "Road", 64),
-    WorldClass("service lane", (110, 110, 110), "road", "service lane", "road", "Road", 79),
-    WorldClass("parking strip", (250, 170, 160), "parking", "parking", "parking", "ParkingBlock", 9),
+    WorldClass("road", (128, 64, 128), "road", "road", "road", "Road", 7, "road"),
+    WorldClass("lane marking", (255, 255, 255), "road", "lane marking - general", "road", "LaneMkgsDriv", 38, "road"),
+    WorldClass(
+        "zebra crossing", (200, 128, 128), "road", "lane marking - crosswalk", "road", "LaneMkgsNonDriv", 76, "road"
+    ),
+    WorldClass("plain crosswalk", (140, 140, 200), "road", "crosswalk - plain", "road", "Road", 75, "road"),
+    WorldClass("bike lane", (128, 64, 255), "road", "bike lane", "road", "Road", 64, "road"),
+    WorldClass("service lane", (110, 110, 110), "road", "service lane", "road", "Road", 79, "road"),
+    WorldClass("parking strip", (250, 170, 160), "parking", "parking", "parking", "ParkingBlock", 9, "road"),
     WorldClass("unpaved shoulder", (181, 120, 81), "ground", "terrain", "drivable fallback", "RoadShoulder", 6),
-    WorldClass("pothole", (70, 100, 150), "road", "pothole", "road", "Road", 43),
-    WorldClass("manhole", (100, 128, 160), "road", "manhole", "road", "Road", 41),
-    WorldClass("catch basin", (220, 128, 128), "road", "catch basin", "road", "Road", 74),
-    WorldClass("curb", (196, 196, 196), "sidewalk", "curb", "curb", "Sidewalk", 52),
-    WorldClass("curb cut", (170, 140, 200), "sidewalk", "curb cut", "sidewalk", "Sidewalk", 80),
-    WorldClass("sidewalk", (244, 35, 232), "sidewalk", "sidewalk", "sidewalk", "Sidewalk", 8),
-    WorldClass("pedestrian area", (150, 60, 150), "sidewalk", "pedestrian area", "sidewalk", "Sidewalk", 70),
-    WorldClass("terrain", (152, 251, 152), "terrain", "terrain", "non-drivable fallback", "VegetationMisc", 22),
+    WorldClass("pothole", (70, 100, 150), "road", "pothole", "road", "Road", 43, "road"),
+    WorldClass("manhole", (100, 128, 160), "road", "manhole", "road", "Road", 41, "road"),
+    WorldClass("catch basin", (220, 128, 128), "road", "catch basin", "road", "Road", 74, "road"),
+    WorldClass("curb", (196, 196, 196), "sidewalk", "curb", "curb", "Sidewalk", 52, "sidewalk"),
+    WorldClass("curb cut", (170, 140, 200), "sidewalk", "curb cut", "sidewalk", "Sidewalk", 80, "sidewalk"),
+    WorldClass("sidewalk", (244, 35, 232), "sidewalk", "sidewalk", "sidewalk", "Sidewalk", 8, "sidewalk"),
+    WorldClass(
+        "pedestrian area", (150, 60, 150), "sidewalk", "pedestrian area", "sidewalk", "Sidewalk", 70, "sidewalk"
+    ),
+    WorldClass(
+        "terrain", (152, 251, 152), "terrain", "terrain", "non-drivable fallback", "VegetationMisc", 22, "vegetation"
+    ),
     WorldClass("sand", (230, 160, 50), "ground", "sand", "non-drivable fallback", None, 69),
     WorldClass("snow", (190, 255, 255), "ground", "snow", "non-drivable fallback", None, 73),
     WorldClass("water", (0, 170, 130), "ground", "water", "non-drivable fallback", None, 68),
     WorldClass("rail track", (230, 150, 140), "rail track", "rail track", "rail track", None, 10),
-    WorldClass("building", (70, 70, 70), "building", "building", "building", "Building", 11),
-    WorldClass("archway", (110, 70, 50), "building", "building", "building", "Archway", 11),
+    WorldClass("building", (70, 70, 70), "building", "building", "building", "Building", 11, "building"),
+    WorldClass("archway", (110, 70, 50), "building", "building", "building", "Archway", 11, "building"),
     WorldClass("tunnel", (150, 120, 90), "tunnel", "tunnel", "tunnel", "Tunnel", 16),
     WorldClass("bridge", (150, 100, 100), "bridge", "bridge", "bridge", "Bridge", 15),
     WorldClass("wall", (102, 102, 156), "wall", "wall", "wall", "Wall", 12),
     WorldClass("fence", (190, 153, 153), "fence", "fence", "fence", "Fence", 13),
     WorldClass("guard rail", (180, 165, 180), "guard rail", "guard rail", "guard rail", "Fence", 14),
     WorldClass("barrier", (90, 120, 150), "static", "barrier", _OBSTACLE, "Fence", 56),
-    WorldClass("vegetation", (107, 142, 35), "vegetation", "vegetation", "vegetation", "Tree", 21),
-    WorldClass("hedge", (70, 110, 20), "vegetation", "vegetation", "vegetation", "VegetationMisc", 21),
+    WorldClass("vegetation", (107, 142, 35), "vegetation", "vegetation", "vegetation", "Tree", 21, "vegetation"),
+    WorldClass("hedge", (70, 110, 20), "vegetation", "vegetation", "vegetation", "VegetationMisc", 21, "vegetation"),
     WorldClass("mountain", (64, 170, 64), "static", "mountain", "fallback background", None, 60),
-    WorldClass("sky", (70, 130, 180), "sky", "sky", "sky", "Sky", 23),
+    WorldClass("sky", (70, 130, 180), "sky", "sky", "sky", "Sky", 23, "sky"),
     WorldClass("pole", (153, 153, 153), "pole", "pole", "pole", "Column_Pole", 17),
     WorldClass("pole group", (133, 133, 143), "polegroup", "pole", "polegroup", "Column_Pole", 18),
     WorldClass("utility pole", (0, 0, 80), "pole", "utility pole", "pole", "Column_Pole", 46),
@@ -66,9 +74,9 @@ _CLASSES = (
     WorldClass("sign frame", (128, 128, 100), "pole", "traffic sign frame", "pole", "Column_Pole", 45),
     WorldClass("billboard", (174, 64, 67), "static", "billboard", "billboard", "Misc_Text", 36),
     WorldClass("banner", (255, 255, 128), "static", "banner", "billboard", "Misc_Text", 66),
-    WorldClass("car", (0, 0, 142), "car", "car", "car", "Car", 26),
+    WorldClass("car", (0, 0, 142), "car", "car", "car", "Car", 26, "car"),
     WorldClass("van", (0, 40, 120), "car", "car", "car", "SUVPickupTruck", 35),
-    WorldClass("pickup", (40, 0, 100), "truck", "car", "car", "SUVPickupTruck", 34),
+    WorldClass("pickup", (40, 0, 100), "truck", "car", "car", "SUVPickupTruck", 34, "car"),
     WorldClass("caravan", (60, 60, 190), "caravan", "caravan", "caravan", "OtherMoving", 29),
     WorldClass("trailer", (0, 30, 90), "trailer", "trailer", "trailer", "OtherMoving", 30),
     WorldClass("truck", (0, 0, 70), "truck", "truck", "truck", "Truck_Bus", 27),
@@ -102,6 +110,9 @@ _CLASSES = (
     WorldClass("car mount", (52, 32, 32), "ego vehicle", "car mount", "ego vehicle", None, 67),
     WorldClass("image border", (30, 30, 60), "rectification border", None, "rectification border", None, 2),
     WorldClass("out of view", (50, 50, 50), "out of roi", None, "out of roi", None, 3),
+    WorldClass("window", (60, 120, 220), "building", "building", "building", "Building", 11, "window"),
+    WorldClass("small window", (40, 70, 120), "building", "building", "building", "Building", 11, "building"),
+    WorldClass("door", (200, 140, 60), "building", "building", "building", "Building", 11, "door"),
 )
 WORLD: dict[str, WorldClass] = {row.name: row for row in _CLASSES}
 WORLD_CLASSES = tuple(WORLD)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,8 @@ def close_tree(
             (root / "CamVid" / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     elif dataset == "camvid32":
         _camvid32_tables(root, counts, variant)
+    elif dataset == "labelmefacade":
+        _labelmefacade_lists(root, counts)
     elif dataset == "bdd" and traps:
         images, masks = _bdd_folders("train", variant)
         key, ending = "00000000-00000000", "_train_id" if variant == "old" else ""
@@ -184,17 +187,18 @@ def _mapillary(scene: Scene) -> None:
     _save(scene.file(folder, "images", f"{key}.jpg"), scene.image)
     if scene.split == "test":
         return
-    mask = Image.fromarray(_ids(scene.raw))
-    mask.putpalette(_mapillary_palette().ravel().tolist())
     parts = ("v1.2", "labels") if scene.variant == "v2.0" else ("labels",)
-    mask.save(scene.file(folder, *parts, f"{key}.png"), compress_level=1)
+    _save_palette(scene.file(folder, *parts, f"{key}.png"), scene.raw, table_of("mapillary"))
 
 
-def _mapillary_palette() -> UInt8[np.ndarray, "256 3"]:
-    table, palette = table_of("mapillary"), np.zeros((256, 3), np.uint8)
+def _save_palette(path: Path, raw: np.ndarray, table: LabelTable) -> None:
+    """A palette PNG in the table's colours, black where it ignores."""
+    palette = np.zeros((256, 3), np.uint8)
     for ids, color in zip(table.raw_ids, table.colors, strict=True):
         palette[ids[0]] = color
-    return palette
+    mask = Image.fromarray(_ids(raw))
+    mask.putpalette(palette.ravel().tolist())
+    mask.save(path, compress_level=1)
 
 
 def _mapillary_config(root: Path, variant: str) -> None:
@@ -268,9 +272,38 @@ def _camvid32_tables(root: Path, counts: Mapping[str, int], variant: str) -> Non
         (root / "class_dict.csv").write_text(text, encoding="utf-8")
 
 
+def _labelmefacade_name(split: str, index: int) -> str:
+    place = ("static_boston_street_april__p", "static_street_outdoor_palma_mallorca_spain__IMG_",
+             "spatial_envelope_256x256_static_8outdoorcategories__street_gre",
+             "static_outdoor_street_cambridge_uk__IMG_")[index % 4]  # fmt: skip
+    return f"{place}{ {'train': 1, 'val': 4, 'test': 7}[split] * 1000 + index:04d}"
+
+
+def _labelmefacade(scene: Scene) -> None:
+    name = _labelmefacade_name(scene.split, scene.index)
+    _save(scene.file("images", f"{name}.jpg"), scene.image)
+    _save_palette(scene.file("labels", f"{name}.png"), scene.raw, table_of("labelmefacade"))
+
+
+def _labelmefacade_lists(root: Path, counts: Mapping[str, int]) -> None:
+    """The split with more training images, and the official one: of 645 training images 100, the rest is test."""
+    lists, official = {}, {"train": [], "test": []}
+    for split, number in counts.items():
+        names = [_labelmefacade_name(split, index) for index in range(number)]
+        lists[f"large_{split}"] = names
+        first = math.ceil(number * 100 / 645) if split == "train" else 0
+        official["train"] += names[:first]
+        official["test"] += names[first:]
+    for stem, names in {**lists, **official}.items():
+        lines = sorted(f"images/{name}.jpg labels/{name}.png\n" for name in names)
+        if lines:
+            (root / f"{stem}.txt").write_text("".join(lines), encoding="utf-8")
+
+
 _WRITERS: Mapping[str, Callable[[Scene], None]] = {
     "cityscapes": _cityscapes, "idd": _idd, "bdd": _bdd, "mapillary": _mapillary, "wilddash": _wilddash,
     "wilddash2": _wilddash2, "kitti": _kitti, "camvid11": _camvid11, "camvid32": _camvid32,
+    "labelmefacade": _labelmefacade,
 }  # fmt: skip
 # Descriptors that read another one's files.
 TREES: Mapping[str, str] = {name: "camvid32" if name.startswith("camvid32") else name for name in DATASETS}

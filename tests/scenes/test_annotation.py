@@ -44,6 +44,11 @@ def test_every_class_of_a_table_can_occur_in_its_domain(dataset):
         ("camvid32", "bus", "Truck_Bus"),
         ("camvid32_strict", "bus", None),
         ("kitti", "rail track", None),
+        ("labelmefacade", "window", "window"),
+        ("labelmefacade", "small window", "building"),
+        ("labelmefacade", "person", None),
+        ("labelmefacade", "van", None),
+        ("labelmefacade", "lane marking", "road"),
     ],
 )
 def test_annotation_follows_the_policies(dataset, world, name):
@@ -89,6 +94,20 @@ def test_classes_that_only_overlap_imply_nothing():
     assert "parking" not in relations["mapillary"]  # parking in IDD as well, ignored by Cityscapes
     assert "rail track" not in relations["idd"]  # rails or terrain
     assert all(primary not in others for pairs in relations.values() for primary, others in pairs.items())
+
+
+def test_windows_and_doors_are_buildings_everywhere_else():
+    for dataset in DATASETS:
+        if dataset != "labelmefacade":
+            names = {projection(dataset)[world].lower() for world in ("building", "window", "small window", "door")}
+            assert names == {"building"}, dataset
+
+
+def test_a_facade_window_implies_a_building_and_a_building_nothing():
+    tables = {name: LabelTable.load(name) for name in ("camvid11", "labelmefacade")}
+    relations = true_relations(tables)
+    assert relations["labelmefacade"] == {"door": ["building"], "window": ["building"]}
+    assert relations["camvid11"] == {}
 
 
 def test_alone_a_dataset_has_no_relations():

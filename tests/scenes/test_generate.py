@@ -59,9 +59,9 @@ def test_a_tree_is_where_its_descriptor_looks_for_it(trees, dataset):
 
 
 @pytest.mark.parametrize("dataset", TREE_NAMES)
-def test_only_camvid_labels_its_test_split(trees, dataset):
+def test_only_camvid_and_labelmefacade_label_their_test_split(trees, dataset):
     masks = {sample.mask for sample in load(dataset, trees[dataset], "test").samples}
-    assert (masks == {None}) == (not dataset.startswith("camvid"))
+    assert (masks == {None}) == (dataset not in ("camvid11", "camvid32", "labelmefacade"))
 
 
 @pytest.mark.parametrize("dataset", TREE_NAMES)
@@ -90,7 +90,7 @@ def test_encodings_are_those_of_the_real_files(trees):
     for dataset in TREE_NAMES:
         with Image.open(load(dataset, trees[dataset], SPLITS[dataset][0]).samples[0].mask) as mask:
             modes[dataset] = mask.mode
-    assert modes.pop("mapillary") == "P"
+    assert modes.pop("mapillary") == modes.pop("labelmefacade") == "P"
     assert modes.pop("camvid32") == "RGB"
     assert set(modes.values()) == {"L"}
 
@@ -107,6 +107,7 @@ def test_names_are_those_of_the_real_files(trees):
         "mapillary": r"[\w-]{22}\.jpg",
         "wilddash": r"[a-z]{2}\d{4}_100000\.png",
         "kitti": r"\d{6}_10\.png",
+        "labelmefacade": r"(static|spatial_envelope)_[a-z0-9_]+__[a-zA-Z_]+\d{4}\.jpg",
         "camvid32": r"(0001TP_\d{6}|0006R0_f\d{5}|0016E5_\d{5}|Seq05VD_f\d{5})\.png",
     }
     for dataset, pattern in patterns.items():
@@ -122,6 +123,26 @@ def test_mapillary_palette_and_configuration_agree(trees):
     with Image.open(load("mapillary", trees["mapillary"], "train").samples[0].mask) as mask:
         palette = np.array(mask.getpalette()).reshape(-1, 3)
     np.testing.assert_array_equal(palette[:66], [label["color"] for label in config])
+
+
+def test_labelmefacade_palette_holds_the_original_colors(trees):
+    table = table_of("labelmefacade")
+    with Image.open(load("labelmefacade", trees["labelmefacade"], "val").samples[0].mask) as mask:
+        palette = np.array(mask.getpalette()).reshape(-1, 3)
+    np.testing.assert_array_equal(palette[:9], [(0, 0, 0), *table.colors])
+
+
+def test_labelmefacade_has_its_official_split_too(trees):
+    def names(split):
+        return {tuple(line.split()) for line in (root / f"{split}.txt").read_text().splitlines()}
+
+    root = trees["labelmefacade"]
+    train, test = names("train"), names("test")
+    assert train < names("large_train")
+    assert names("large_val") | names("large_test") < test
+    assert train | test == names("large_train") | names("large_val") | names("large_test")
+    assert not train & test
+    assert len(load("labelmefacade", root, "train", lists="{split}.txt")) == len(train) == 1
 
 
 def test_idd_polygons_say_what_the_level_3_files_say(trees):

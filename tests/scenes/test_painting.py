@@ -5,15 +5,43 @@ import zlib
 import numpy as np
 import pytest
 
-from mdseg.scenes import DOMAINS, WORLD_CLASSES, WORLD_COLORS, Domain, contact_sheet, scene
+from mdseg.scenes import DATASETS, DOMAINS, VERSION, WORLD_CLASSES, WORLD_COLORS, Domain, annotate, contact_sheet, scene
 from mdseg.scenes.world import World
 
 HEIGHT = 64
+# Checksums of the images and of the masks of eight training scenes, for VERSION 1.
+FROZEN = {
+    "cityscapes": (0x135A1020, 0x3EE7902F),
+    "idd": (0xEA3DC06A, 0x5EC6F7E4),
+    "bdd": (0xB1FF8112, 0x7F75B578),
+    "mapillary": (0x33E877E6, 0x6AAE2F85),
+    "wilddash": (0x40EA309A, 0x921AE994),
+    "wilddash2": (0x40EA309A, 0x5A9FC8B8),
+    "kitti": (0x44B9B111, 0x1B5D0027),
+    "camvid11": (0x493F2677, 0x1EFC2F61),
+    "camvid32": (0x493F2677, 0xC535AC75),
+    "camvid32_merged": (0x493F2677, 0x1EFC2F61),
+    "camvid32_strict": (0x493F2677, 0xAA274037),
+    "labelmefacade": (0x29E4C06C, 0x96F48CBE),
+}
 
 
 def test_a_scene_is_a_function_of_its_arguments():
     for first, second in zip(scene("idd", "train", 3, HEIGHT), scene("idd", "train", 3, HEIGHT), strict=True):
         np.testing.assert_array_equal(first, second)
+
+
+def test_every_dataset_is_frozen():
+    assert FROZEN.keys() == DATASETS.keys()
+
+
+@pytest.mark.parametrize("dataset", FROZEN)
+def test_scenes_do_not_change_without_a_new_version(dataset):
+    images = masks = 0
+    for index in range(8):
+        image, world = scene(DATASETS[dataset][0], "train", index, HEIGHT)
+        images, masks = zlib.crc32(image, images), zlib.crc32(annotate(world, dataset), masks)
+    assert (VERSION, images, masks) == (1, *FROZEN[dataset])
 
 
 @pytest.mark.parametrize("other", [("train", 4, 0), ("val", 3, 0), ("train", 3, 1)])
