@@ -1,6 +1,6 @@
 """A street seen across, from its other side: how people photograph houses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import cos, pi, sin
 
@@ -43,16 +43,17 @@ def paint_across(canvas: Canvas, domain: Domain, draws: Draws, weather: Weather)
     end = near + lanes + walk
     plan = _Plan(near, near + lanes, end, end + (draws.uniform(1.5, 5) if garden else 0), draws.chance(0.06), garden)
     greens = draws.choice(domain.greens)
-    acts: list[tuple[float, Callable[[], None]]] = []
-    shadows = _stand(view, plan, domain, draws, greens, acts)
+    cast = _Cast(view, plan, draws)
+    if not plan.paved:
+        _park(cast, features)
+    _furnish(cast, features, greens)
     if weather.shadows and canvas.light.ahead > 0.2:  # the sun stands behind the houses
-        left, right = view.sight(plan.houses)
-        shadows.append(np.array(view.flat((left, right), (plan.houses - 9 * canvas.light.ahead, plan.houses))))
+        reach = (plan.houses - 9 * canvas.light.ahead, plan.houses)
+        cast.shadows.append(np.array(view.flat(view.sight(plan.houses), reach)))
     _paint_ground(view, plan, draws)
-    ground.finish(canvas, draws, shadows, weather.wet)
+    ground.finish(canvas, draws, cast.shadows, weather.wet)
     _paint_houses(view, plan, domain, draws, greens)
-    for _, act in sorted(acts, key=lambda entry: -entry[0]):
-        act()
+    cast.paint()
 
 
 def _paint_ground(view: View, plan: _Plan, draws: Draws) -> None:
@@ -143,67 +144,73 @@ def _fence(view: View, draws: Draws, plan: _Plan, greens: str) -> None:
                 canvas.fill_any(quad, canvas.ink(tuple(part * tone for part in color), label, shade))
 
 
-def _stand(
-    view: View, plan: _Plan, domain: Domain, draws: Draws, greens: str, acts: list[tuple[float, Callable[[], None]]]
-) -> list[np.ndarray]:
-    """Queue what stands in the street, with its distance; the shadows it throws."""
-    canvas, features = view.canvas, domain.features
-    shadows: list[np.ndarray] = []
+class _Cast:
+    """What stands in the street, collected first because the nearest must be painted last, and its shadows."""
 
-    def add(u: float, v: float, paint: Callable, *args) -> None:
-        x, z = view.place(u, v)
+    def __init__(self, view: View, plan: _Plan, draws: Draws) -> None:
+        self.view, self.plan, self.draws = view, plan, draws
+        self.acts: list[tuple[float, Callable[[], None]]] = []
+        self.shadows: list[np.ndarray] = []
+
+    def add(self, v: float, paint: Callable, *args, u: float | None = None) -> None:
+        """Queue an object at v and, unless u is given, anywhere along the street; not right before the camera."""
+        u = self.draws.uniform(*self.view.sight(v)) if u is None else u
+        x, z = self.view.place(u, v)
         if z > (5.0 if paint in (car, vehicles.truck) else 4.2):
-            acts.append((z, lambda: paint(canvas, draws, x, z, *args)))
+            self.acts.append((z, lambda: paint(self.view.canvas, self.draws, x, z, *args)))
 
-    def anywhere(v: float) -> float:
-        return draws.uniform(*view.sight(v))
+    def paint(self) -> None:
+        """Far things before near ones."""
+        for _, act in sorted(self.acts, key=lambda entry: -entry[0]):
+            act()
 
-    def row(v: float, chance: float) -> None:
-        """Cars parked along the street."""
-        left, right = view.sight(v)
-        u = left - draws.uniform(0, 4)
-        while u < right + 2:
-            if draws.chance(chance):
-                heading = view.turn + draws.choice((pi / 2, -pi / 2))
-                kind = "van" if draws.chance(0.08 * features["van"]) else draws.choice(
-                    ("sedan", "hatchback", "estate", "suv", "hatchback", "sedan"))  # fmt: skip
-                add(u, v, car, heading, kind)
-                shadows.append(np.array(view.flat((u - 2.4, u + 2.4), (v - 1.1, v + 1.2))))
-            u += draws.uniform(5.2, 6.6)
 
-    if not plan.paved:
-        if draws.chance(features["parked"]):
-            row(plan.far - 1.05, draws.uniform(0.15, 0.8))
-        if plan.far - plan.near > 6.5 and plan.near > 2.5 and draws.chance(features["parked"] * 0.2):
-            row(plan.near + 1.05, draws.uniform(0.1, 0.6))
-        for _ in range(min(draws.count(features["car"] * 0.08), 1)):
-            row((plan.near + plan.far) / 2, 0.2)
-        if draws.chance(features["truck"] * 0.4):
-            v = (plan.near + plan.far) / 2
-            add(anywhere(v), v, vehicles.truck, view.turn + pi / 2)
-    walk = ((plan.far + 0.5, plan.end - 0.2), (max(plan.near - 4, 3.4), max(plan.near - 0.5, 3.5)))
+def _park(cast: _Cast, features: Mapping[str, float]) -> None:
+    """Cars in rows along the kerbs, a few of them driving."""
+    draws, plan = cast.draws, cast.plan
+    if draws.chance(features["parked"]):
+        _line_up(cast, plan.far - 1.05, draws.uniform(0.15, 0.8), features["van"])
+    if plan.far - plan.near > 6.5 and plan.near > 2.5 and draws.chance(features["parked"] * 0.2):
+        _line_up(cast, plan.near + 1.05, draws.uniform(0.1, 0.6), features["van"])
+    middle = (plan.near + plan.far) / 2
+    if draws.count(features["car"] * 0.08):
+        _line_up(cast, middle, 0.2, features["van"])
+    if draws.chance(features["truck"] * 0.4):
+        cast.add(middle, vehicles.truck, cast.view.turn + pi / 2)
+
+
+def _line_up(cast: _Cast, v: float, chance: float, vans: float) -> None:
+    view, draws = cast.view, cast.draws
+    left, right = view.sight(v)
+    u = left - draws.uniform(0, 4)
+    while u < right + 2:
+        if draws.chance(chance):
+            heading = view.turn + draws.choice((pi / 2, -pi / 2))
+            kinds = ("van",) if draws.chance(0.08 * vans) else ("sedan", "hatchback", "estate", "suv", "hatchback")
+            cast.add(v, car, heading, draws.choice(kinds), u=u)
+            cast.shadows.append(np.array(view.flat((u - 2.4, u + 2.4), (v - 1.1, v + 1.2))))
+        u += draws.uniform(5.2, 6.6)
+
+
+def _furnish(cast: _Cast, features: Mapping[str, float], greens: str) -> None:
+    """Trees, people, bicycles and what stands on pavements."""
+    draws, plan = cast.draws, cast.plan
+    far_kerb, near_kerb = plan.far + 0.5, plan.near - 0.5
     for _ in range(draws.count(0.6)):
-        v = plan.end + 0.8 if plan.garden and draws.chance(0.6) else plan.far + 0.8
-        add(anywhere(v), v, plants.tree, greens)
+        cast.add(plan.end + 0.8 if plan.garden and draws.chance(0.6) else far_kerb + 0.3, plants.tree, greens)
     if plan.garden or draws.chance(0.15):
         for _ in range(draws.count(3.0)):
-            v = plan.houses - 0.7
-            add(anywhere(v), v, plants.bush, greens)
+            cast.add(plan.houses - 0.7, plants.bush, greens)
     for _ in range(draws.count(features["person"] * 0.7)):
-        v = draws.uniform(*draws.choice((walk[0], walk[0], walk[1], (plan.near, plan.far))))
-        add(anywhere(v), v, people.person, False, KERB)
+        walk = (far_kerb, plan.end - 0.2) if draws.chance(0.6) else (plan.near - 3, plan.far)
+        v = draws.uniform(*walk)
+        cast.add(v, people.person, False, 0.0 if plan.near < v < plan.far else KERB)
     for _ in range(draws.count(features["bicycle"])):
-        v = plan.far + 0.9
-        add(anywhere(v), v, people.two_wheeler, True, False, False)
-    for feature, paint in (("street_light", poles.street_light), ("trash_can", furniture.trash_can),
-                           ("junction_box", furniture.junction_box), ("bench", furniture.bench)):  # fmt: skip
-        for _ in range(draws.count(features[feature] * 0.6)):
-            v = draws.choice((plan.far + 0.5, plan.far + 0.5, plan.near - 0.5))
-            add(anywhere(v), v, paint, KERB)
-    for _ in range(draws.count(features["sign"] * 0.4)):
-        v = draws.choice((plan.far + 0.4, plan.near - 0.4))
-        add(anywhere(v), v, signs.sign, KERB, False, False)
-    for _ in range(draws.count(features["traffic_light"] * 0.2)):
-        v = draws.choice((plan.far + 0.4, plan.near - 0.4))
-        add(anywhere(v), v, signs.traffic_light, KERB, False)
-    return shadows
+        cast.add(far_kerb + 0.4, people.two_wheeler, True, False, False)
+    for feature, paint, share, args in (
+        ("street_light", poles.street_light, 0.6, ()), ("trash_can", furniture.trash_can, 0.6, ()),
+        ("junction_box", furniture.junction_box, 0.6, ()), ("bench", furniture.bench, 0.6, ()),
+        ("sign", signs.sign, 0.4, (False, False)), ("traffic_light", signs.traffic_light, 0.2, (False,)),
+    ):  # fmt: skip
+        for _ in range(draws.count(features[feature] * share)):
+            cast.add(draws.choice((far_kerb, far_kerb, near_kerb)), paint, KERB, *args)

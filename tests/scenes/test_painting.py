@@ -22,7 +22,7 @@ FROZEN = {
     "camvid32": (0x493F2677, 0xC535AC75),
     "camvid32_merged": (0x493F2677, 0x1EFC2F61),
     "camvid32_strict": (0x493F2677, 0xAA274037),
-    "labelmefacade": (0x29E4C06C, 0x96F48CBE),
+    "labelmefacade": (0xD614C710, 0xABAECB7F),
 }
 
 
