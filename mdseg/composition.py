@@ -1,16 +1,23 @@
-"""Configurations of the commands beside `run`, composed from their arguments."""
+"""Composing a configuration from the arguments of a command, and what Hydra says against them in short."""
 
-import difflib
-from collections.abc import Sequence
+import os
+import re
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import CompactHydraException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mdseg import conf_dir
+from mdseg.wording import nearest
+
+TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
+WANTED = TRACEBACKS in os.environ
 
 
 def compose_with_datasets(config_name: str, overrides: Sequence[str]) -> DictConfig:
@@ -21,17 +28,14 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str]) -> DictCon
     Raises:
         ValueError: an option, key or value that does not exist; the nearest one that does is named.
     """
-    try:
-        parsed = OverridesParser.create().parse_overrides(list(overrides))
-        asked = [dataset_names(override.value()) for override in parsed if override.key_or_group == "on"]
-        load = [f"dataset=[{','.join(names)}]" for names in asked[-1:] if names]
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            try:
-                cfg = compose(config_name, overrides=[*overrides, *load], return_hydra_config=True)
-            except MissingConfigException as error:
-                raise ValueError(_unknown_option(error, config_name, overrides)) from error
-    except HydraException as error:
-        raise ValueError(" ".join(str(error).split())) from error
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        try:
+            parsed = OverridesParser.create().parse_overrides(list(overrides))
+            asked = [dataset_names(override.value()) for override in parsed if override.key_or_group == "on"]
+            load = [f"dataset=[{','.join(names)}]" for names in asked[-1:] if names]
+            cfg = compose(config_name, overrides=[*overrides, *load], return_hydra_config=True)
+        except HydraException as error:
+            raise ValueError(in_short(error, overrides)) from error
     HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):
         del cfg["hydra"]
@@ -55,14 +59,94 @@ def dataset_names(on: object) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """` (did you mean x?)`, or nothing where no known name is close."""
-    close = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+def call(start: Callable[[], Any]) -> Any:
+    """Call what `hydra.main` made of a function; what Hydra says against the command line becomes one short message.
+
+    Hydra prints its errors itself and ends the process, unless full errors are wanted: so it is told that they are,
+    until the function takes over (:func:`composed`).
+    """
+    os.environ[TRACEBACKS] = "1"
+    try:
+        return start()
+    except CompactHydraException as error:
+        if WANTED:
+            raise
+        sys.exit(f"mdseg: {in_short(error, sys.argv[1:])}")
+    finally:
+        composed()
 
 
-def _unknown_option(error: MissingConfigException, config_name: str, overrides: Sequence[str]) -> str:
-    group, _, name = (error.missing_cfg_file or "").rpartition("/")
-    loader = GlobalHydra.instance().config_loader()
-    options = loader.get_group_options(group, config_name=config_name, overrides=list(overrides))
-    return f"there is no {group} {name!r}{nearest(name, options)}; there are {', '.join(options)}"
+def composed() -> None:
+    """The configuration stands; tracebacks are again as the user wants them."""
+    if not WANTED:
+        os.environ.pop(TRACEBACKS, None)
+
+
+def refuse_foreign_flags(arguments: Sequence[str]) -> None:
+    """Refuse `--key=value`, the habit of other commands, which Hydra would take for an abbreviated flag of its own."""
+    for argument in arguments:
+        key, equals, _ = argument.lstrip("-").partition("=")
+        if argument.startswith("--") and equals and key not in FLAGS_WITH_VALUE:
+            sys.exit(f"mdseg: {argument}: values are set without dashes, {argument.lstrip('-')}")
+
+
+FLAGS_WITH_VALUE = ("config-path", "config-name", "config-dir", "package", "info", "experimental-rerun")
+
+
+def in_short(error: HydraException, overrides: Sequence[str]) -> str:
+    """What is wrong with a command line, in a line or two: the key or option, and what was probably meant."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        options = error.options or _options(group, overrides)
+        return f"there is no {group} {name!r}{nearest(name, options)}; there are {', '.join(options)}"
+    if isinstance(error, OverrideParseException):
+        reason = error.message.splitlines()[0]
+        return f"{error.override}: not key=value as Hydra reads it ({reason}); quote what a value holds besides words"
+    required = re.match(r"You must specify '(\S+)'.*?options:\s+(.*)", str(error), re.DOTALL)
+    if required:
+        group, options = required[1], ", ".join(required[2].split())
+        return f"{group}=<name> is required; there are {options} (python -m mdseg.run --help says what they are)"
+    cause, override = error.__cause__, re.search(r"To append to your config use \+(.*)", str(error))
+    if override and getattr(cause, "parent_node", None) is not None:
+        return f"{override[1]}: {_unknown_key(cause.parent_node, str(cause.full_key), override[1])}"
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join([*lines, *str(cause or "").splitlines()[:1]])
+
+
+def _options(group: str, overrides: Sequence[str]) -> list[str]:
+    if GlobalHydra.instance().is_initialized():  # it knows hydra.searchpath=[...] too
+        loader = GlobalHydra.instance().config_loader()
+        return loader.get_group_options(group, config_name="run", overrides=list(overrides))
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+def _unknown_key(parent: DictConfig, full_key: str, override: str) -> str:
+    """Where a key fails: what there is instead, or where else, deeper down, there is a key of this name."""
+    asked = override.partition("=")[0]
+    where, _, missing = full_key.rpartition(".")
+    rest = asked.removeprefix(full_key)
+    keys = [str(key) for key in OmegaConf.to_container(parent) or () if key != "hydra"]
+    if not where and "/" in asked:
+        folders = [path for path in conf_dir().glob("**/") if any(path.glob("*.yaml"))]
+        keys += [str(path.relative_to(conf_dir())) for path in folders]
+    if close := nearest(missing, keys):
+        key = close.removeprefix(" (did you mean ").removesuffix("?)")
+        return f"there is no such key (did you mean {f'{where}.' if where else ''}{key}{rest}?)"
+    last = asked.rpartition(".")[2]
+    elsewhere = [path for path in _paths(parent) if path.rpartition(".")[2] == last]
+    if elsewhere:
+        return f"there is no such key; did you mean {' or '.join(elsewhere[:4])}?"
+    if where:
+        return f"there is no such key; {where} has {', '.join(keys) or 'none'}"
+    return "there is no such key; --cfg job shows all that there are"
+
+
+def _paths(node: DictConfig) -> Iterator[str]:
+    """Full keys of all values below a node."""
+    for key in node:
+        if key == "hydra" or OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key):
+            continue
+        path = node._get_full_key(key)
+        yield path
+        if isinstance(node[key], DictConfig):
+            yield from _paths(node[key])

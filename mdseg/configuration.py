@@ -1,7 +1,9 @@
 """What a composed configuration describes: stages, datasets, label spaces."""
 
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,45 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from mdseg.data.dataset import SegmentationDataset, load_dataset
+from mdseg import conf_dir
+from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset
 from mdseg.data.streams import Stream
 from mdseg.label_space import LabelSpace, LabelTable
 from mdseg.methods.base import Evaluated
+from mdseg.wording import nearest, shortened
 
 ROLES = ("seen", "unseen", "target")
+STREAM = ("role", "datasets", "split", "batch_size", "mixing", "labelled", "exclude_labelled")
+DATASET = ("layout", "root", "labels", "evaluation_split")
+
+
+def check_keys(cfg: DictConfig) -> None:
+    """Refuse keys that nothing reads: one misspelt in a YAML file, or added with + on the command line.
+
+    Raises:
+        ValueError: an unknown key, a stream or dataset without one that it needs, a name where a list belongs.
+    """
+    run = OmegaConf.load(conf_dir() / "run.yaml")
+    groups = [path.name for path in conf_dir().iterdir() if path.is_dir()]
+    _check_known("", cfg, {*run, *groups, "datasets"} - {"defaults", "hydra"})
+    for key in ("evaluate", "evaluation"):
+        _check_known(f"{key}.", cfg[key], run[key])
+    for kind, keys in (("streams", STREAM), ("datasets", DATASET)):
+        for name, node in cfg.get(kind, {}).items():
+            _check_known(f"{kind}.{name}.", node, keys)
+            for missing in (key for key in keys if key not in node):
+                raise ValueError(f"{kind}.{name}: key {missing} is missing; it needs {', '.join(keys)}")
+    lists = {f"streams.{name}.datasets": stream.datasets for name, stream in cfg.streams.items()}
+    lists |= {f"evaluate.{role}": cfg.evaluate[role] for role in ROLES} | {"stages": cfg.stages}
+    for key, value in lists.items():
+        if isinstance(value, str):
+            raise ValueError(f"{key}: expected a list, [{value}], got {value}")
+
+
+def _check_known(where: str, node: DictConfig, known: Iterable[str]) -> None:
+    for key in node:
+        if key not in known:
+            raise ValueError(f"{where}{key}: there is no such key{nearest(str(key), known)}")
 
 
 def stage_config(cfg: DictConfig, name: str) -> DictConfig:
@@ -75,15 +110,31 @@ def build(node: DictConfig, **objects: Any) -> Any:
         ValueError: the class or function does not accept the node's arguments.
     """
     try:
-        return instantiate(node, _partial_=True, _convert_="all")(**objects)
+        function = instantiate(node, _partial_=True, _convert_="all")
+        _check_arguments(node, function)
+        return function(**objects)
     except (TypeError, MisconfigurationException) as error:
         raise ValueError(f"{node['_target_']}: {error}") from error
+
+
+def _check_arguments(node: DictConfig, function: partial) -> None:
+    parameters = inspect.signature(function.func).parameters
+    if not any(parameter.kind == parameter.VAR_KEYWORD for parameter in parameters.values()):
+        for key in function.keywords:
+            if key not in parameters:
+                takes = shortened([name for name in parameters if name != "self"], 12)
+                raise ValueError(
+                    f"{node['_target_']} has no argument {key}{nearest(key, parameters)}; it takes {takes}"
+                )
 
 
 def descriptor(cfg: DictConfig, name: str) -> DictConfig:
     """The part of the configuration that describes a dataset: layout, root, labels, evaluation_split."""
     if name not in cfg.get("datasets", {}):
         loaded = ",".join(cfg.get("datasets", {}))
+        known = {*cfg.get("datasets", {}), *(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))}
+        if name not in known and nearest(name, known):
+            raise ValueError(f"there is no dataset {name!r}{nearest(name, known)}")
         raise ValueError(
             f"dataset {name!r} is used but not loaded; write dataset=[{loaded},{name}] (conf/dataset has them all)"
         )
@@ -93,7 +144,10 @@ def descriptor(cfg: DictConfig, name: str) -> DictConfig:
 def open_dataset(cfg: DictConfig, name: str, split: str) -> SegmentationDataset:
     """A dataset of the configuration on one split."""
     described = descriptor(cfg, name)
-    layout = instantiate(described.layout, _convert_="all")
+
+    def layout(root: str, split: str) -> list[Sample]:
+        return build(described.layout, root=root, split=split)
+
     return load_dataset(name, layout, described.root, labels(described), split)
 
 
@@ -112,7 +166,14 @@ def labels(described: DictConfig) -> str | dict[str, Any]:
 
 
 def label_table(cfg: DictConfig, name: str) -> LabelTable:
-    return LabelTable.load(labels(descriptor(cfg, name)))
+    """Label table of a dataset of the configuration; errors name the dataset."""
+    described = descriptor(cfg, name)
+    try:
+        return LabelTable.load(labels(described))
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"dataset {name!r}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"dataset {name!r}: {error}") from error
 
 
 def labelled_datasets(cfg: DictConfig) -> list[str]:

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from mdseg import conf_dir
+from mdseg.wording import nearest, shortened
 
 IGNORE = 255
 MAX_CLASSES = 255  # ids are 8-bit and 255 is taken
@@ -96,7 +97,9 @@ class LabelTable:
     def class_index(self, name: str) -> int:
         """Position of a class; ValueError if the table has no such class."""
         if name not in self.names:
-            raise ValueError(f"label table '{self.name}' has no class '{name}'; it has {list(self.names)}")
+            raise ValueError(
+                f"label table '{self.name}' has no class '{name}'{nearest(name, self.names)}; it has {list(self.names)}"
+            )
         return self.names.index(name)
 
     def lookup(self) -> np.ndarray:
@@ -131,7 +134,8 @@ class LabelTable:
         if not path.is_file():
             known = sorted(file.stem for file in (conf_dir() / "labels").glob("*.yaml"))
             raise FileNotFoundError(
-                f"no label table '{labels}' ({path} does not exist); give a YAML file or one of {known}"
+                f"no label table '{labels}'{nearest(str(labels), known)} ({path} does not exist); give a YAML file or "
+                f"one of {known}"
             )
         try:
             return cls._parse(yaml.safe_load(path.read_text(encoding="utf-8")), path.stem)
@@ -205,7 +209,7 @@ class LabelSpace:
     in_space: Bool[Tensor, "d k"] = field(init=False)
 
     def __post_init__(self) -> None:
-        _check_names("label space", self.names)
+        _check_names(f"label space of {', '.join(self.class_train_ids)}", self.names)
         in_space = torch.zeros(len(self.class_train_ids), len(self.names), dtype=torch.bool)
         for row, train_ids in zip(in_space, self.class_train_ids.values(), strict=True):
             row[[train_id for train_id in train_ids if train_id != IGNORE]] = True
@@ -268,8 +272,8 @@ class LabelSpace:
     ) -> None:
         if not pairs:
             raise ValueError(
-                f"{where}: none of its classes {list(table.names)} is in the model's label space {list(self.names)}; "
-                "add aliases to the table or evaluate on another dataset"
+                f"{where}: none of its classes ({shortened(table.names)}) is in the model's label space "
+                f"({shortened(self.names)}); add aliases to the table or evaluate on another dataset"
             )
         owner: dict[int, int] = {}
         for channel, index in pairs:
@@ -280,7 +284,11 @@ class LabelSpace:
                 )
             owner[channel] = index
         if unmapped:
-            warnings.warn(f"{where}: the model has no channel for {list(unmapped)}", stacklevel=3)
+            warnings.warn(
+                f"{where}: the model has no channel for {len(unmapped)} of its {table.num_classes} classes, whose IoU "
+                f"will be null: {shortened(unmapped)}",
+                stacklevel=3,
+            )
 
     def state_dict(self) -> dict[str, Any]:
         """The space in plain types, for a checkpoint that loads with ``weights_only=True``."""
@@ -380,7 +388,10 @@ def _check_names(where: str, names: Sequence[str]) -> None:
     if not names:
         raise ValueError(f"{where}: no classes")
     if len(names) > MAX_CLASSES:
-        raise ValueError(f"{where}: {len(names)} classes, at most {MAX_CLASSES} fit in 8 bits beside the ignore index")
+        raise ValueError(
+            f"{where}: {len(names)} classes, at most {MAX_CLASSES} fit in 8 bits beside the ignore index; merge or "
+            "ignore some"
+        )
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"{where}: classes {repeated} occur more than once")

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mdseg import conf_dir
 from mdseg.label_space import LabelSpace
+from mdseg.wording import nearest, shortened
 
 Pairs = Mapping[str, Mapping[str, Sequence[str]]]
 
@@ -123,6 +124,7 @@ def _triples(pairs: Pairs, primaries: Mapping[str, set[str]]) -> set[tuple[str, 
 def _train_id(space: LabelSpace, dataset: str, name: str) -> int:
     if name not in space.names:
         raise ValueError(
-            f"class relations of '{dataset}': the label space has no class '{name}'; it has {list(space.names)}"
+            f"class relations of '{dataset}': the label space has no class '{name}'{nearest(name, space.names)}; it "
+            f"has {shortened(space.names)}"
         )
     return space.names.index(name)

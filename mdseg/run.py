@@ -4,21 +4,26 @@ python -m mdseg.run experiment=uniseg_cibm
 python -m mdseg.run resume=runs/uniseg_cibm/2026-11-21_10-00-00
 """
 
+import errno
 import fcntl
 import multiprocessing
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from hydra.types import RunMode
@@ -26,6 +31,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
+from mdseg.composition import TRACEBACKS, WANTED, call, composed, refuse_foreign_flags
 from mdseg.ranks import launched_outside, main_process
 
 # torch is imported only when work starts: --help and --cfg answer at once.
@@ -52,17 +58,60 @@ def start(cfg: DictConfig) -> float | None:
 @contextmanager
 def mistakes_as_messages(unless: bool = False) -> Iterator[None]:
     """One message instead of a traceback for errors that name what the user can mend; tracebacks for all others."""
+    composed()
+    with warnings_as_lines():
+        try:
+            yield
+        except KeyboardInterrupt:
+            print("mdseg: stopped", file=sys.stderr)
+            sys.exit(130)
+        except (ValueError, OSError, InstantiationException, OmegaConfBaseException) as error:
+            if unless or WANTED:
+                raise
+            notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
+            sys.exit(f"mdseg: {_message(error)}{notes}\n({TRACEBACKS}=1 shows where)")
+        except RuntimeError as error:
+            if unless or WANTED or not _lost_another_process(error):
+                raise
+            sys.exit("mdseg: another process of this run failed; it says why" if main_process() else 1)
+
+
+def _message(error: Exception) -> str:
+    # What Hydra wraps while it builds an object says it in its cause; a worker's error ends with the message.
+    if isinstance(error, InstantiationException) and error.__cause__:
+        error = error.__cause__
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        return f"{error.filename}: {error.strerror}" + ("; make room, or ask for more (quota, ulimit)" if full else "")
+    message = str(error).rstrip()
+    if "Original Traceback" in message:
+        last = message.rpartition("Traceback (most recent call last):")[2]
+        return re.search(r"^[\w.]+: (.*)", last, re.MULTILINE | re.DOTALL)[1]
+    return re.split(r"\n\s+full_key:", message)[0] if isinstance(error, OmegaConfBaseException) else message
+
+
+def _lost_another_process(error: RuntimeError) -> bool:
+    """Whether an error only says that another rank is gone."""
+    return type(error).__name__.startswith("Dist") or "by peer" in str(error)
+
+
+@contextmanager
+def warnings_as_lines() -> Iterator[None]:
+    """Warnings of mdseg as one line each, once, in the main process; all others as Python shows them."""
+    package, said, show = str(Path(__file__).parent), set(), warnings.showwarning
+
+    def say(message: Any, category: type[Warning], filename: str, *more: Any) -> None:
+        if not (issubclass(category, UserWarning) and filename.startswith(package)):
+            show(message, category, filename, *more)
+        elif str(message) not in said and main_process():
+            said.add(str(message))
+            print(f"mdseg: warning: {message}", file=sys.stderr, flush=True)
+
+    warnings.showwarning = say
     try:
         yield
-    except (ValueError, FileNotFoundError, InstantiationException, OmegaConfBaseException) as error:
-        if unless or "HYDRA_FULL_ERROR" in os.environ:
-            raise
-        # What Hydra wraps while it builds an object says it in its cause; a worker's error ends with the message.
-        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-        message = str(cause).rstrip()
-        if "Original Traceback" in message:
-            message = message.rsplit("\n", 1)[-1].split("Error: ", 1)[-1]
-        sys.exit(f"mdseg: {message}\n(HYDRA_FULL_ERROR=1 shows where)")
+    finally:
+        warnings.showwarning = show
 
 
 def resume(folder: Path) -> float | None:
@@ -70,12 +119,29 @@ def resume(folder: Path) -> float | None:
 
     Raises:
         FileNotFoundError: there is no run in the folder.
+        ValueError: its configuration cannot be read.
     """
     saved = folder / "config.yaml"
-    if not saved.is_file():
-        raise FileNotFoundError(f"resume={folder}: no run there (expected {saved})")
+    if not saved.is_file() or not (folder / "command.txt").is_file():
+        raise FileNotFoundError(f"resume={folder}: {_no_run(folder)}")
+    try:
+        cfg = OmegaConf.load(saved)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{saved}: not readable YAML ({error})") from error
     os.environ[FOLDER_VARIABLE] = str(folder)
-    return carry_out(OmegaConf.load(saved), folder)
+    return carry_out(cfg, folder)
+
+
+def _no_run(folder: Path) -> str:
+    """Why a folder is no run folder, and which one was probably meant."""
+    found = [path for below in ("*", "*/*", "*/*/*") for path in folder.glob(f"{below}/command.txt")]
+    runs = sorted(found, key=lambda path: path.stat().st_mtime)
+    if runs:
+        return f"it holds {len(runs)} runs; continue one of them, such as the newest: resume={runs[-1].parent}"
+    above = next((parent for parent in folder.resolve().parents if (parent / "command.txt").is_file()), None)
+    if above is not None:
+        return f"it is a part of a run; continue that one: resume={above}"
+    return "no run there (a run folder has config.yaml and command.txt)" if folder.exists() else "no such folder"
 
 
 def carry_out(cfg: DictConfig, folder: Path) -> float | None:
@@ -90,6 +156,10 @@ def carry_out(cfg: DictConfig, folder: Path) -> float | None:
             results = stages.run(cfg, folder.resolve(), stop)
         except Stopped as stopped:
             print(f"\n{stopped.what}; continue with: python -m mdseg.run resume={folder}", flush=True)
+            raise
+        except Exception as error:
+            if "resume=" not in str(error):
+                error.add_note(f"Mend that, then continue with: python -m mdseg.run resume={folder}")
             raise
         finally:
             # What an error leaves of a loader: they ignore SIGTERM, so at exit Python would wait for them forever.
@@ -163,7 +233,11 @@ def create_run_folder(cfg: DictConfig, overrides: list[str]) -> Path:
                 raise ValueError(f"{FOLDER_VARIABLE}={folder} exists; give a new folder, or resume={folder}") from None
             number += 1
     os.environ[FOLDER_VARIABLE] = str(new)
-    write_provenance(cfg, overrides, new)
+    try:
+        write_provenance(cfg, overrides, new)
+    except BaseException:
+        shutil.rmtree(new)
+        raise
     return new
 
 
@@ -230,7 +304,8 @@ def main() -> None:
         return
     resuming = [argument for argument in sys.argv[1:] if argument.startswith("resume=")]
     if not resuming:
-        start()
+        refuse_foreign_flags(sys.argv[1:])
+        call(start)
         return
     others = [argument for argument in sys.argv[1:] if argument not in resuming]
     if others or len(resuming) > 1:

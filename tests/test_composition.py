@@ -33,7 +33,7 @@ def test_datasets_are_found_on_the_search_path_too(tmp_path):
         ([*ALONE, "+on=a,b"], r"on: expected names of datasets in brackets, such as on=\[cityscapes,idd\]"),
         ([*ALONE, "+on=[]"], "on: expected names"),
         (["experiment=uniseg_cimb"], r"no experiment 'uniseg_cimb' \(did you mean uniseg_cim\?\)"),
-        (["experiment=uniseg_cibm", "sead=1"], "Could not override 'sead'"),
+        (["experiment=uniseg_cibm", "sead=1"], r"sead=1: there is no such key \(did you mean seed\?\)"),
         (["experiment=uniseg_cibm", "data=disk"], "data=disk needs data.root="),
     ],
 )

@@ -11,10 +11,11 @@ PACKAGE = Path(__file__).parent.parent / "mdseg"
 ENTRY_POINTS = {"run", "stages", "configuration", "report", "callbacks", "figures", "signals", "ranks", "trained"}
 ENTRY_POINTS |= {"evaluate", "predict", "activations", "composition"}
 ALLOWED = {
-    "label_space": set(),
+    "wording": set(),
+    "label_space": {"wording"},
     "upsample": set(),
     "checkpoints": set(),
-    "relations": {"label_space"},
+    "relations": {"label_space", "wording"},
     "losses": {"losses", "upsample", "label_space", "relations"},
     "metrics": {"upsample", "label_space"},
     "models": {"models", "upsample"},

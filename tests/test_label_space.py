@@ -190,7 +190,7 @@ def test_more_than_255_classes_are_refused():
     with pytest.raises(ValueError, match="256 classes"):
         table("big", *names, encoding="rgb")
     half = {"a": table("a", *names[:128], ignore_ids=()), "b": table("b", *names[128:], ignore_ids=())}
-    with pytest.raises(ValueError, match="label space: 256 classes"):
+    with pytest.raises(ValueError, match="label space of a, b: 256 classes"):
         union(half)
 
 
@@ -309,7 +309,7 @@ def test_a_class_among_its_own_aliases_is_a_merge():
 
 
 def test_a_class_without_a_channel_is_named_in_a_warning():
-    with pytest.warns(UserWarning, match=r"'kitti' \(label table 'b'\): the model has no channel for \['train'\]"):
+    with pytest.warns(UserWarning, match=r"'kitti' \(label table 'b'\): the model has no channel for 1 of .*: train"):
         evaluation = union({"a": table("a", "car")}).evaluation(table("b", "train", "car"), "kitti")
     assert evaluation.unmapped == ("train",)
     assert evaluation.channels.tolist() == [0]
@@ -317,7 +317,7 @@ def test_a_class_without_a_channel_is_named_in_a_warning():
 
 
 def test_a_dataset_of_which_nothing_maps_is_refused():
-    with pytest.raises(ValueError, match=r"'b'.*none of its classes \['sky'\]"):
+    with pytest.raises(ValueError, match=r"'b'.*none of its classes \(sky\)"):
         union({"a": table("a", "car")}).evaluation(table("b", "sky"))
 
 

@@ -64,7 +64,7 @@ class Stream:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise ValueError(f"streams.{self.name}.role: expected one of {', '.join(ROLES)}, got {self.role!r}")
-        if self.batch_size < 1:
+        if not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise ValueError(f"streams.{self.name}.batch_size: expected at least 1, got {self.batch_size}")
         for dataset, size in zip(self.datasets, self.sizes, strict=True):
             if size == 0:
