@@ -16,7 +16,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from mdseg import figures
 from mdseg.data.datamodule import SegmentationDataModule
 from mdseg.logging import Dashboard
-from mdseg.methods.base import Method
+from mdseg.methods.base import Evaluator, Method
 from mdseg.metrics import restricted_argmax
 from mdseg.signals import StopSignals
 
@@ -193,7 +193,7 @@ class Panels(Callback):
         self.rows = {}
 
     def on_validation_batch_end(
-        self, trainer: pl.Trainer, module: Method, logits: torch.Tensor, batch: Any, *args: Any
+        self, trainer: pl.Trainer, module: Evaluator, logits: torch.Tensor, batch: Any, *args: Any
     ) -> None:
         rows = self.rows.setdefault(batch["name"], [])
         chosen = list(range(min(self.count - len(rows), len(batch["image"]))))
@@ -207,7 +207,7 @@ class Panels(Callback):
             image = batch["image"][i].permute(1, 2, 0).cpu().numpy()
             rows.append(figures.PanelRow(image, batch["mask"][i].cpu().numpy(), prediction[i].cpu().numpy()))
 
-    def on_validation_end(self, trainer: pl.Trainer, module: Method) -> None:
+    def on_validation_end(self, trainer: pl.Trainer, module: Evaluator) -> None:
         if trainer.is_global_zero and self.count > 0:
             for name, rows in self.rows.items():
                 space = module.evaluated[name].space

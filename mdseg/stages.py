@@ -34,7 +34,7 @@ from mdseg.data.datamodule import SegmentationDataModule, select_streams
 from mdseg.data.transforms import strict
 from mdseg.label_space import LabelSpace
 from mdseg.logging import Dashboard, MetricsFile, read_metrics
-from mdseg.methods.base import Method
+from mdseg.methods.base import Evaluator, Method
 from mdseg.methods.uniseg import RelationScores, relation_rule
 from mdseg.models.segmenter import Segmenter
 from mdseg.ranks import main_process
@@ -129,19 +129,7 @@ class Stage:
         return method
 
     def build_trainer(self, **options: Any) -> pl.Trainer:
-        """Lightning's trainer without the parts that this project does itself."""
-        return build(
-            self.cfg.trainer,
-            max_epochs=1,
-            max_steps=-1,
-            use_distributed_sampler=False,
-            num_sanity_val_steps=0,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            default_root_dir=str(self.folder),
-            plugins=[checkpoints.AtomicCheckpointIO()],
-            **options,
-        )
+        return build_trainer(self.cfg.trainer, self.folder, **options)
 
     def write_subsets(self, data: SegmentationDataModule) -> None:
         """Write which images count as labelled where it is not all of them, one key per line."""
@@ -190,6 +178,22 @@ class Stage:
             build(cfg.scheduler, optimizer=optimizer, steps=data.steps)
             if str(self.run_folder) not in str(OmegaConf.to_container(cfg.loss, resolve=True)):
                 self.build_method(model, data.steps)
+
+
+def build_trainer(node: DictConfig, folder: Path, **options: Any) -> pl.Trainer:
+    """Lightning's trainer without the parts that this project does itself."""
+    return build(
+        node,
+        max_epochs=1,
+        max_steps=-1,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        default_root_dir=str(folder),
+        plugins=[checkpoints.AtomicCheckpointIO()],
+        **options,
+    )
 
 
 def fit(stage: Stage) -> dict[str, Any]:
@@ -303,7 +307,7 @@ def save_relations(stage: Stage, scores: torch.Tensor, counts: torch.Tensor, fou
         stage.dashboard.picture(stage.name, dataset, path)
 
 
-def evaluation_results(method: Method) -> dict[str, Any]:
+def evaluation_results(method: Evaluator) -> dict[str, Any]:
     """Per dataset role, mIoU and IoU per class (null where absent), and the mean mIoU of each role."""
     datasets = {}
     for name, evaluated in method.evaluated.items():
@@ -405,7 +409,7 @@ def open_dashboard(cfg: DictConfig, folder: Path) -> Dashboard:
     return build(cfg.logger, folder=folder, config=OmegaConf.to_container(cfg, resolve=True))
 
 
-def numbers(result: dict[str, Any]) -> dict[str, float]:
+def numbers(result: dict[str, Any]) -> dict[str, int | float]:
     """The numbers of a stage's result: its own and those of one level below, named by a path."""
     inner = {
         f"{key}/{name}": value for key, node in result.items() if isinstance(node, dict) for name, value in node.items()

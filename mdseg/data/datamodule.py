@@ -147,25 +147,19 @@ def start_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-class SegmentationDataModule(pl.LightningDataModule):
-    """All data of a stage.
+class EvaluationData(pl.LightningDataModule):
+    """The evaluated datasets.
 
     Args:
-        streams: name → (stream, its datasets in order).
-        evaluated: name → dataset on its evaluation split.
-        steps: optimiser steps of the stage; the training loader has exactly this length.
+        evaluated: name → dataset on the split to evaluate.
         evaluation_short_side: short side in pixels at which images are evaluated; null keeps their size.
+        score_at: `label` or `image`, see :class:`EvaluationDataset`.
         multiple: the sizes given to the network are multiples of this.
     """
 
     def __init__(
         self,
-        streams: Mapping[str, tuple[Stream, Sequence[SegmentationDataset]]],
         evaluated: Mapping[str, SegmentationDataset],
-        space: LabelSpace,
-        transform: RandomCrop,
-        seed: int,
-        steps: int,
         workers: int,
         evaluation_batch_size: int,
         evaluation_short_side: int | None,
@@ -173,29 +167,10 @@ class SegmentationDataModule(pl.LightningDataModule):
         multiple: int = 1,
     ) -> None:
         super().__init__()
-        self.streams, self.evaluated, self.space = dict(streams), dict(evaluated), space
-        self.transform, self.seed, self.steps, self.workers = transform, seed, steps, workers
+        self.evaluated, self.workers = dict(evaluated), workers
         self.evaluation_batch_size, self.evaluation_short_side = evaluation_batch_size, evaluation_short_side
         self.score_at, self.multiple = score_at, multiple
-        self.start = 0
         cv2.setNumThreads(0)
-
-    def train_dataloader(self) -> DataLoader:
-        dataset = StreamDataset(self.streams, self.space, self.transform, self.seed, self.multiple)
-        return self._loader(dataset, self._train_sampler(), collate)
-
-    def _train_sampler(self) -> StreamSampler:
-        streams = [stream for stream, _ in self.streams.values()]
-        return StreamSampler(streams, self.seed, self.steps, self.start, *self._rank())
-
-    def samples_at(self, step: int) -> list[tuple[str, str]]:
-        """Dataset and key of every image in this rank's batch of a step."""
-        samples = []
-        for key in self._train_sampler().batch_at(step):
-            stream, datasets = self.streams[key.stream]
-            position, index = stream.locate(key.index)
-            samples.append((datasets[position].name, datasets[position].samples[index].key))
-        return samples
 
     def val_dataloader(self) -> DataLoader:
         sampler = EvaluationSampler(self.evaluated, self.evaluation_batch_size, *self._rank())
@@ -214,6 +189,47 @@ class SegmentationDataModule(pl.LightningDataModule):
             worker_init_fn=start_worker,
             pin_memory=torch.cuda.is_available(),
         )
+
+
+class SegmentationDataModule(EvaluationData):
+    """All data of a stage.
+
+    Args:
+        streams: name → (stream, its datasets in order).
+        steps: optimiser steps of the stage; the training loader has exactly this length.
+        evaluation: arguments of :class:`EvaluationData`.
+    """
+
+    def __init__(
+        self,
+        streams: Mapping[str, tuple[Stream, Sequence[SegmentationDataset]]],
+        space: LabelSpace,
+        transform: RandomCrop,
+        seed: int,
+        steps: int,
+        **evaluation: Any,
+    ) -> None:
+        super().__init__(**evaluation)
+        self.streams, self.space = dict(streams), space
+        self.transform, self.seed, self.steps = transform, seed, steps
+        self.start = 0
+
+    def train_dataloader(self) -> DataLoader:
+        dataset = StreamDataset(self.streams, self.space, self.transform, self.seed, self.multiple)
+        return self._loader(dataset, self._train_sampler(), collate)
+
+    def _train_sampler(self) -> StreamSampler:
+        streams = [stream for stream, _ in self.streams.values()]
+        return StreamSampler(streams, self.seed, self.steps, self.start, *self._rank())
+
+    def samples_at(self, step: int) -> list[tuple[str, str]]:
+        """Dataset and key of every image in this rank's batch of a step."""
+        samples = []
+        for key in self._train_sampler().batch_at(step):
+            stream, datasets = self.streams[key.stream]
+            position, index = stream.locate(key.index)
+            samples.append((datasets[position].name, datasets[position].samples[index].key))
+        return samples
 
     def state_dict(self) -> dict[str, int]:
         # `processed` has been raised when callbacks save in on_train_batch_end; `completed` has not.

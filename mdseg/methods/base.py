@@ -1,4 +1,4 @@
-"""What every method shares: seeding, optimiser, evaluation, the label space in the checkpoint."""
+"""What every method shares: evaluation, seeding, optimiser, the label space in the checkpoint."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,62 +41,26 @@ def without_unmapped(mask: UInt8[Tensor, "n h w"], space: EvaluationSpace) -> UI
     return table[mask.long()]
 
 
-class Method(pl.LightningModule):
-    """Base of all methods.
+class Evaluator(pl.LightningModule):
+    """A model and the IoU of its predictions on the evaluated datasets.
 
     Args:
         model: `features(image)`, `classify(features)`.
-        optimizer: parameter groups → optimiser.
-        scheduler: (optimiser, steps) → schedule, stepped once per optimiser step.
-        head_lr_factor: learning rate of the classifier relative to the rest.
         evaluated: dataset name → its role and class mapping.
-        align_corners: how logits are upsampled, in evaluation as in the losses.
+        align_corners: how logits are upsampled, in losses as in the evaluation.
+        trained: optimiser steps that the model was trained for so far.
     """
 
-    roles: tuple[str, ...] = ()
-
     def __init__(
-        self,
-        model: nn.Module,
-        space: LabelSpace,
-        evaluated: Mapping[str, Evaluated],
-        optimizer: Callable[..., Optimizer],
-        scheduler: Callable[..., LRScheduler],
-        head_lr_factor: float,
-        steps: int,
-        seed: int,
-        align_corners: bool,
+        self, model: nn.Module, evaluated: Mapping[str, Evaluated], align_corners: bool, trained: int = 0
     ) -> None:
         super().__init__()
-        self.model, self.space, self.evaluated = model, space, dict(evaluated)
-        self.build_optimizer, self.build_scheduler, self.head_lr_factor = optimizer, scheduler, head_lr_factor
-        self.steps, self.seed, self.align_corners = steps, seed, align_corners
+        self.model, self.evaluated, self.align_corners = model, dict(evaluated), align_corners
         self.confusion = nn.ModuleDict(
             {name: ConfusionMatrix(len(dataset.space.names), align_corners) for name, dataset in self.evaluated.items()}
         )
         self.iou: dict[str, Tensor] = {}
-        self.terms: dict[str, Tensor] = {}  # loss terms of the step under way, by the name they are logged under
-        self.description: dict[str, Any] = {}  # what a checkpoint says of its origin, in plain types
-        self.trained = self.evaluated_at = 0
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        lr = self.build_optimizer.keywords["lr"]
-        optimizer = self.build_optimizer(self.model.parameter_groups(lr, self.head_lr_factor))
-        schedule = self.build_scheduler(optimizer, steps=self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
-
-    def on_train_batch_start(self, batch: Batch, step: int) -> None:
-        torch.manual_seed(step_seed(self.seed, step, self.global_rank))
-        self.terms = {}
-
-    def log(self, name: str, value: Any, **options: Any) -> None:
-        """Lightning's log, which also keeps the terms of the loss."""
-        if name.startswith("train/"):
-            self.terms[name] = value.detach()
-        super().log(name, value, **options)
-
-    def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:
-        self.trained = step + 1
+        self.trained, self.evaluated_at = trained, 0
 
     def validation_step(self, batch: dict[str, Any], index: int) -> Tensor:
         """Count the batch into its dataset's confusion matrix; returns logits at head resolution for pictures."""
@@ -125,6 +89,56 @@ class Method(pl.LightningModule):
         """Mean mIoU of the datasets with this role; nan where there is none."""
         mious = [self.iou[name].nanmean() for name, dataset in self.evaluated.items() if dataset.role == role]
         return torch.stack(mious).nanmean() if mious else torch.tensor(torch.nan)
+
+
+class Method(Evaluator):
+    """Base of all methods.
+
+    Args:
+        optimizer: parameter groups → optimiser.
+        scheduler: (optimiser, steps) → schedule, stepped once per optimiser step.
+        head_lr_factor: learning rate of the classifier relative to the rest.
+    """
+
+    roles: tuple[str, ...] = ()
+
+    def __init__(
+        self,
+        model: nn.Module,
+        space: LabelSpace,
+        evaluated: Mapping[str, Evaluated],
+        optimizer: Callable[..., Optimizer],
+        scheduler: Callable[..., LRScheduler],
+        head_lr_factor: float,
+        steps: int,
+        seed: int,
+        align_corners: bool,
+    ) -> None:
+        super().__init__(model, evaluated, align_corners)
+        self.space = space
+        self.build_optimizer, self.build_scheduler, self.head_lr_factor = optimizer, scheduler, head_lr_factor
+        self.steps, self.seed = steps, seed
+        self.terms: dict[str, Tensor] = {}  # loss terms of the step under way, by the name they are logged under
+        self.description: dict[str, Any] = {}  # what a checkpoint says of its origin, in plain types
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        lr = self.build_optimizer.keywords["lr"]
+        optimizer = self.build_optimizer(self.model.parameter_groups(lr, self.head_lr_factor))
+        schedule = self.build_scheduler(optimizer, steps=self.steps)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_batch_start(self, batch: Batch, step: int) -> None:
+        torch.manual_seed(step_seed(self.seed, step, self.global_rank))
+        self.terms = {}
+
+    def log(self, name: str, value: Any, **options: Any) -> None:
+        """Lightning's log, which also keeps the terms of the loss."""
+        if name.startswith("train/"):
+            self.terms[name] = value.detach()
+        super().log(name, value, **options)
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:
+        self.trained = step + 1
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["label_space"] = self.space.state_dict()
