@@ -70,7 +70,7 @@ class SegmentationDataset:
         try:
             with Image.open(path) as image:
                 return image.height, image.width
-        except OSError as error:
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
             raise ValueError(f"{path}: not a readable image ({error})") from error
 
     def check_size(self, index: int, image: np.ndarray, mask: np.ndarray) -> None:
@@ -79,7 +79,7 @@ class SegmentationDataset:
             sample = self.samples[index]
             raise ValueError(
                 f"dataset '{self.name}': sizes (height, width) differ, {image.shape[:2]} of {sample.image} and "
-                f"{mask.shape[:2]} of its mask {sample.mask}"
+                f"{mask.shape[:2]} of its mask {sample.mask}; resize one of them (the mask with nearest neighbour)"
             )
 
     def _class_indices(self, raw: np.ndarray, path: Path) -> UInt8[np.ndarray, "h w"]:
@@ -149,7 +149,10 @@ def _read_id(path: Path) -> np.ndarray:
     depth, color_type = data[24:26] if data.startswith(b"\x89PNG") else (8, GREY)
     if color_type == PALETTE or raw.ndim != 2 or raw.dtype != np.uint8:
         found = "palette PNG" if color_type == PALETTE else f"{raw.dtype} of shape {raw.shape}"
-        raise ValueError(f"{path}: expected an 8-bit single-channel mask, found {found}; set the table's `encoding`")
+        raise ValueError(
+            f"{path}: expected an 8-bit single-channel mask, found {found}; set the table's `encoding`, or save it as "
+            "8-bit grey"
+        )
     # Lossless optimisers pack few grey levels into 1, 2 or 4 bits, which readers stretch to 0..255.
     return raw if depth == 8 else raw // (255 // (2**depth - 1))
 
@@ -170,7 +173,13 @@ def _read_palette(path: Path) -> np.ndarray:
 
 
 def _read_rgb(path: Path) -> np.ndarray:
-    pixels = cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2BGRA)
+    # Without ANYDEPTH, OpenCV would drop the lower 8 of 16 bits.
+    pixels = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
+    if pixels.dtype != np.uint8:
+        raise ValueError(
+            f"{path}: expected 8 bits per colour, found {pixels.dtype}; set the table's `encoding`, or save it with 8"
+        )
+    pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2BGRA)
     return pixels.view("<u4")[..., 0] & 0xFFFFFF  # bytes b g r a: r << 16 | g << 8 | b
 
 
@@ -190,9 +199,12 @@ _READERS = {"id": _read_id, "palette": _read_palette, "rgb": _read_rgb, "channel
 def _decode(path: Path, flags: int) -> np.ndarray:
     # From memory: cv2.imread returns the readable part of a truncated JPEG, imdecode refuses it.
     data = np.fromfile(path, dtype=np.uint8)
-    pixels = cv2.imdecode(data, flags) if len(data) else None
+    try:
+        pixels = cv2.imdecode(data, flags) if len(data) else None
+    except cv2.error as error:  # more pixels than OpenCV allows
+        raise ValueError(f"{path}: not a readable image ({error})") from error
     if pixels is None:
-        raise ValueError(f"{path}: not a readable image (empty, truncated or corrupt)")
+        raise ValueError(f"{path}: not a readable image (empty, truncated or corrupt); replace it, or leave it out")
     return pixels
 
 
@@ -200,7 +212,16 @@ def _raise_unknown(raw_ids: list[int], path: Path, table: LabelTable) -> None:
     unknown = [table.show(raw_id) for raw_id in raw_ids]
     shown = ", ".join(unknown[:8]) + (", ..." if len(unknown) > 8 else "")
     raise UnknownLabels(
-        f"{path}: raw ids {shown} are not in label table '{table.name}'; is it the right table (`labels`)? "
+        f"{path}: raw ids {shown} are not in label table '{table.name}'; {_better_encoding(path, table)}"
+        "is it the right table (`labels`)? "
         "Otherwise list them in `ignore_ids` or set `unknown_ids: ignore`",
         unknown,
     )
+
+
+def _better_encoding(path: Path, table: LabelTable) -> str:
+    """What a PNG itself says about how its ids are to be read."""
+    with path.open("rb") as file:
+        header = file.read(26)
+    meant = {GREY: "id", PALETTE: "palette"}.get(header[25]) if header.startswith(b"\x89PNG") else None
+    return f"is `encoding: {meant}` meant? Or " if table.encoding == "rgb" and meant else ""
