@@ -164,10 +164,10 @@ def _front_windows(
 
 def window_label(canvas: Canvas, panes: Float[np.ndarray, "n 4 2"]) -> World:
     """A window, or a small one where no pane that the picture shows whole is worth an annotator's outline."""
-    inside = panes[((panes[:, :, 0] > 0) & (panes[:, :, 0] < canvas.width)).all(axis=1)]
+    left, right = panes[:, :, 0].min(axis=1), panes[:, :, 0].max(axis=1)
     smallest = OUTLINED * min(canvas.height, canvas.width)
-    wide = len(inside) and (inside[:, :, 0].max(axis=1) - inside[:, :, 0].min(axis=1)).max() > smallest
-    return World.WINDOW if wide else World.SMALL_WINDOW
+    outlined = (right - left > smallest) & (left > 0) & (right < canvas.width)
+    return World.WINDOW if outlined.any() else World.SMALL_WINDOW
 
 
 def grid(
