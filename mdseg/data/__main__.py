@@ -5,12 +5,16 @@ python -m mdseg.data browse on=[cityscapes]           an HTML page of samples be
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from mdseg.composition import compose_with_datasets, nearest
-from mdseg.run import mistakes_as_messages
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from mdseg.composition import compose_with_datasets, dataset_names, nearest
+from mdseg.run import mistakes_as_messages, settle
 
 # torch is imported only when work starts: --help answers at once.
 
@@ -26,6 +30,19 @@ on=[...]             names of conf/dataset
 split=val            only this split
 output=check.json    write the report, with all files, as JSON too
 data.workers=8       threads that read""",
+    "browse": """Write one HTML page, which needs nothing else, of stored images with their labels and of what training
+makes of them: scaled, cropped, augmented, in the label space of the run.
+
+python -m mdseg.data browse on=[cityscapes,idd]                       datasets alone, augmented as in the demos
+python -m mdseg.data browse on=[idd] data=disk data.root=/datasets scale=paper
+python -m mdseg.data browse experiment=uniseg_cibm scale=paper data=disk data.root=/datasets
+
+on=[...]             names of conf/dataset; with experiment=, those of its streams' datasets to show (default: all)
+split=val            of the datasets, where there is no experiment (default: train)
+samples=4            images per dataset; seed=1 shows others
+versions=3           augmented versions of each
+output=browse.html
+transform=uniseg     another augmentation; transform.crop=[240,320] and so on as in mdseg.run""",
 }
 
 
@@ -68,7 +85,79 @@ def _counted(name: str, problems: Sequence[object], noun: str) -> str:
     return f"{name} ({len(problems)} {noun}{'s' * (len(problems) > 1)})" if problems else name
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"check": check}
+def browse(overrides: Sequence[str]) -> None:
+    """Write a page of the images that streams train on."""
+    cfg = compose_browse(overrides)
+    from hydra.utils import instantiate
+
+    from mdseg.checkpoints import write_text
+    from mdseg.configuration import build_label_space, open_dataset, open_labelled, prepare_data, stage_config
+    from mdseg.data.browse import page
+    from mdseg.data.datamodule import StreamDataset, select_streams
+    from mdseg.data.transforms import strict
+
+    if cfg.stages:
+        cfg = stage_config(cfg, cfg.stages[0])
+    space = build_label_space(cfg)
+    streams = shown_streams(cfg)
+    with open_dict(cfg):
+        cfg.datasets = {name: cfg.datasets[name] for stream in streams.values() for name in stream["datasets"]}
+    prepare_data(cfg)
+
+    def load(name: str, split: str):
+        return (open_labelled if name in space.datasets else open_dataset)(cfg, name, split)
+
+    transform = strict(instantiate, cfg.transform, _convert_="all")
+    data = StreamDataset(select_streams(streams, load, cfg.seed), space, transform, cfg.seed)
+    title = f"{cfg.name}: {', '.join(cfg.datasets)}"
+    details = f"{shlex.join(['python', '-m', 'mdseg.data', 'browse', *overrides])}\n\n"
+    details += OmegaConf.to_yaml({"transform": cfg.transform}, resolve=True)
+    html = page(data, space, title, details, cfg.samples, cfg.versions)
+    write_text(Path(cfg.output), html)
+    print(f"{cfg.output}: {len(html) / 1e6:.1f} MB", flush=True)
+
+
+def compose_browse(overrides: Sequence[str]) -> DictConfig:
+    """An experiment's configuration, or that of supervised training on the datasets of `on=`."""
+    if any(override.startswith("experiment=") for override in overrides):
+        # `on` chooses among the experiment's datasets; all of them stay loaded, since they make its label space.
+        chosen = [override for override in overrides if override.startswith("on=")]
+        cfg = compose_with_datasets("browse", [override for override in overrides if override not in chosen])
+        cfg.on = dataset_names(OmegaConf.to_container(OmegaConf.from_dotlist(chosen[-1:]))["on"]) if chosen else None
+    else:
+        cfg = compose_with_datasets("browse", ["~experiment", "family=supervised", "name=browse", *overrides])
+        with open_dict(cfg):
+            cfg.streams.labelled.update(split=cfg.split, datasets=cfg.on)
+    settle(cfg)
+    for key in ("samples", "versions"):
+        if not isinstance(cfg[key], int) or cfg[key] < (key == "samples"):
+            raise ValueError(f"{key}: expected a number of images, got {cfg[key]!r}")
+    return cfg
+
+
+def shown_streams(cfg: DictConfig) -> dict[str, dict[str, Any]]:
+    """The streams with those of their datasets that are to be shown.
+
+    Raises:
+        ValueError: `on` names a dataset that no stream has.
+    """
+    streams = {name: OmegaConf.to_container(stream, resolve=True) for name, stream in cfg.streams.items()}
+    trained = {name for stream in streams.values() for name in stream["datasets"]}
+    chosen = trained if cfg.on is None else set(cfg.on)
+    if chosen - trained:
+        raise ValueError(
+            f"on: {cfg.name} does not train on {', '.join(sorted(chosen - trained))}, only on "
+            f"{', '.join(sorted(trained))}; without experiment= any dataset can be shown"
+        )
+    restricted = {
+        # What a batch is made of has no part in a page of single images.
+        name: stream | {"datasets": [name for name in stream["datasets"] if name in chosen], "mixing": "concat"}
+        for name, stream in streams.items()
+    }
+    return {name: stream for name, stream in restricted.items() if stream["datasets"]}
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"check": check, "browse": browse}
 
 
 def main() -> None:
@@ -88,6 +177,8 @@ def main() -> None:
             COMMANDS[name](overrides)
         except KeyboardInterrupt:
             sys.exit("mdseg: stopped")
+        except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
+            sys.exit(f"mdseg: {error}")  # a report that cannot be written
 
 
 if __name__ == "__main__":
