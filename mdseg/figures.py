@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from mdseg.checkpoints import write_atomically
 from mdseg.label_space import IGNORE
@@ -102,11 +103,11 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str) -> Figure:
     mious = {name.split("/")[1]: values for name, values in series.items() if name.endswith("/miou")}
     figure = Figure(figsize=(12, 4), layout="constrained")
     figure.suptitle(title, fontsize=11)
-    left, right = figure.subplots(1, 2)
+    left, right = figure.subplots(1, 2, sharex=True)
     for name, values in losses.items():
-        (line,) = left.plot(*_points(values), linewidth=0.8, alpha=0.35)
-        steps, smooth = _points(values)
-        left.plot(steps, _smoothed(smooth), color=line.get_color(), label=name)
+        steps, loss = _points(values)
+        (line,) = left.plot(steps, loss, linewidth=0.8, alpha=0.35)
+        left.plot(steps, _smoothed(loss), color=line.get_color(), label=name)
     for (dataset, values), marker in zip(mious.items(), itertools.cycle("osD^vP*X"), strict=False):
         steps, miou = _points(values)
         label = f"{dataset} {100 * miou[-1]:.1f}"
@@ -115,10 +116,14 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str) -> Figure:
         axis.set_title(heading, fontsize=9)
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=8)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
-        if axis.lines:
-            axis.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    left.set_xlim(left=0)
     right.set_ylim(bottom=0)
+    if losses:
+        left.legend(fontsize=8, frameon=False, loc="upper right")
+    if mious:
+        right.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
 
 

@@ -9,6 +9,7 @@ import secrets
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -133,7 +134,7 @@ class Dashboard:
         """
 
         def send(run: Any) -> None:
-            values = {f"{stage}/val/{dataset}/panels": [_overlay(picture, names) for picture in pictures]}
+            values = {f"{stage}/val/{dataset}/panels": [overlay(picture, names) for picture in pictures]}
             self._log(run, stage, values | {f"{stage}/step": step})
 
         self._send(send)
@@ -158,7 +159,8 @@ class Dashboard:
             send(self.run)
         except Exception as error:  # whatever happens to a mirror, the training goes on
             self.run = None
-            _say(f"W&B failed, nothing more is sent to it ({_in_one_line(error)}); the run folder has everything")
+            abandon()
+            say(f"W&B failed, nothing more is sent to it ({in_one_line(error)}); the run folder has everything")
 
     def __enter__(self) -> "Dashboard":
         return self
@@ -173,65 +175,91 @@ class Dashboard:
         self._send(lambda run: run.finish(exit_code=code))
 
 
-def start_wandb(
-    folder: Path,
-    config: dict[str, Any],
-    project: str,
-    entity: str | None,
-    group: str | None,
-    name: str,
-    tags: Sequence[str],
-    offline: bool | None,
-) -> Dashboard:
-    """Start or continue the W&B run of a run folder; a dashboard without one, and a message, where that fails.
+class WandB:
+    """What W&B is told about a run.
 
     Args:
-        folder: gets all files of W&B, and `wandb_id.txt`, the id under which a resumed run is continued.
-        config: plain values.
-        offline: null means offline unless this machine is logged in.
+        group, tags: how runs are found and compared.
+        offline: null means offline unless there is a key.
     """
-    identity = folder / "wandb_id.txt"
-    if not identity.exists():
-        write_text(identity, secrets.token_hex(4) + "\n")
-    described = {"project": project, "entity": entity, "group": group, "name": name, "config": config}
-    described |= {"id": identity.read_text().strip(), "tags": [tags] if isinstance(tags, str) else list(tags)}
-    for mode in dict.fromkeys((_mode(offline), "offline")):
+
+    def __init__(
+        self,
+        project: str,
+        entity: str | None,
+        group: str | None,
+        name: str,
+        tags: str | Sequence[str],
+        offline: bool | None,
+    ) -> None:
+        self.offline = offline
+        self.described = {"run_name": name, "run_group": group, "project": project, "entity": entity}
+        self.described["run_tags"] = (tags,) if isinstance(tags, str) else tuple(tags)
+
+    def check(self) -> None:
+        """Raise ValueError, before anything is trained, if W&B cannot be imported or does not take these values."""
+        if self.offline not in (None, True, False):
+            raise ValueError(f"logger.offline: expected true, false or null, got {self.offline!r}")
         try:
-            return Dashboard(_started(folder, mode, described))
-        except Exception as error:  # no network, no space, a broken installation: no reason not to train
-            _say(f"W&B does not start {mode} ({_in_one_line(error)})")
-    _say("W&B is left out; the run folder has everything")
-    return Dashboard()
+            self._settings()
+        except Exception as error:
+            raise ValueError(f"logger=wandb: {in_one_line(error)}") from error
+
+    def start(self, folder: Path, config: dict[str, Any]) -> Dashboard:
+        """Start or continue the W&B run of a run folder; a dashboard without one, and a message, where that fails.
+
+        Args:
+            folder: gets all files of W&B, and `wandb_id.txt`, the id under which a resumed run is continued.
+            config: plain values.
+        """
+        identity = folder / "wandb_id.txt"
+        if not identity.exists():
+            write_text(identity, secrets.token_hex(4) + "\n")
+        # Where tables wait for their upload; W&B would put them into the home folder.
+        os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")
+        for mode in dict.fromkeys((self._mode(), "offline")):
+            try:
+                run = self._run(folder, mode, identity.read_text().strip(), config)
+            except Exception as error:  # no network, no space, a broken installation: no reason not to train
+                say(f"W&B does not start {mode} ({in_one_line(error)})")
+                abandon()
+            else:
+                offline = f"W&B is offline; upload with: wandb sync {folder}/wandb/offline-run-*"
+                say(offline if mode == "offline" else f"W&B: {run.url}")
+                return Dashboard(run)
+        say("W&B is left out; the run folder has everything")
+        return Dashboard()
+
+    def _run(self, folder: Path, mode: str, identity: str, config: dict[str, Any]) -> Any:
+        import wandb
+
+        # Offline nothing can be resumed: every start writes a segment of the same id.
+        resume = "allow" if mode == "online" else None
+        settings = self._settings(mode=mode, root_dir=str(folder), run_id=identity, resume=resume)
+        return wandb.init(settings=settings, config=config, allow_val_change=True)
+
+    def _settings(self, **more: Any) -> Any:
+        import wandb
+
+        # The terminal belongs to progress bars and to our own lines.
+        own = {"run_job_type": "train", "silent": True, "console": "off", "finish_timeout": GIVE_UP}
+        return wandb.Settings(**self.described, **own, **more)
+
+    def _mode(self) -> str:
+        if self.offline is None:
+            return os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline")
+        return "offline" if self.offline else "online"
 
 
-def _started(folder: Path, mode: str, described: dict[str, Any]) -> Any:
-    import wandb
+def abandon() -> None:
+    """Let go of W&B's service: it keeps an id in use, and at exit its client would complain once more."""
+    with suppress(Exception):
+        import wandb
 
-    # Where tables wait for their upload; W&B would put them into the home folder.
-    os.environ["WANDB_DATA_DIR"] = str(folder / "wandb")
-    run = wandb.init(
-        dir=folder,
-        mode=mode,
-        resume="allow" if mode == "online" else None,  # offline, every start writes a segment of the same id
-        job_type="train",
-        allow_val_change=True,
-        settings=wandb.Settings(silent=True, console="off", finish_timeout=GIVE_UP),
-        **described,
-    )
-    if mode == "offline":
-        _say(f"W&B is offline; upload with: wandb sync {Path(run.dir).parent.parent}/offline-run-*")
-    elif run.url:
-        _say(f"W&B: {run.url}")
-    return run
+        wandb.teardown(exit_code=1)
 
 
-def _mode(offline: bool | None) -> str:
-    if offline is None:
-        return os.environ.get("WANDB_MODE") or ("online" if _logged_in() else "offline")
-    return "offline" if offline else "online"
-
-
-def _logged_in() -> bool:
+def has_key() -> bool:
     """Whether there is a key for W&B: in the environment, or from `wandb login`. Asks neither user nor network."""
     if os.environ.get("WANDB_API_KEY"):
         return True
@@ -242,7 +270,7 @@ def _logged_in() -> bool:
         return False
 
 
-def _overlay(picture: Mapping[str, np.ndarray], names: Sequence[str]) -> Any:
+def overlay(picture: Mapping[str, np.ndarray], names: Sequence[str]) -> Any:
     import wandb
 
     masks = {name: mask for name, mask in picture.items() if name != "image"}
@@ -259,9 +287,9 @@ def _overlay(picture: Mapping[str, np.ndarray], names: Sequence[str]) -> Any:
     )
 
 
-def _in_one_line(error: Exception) -> str:
+def in_one_line(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
 
 
-def _say(message: str) -> None:
+def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)

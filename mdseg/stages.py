@@ -20,6 +20,7 @@ from mdseg.configuration import (
     ROLES,
     build,
     build_label_space,
+    check_keys,
     count_steps,
     descriptor,
     evaluation_spaces,
@@ -149,11 +150,9 @@ class Stage:
         if str(self.cfg.trainer.precision) == "16-mixed":
             advice.append("16-bit numbers end at 65504; trainer.precision=bf16-mixed goes further.")
         if self.last.exists():
-            advice.append(
-                f"The last good checkpoint is {self.last}; resume= goes on from there the same way as before."
-            )
+            advice.append(f"The checkpoint before it is kept ({self.last}); resume= takes the same steps from there.")
         else:
-            advice.append("There was no checkpoint yet.")
+            advice.append("There is no checkpoint yet; resume= takes the same steps again.")
         return "\n".join(advice)
 
     def check(self, earlier: list[str]) -> None:
@@ -167,9 +166,8 @@ class Stage:
             raise ValueError(f"stage {self.name}: from={cfg['from']} is none of the stages before it ({earlier})")
         model = self.initial_model()
         data = self.build_data(model.input_multiple)
-        data.train_dataloader()
-        data.val_dataloader()
-        self.build_trainer(logger=False)
+        trainer = self.build_trainer(logger=False)
+        data.check(trainer.num_devices * trainer.num_nodes)
         evaluation_spaces(cfg, self.space)
         if "score" in cfg.run:
             RelationScores(model, self.space, cfg.run.score, cfg.align_corners)
@@ -223,6 +221,8 @@ def fit(stage: Stage) -> dict[str, Any]:
     if main_process():
         stage.write_subsets(data)
     saved = checkpoints.load(stage.last) if stage.last.exists() else None
+    if saved:
+        checkpoints.load_model(model, saved, stage.last, stage.space.names)
     trained = checkpoints.trained_steps(saved) if saved else 0
     log.restart_at(trained)
     if trained == data.steps or (trained > 0 and trained % val_every == 0):
@@ -359,12 +359,15 @@ def check(cfg: DictConfig) -> None:
         ValueError, FileNotFoundError: something in the configuration does not exist or does not fit.
     """
     quieten_lightning()
+    check_keys(cfg)
     for name in labelled_datasets(cfg):
         descriptor(cfg, name)
     if not labelled_datasets(cfg):
         raise ValueError("no labelled stream has datasets; set streams.labelled.datasets=[...]")
     for name in cfg.stages:
         stage_config(cfg, name)
+    if cfg.get("logger") is not None:
+        build(cfg.logger).check()
     prepare_data(cfg)
     imagined = cfg.copy()
     imagined.run_folder = "<run folder>"
@@ -383,7 +386,7 @@ def run(cfg: DictConfig, folder: Path, stop: StopSignals) -> dict[str, Any]:
     results_path = folder / "results.json"
     results = {"experiment": cfg.name, "family": cfg.family, "scale": cfg.scale, "seed": cfg.seed, "stages": {}}
     if results_path.exists():
-        results = json.loads(results_path.read_text())
+        results = read_results(results_path)
     left = [name for name in cfg.stages if not (folder / name / "done").exists()]
     with open_dashboard(cfg, folder) if left else Dashboard() as dashboard:
         for name in cfg.stages:
@@ -402,11 +405,25 @@ def run(cfg: DictConfig, folder: Path, stop: StopSignals) -> dict[str, Any]:
     return results
 
 
+def read_results(path: Path) -> dict[str, Any]:
+    """What a run has written so far.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: damaged ({error}); mend it, or delete it and the `done` files of the stages"
+        ) from error
+
+
 def open_dashboard(cfg: DictConfig, folder: Path) -> Dashboard:
     """What `logger` asks for, in the main process; runs from before there was a choice have none."""
     if cfg.get("logger") is None or not main_process():
         return Dashboard()
-    return build(cfg.logger, folder=folder, config=OmegaConf.to_container(cfg, resolve=True))
+    return build(cfg.logger).start(folder, OmegaConf.to_container(cfg, resolve=True))
 
 
 def numbers(result: dict[str, Any]) -> dict[str, int | float]:
