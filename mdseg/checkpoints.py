@@ -1,12 +1,29 @@
 """Checkpoints: written atomically, plain types only, read with `weights_only=True`."""
 
 import os
-from collections.abc import Callable
+import pickle
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+
+ADVICE = "take another one, or delete it to train its stage anew"
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Name the file in an error that writing to it raises (a full disk, a quota)."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        cause = error.__context__ if isinstance(error, RuntimeError) else error  # torch.save covers it with its own
+        if isinstance(cause, OSError) and cause.filename is None:
+            raise OSError(cause.errno, cause.strerror, str(path)) from error
+        raise
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
@@ -19,7 +36,7 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
+        with naming(path), temporary.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -46,16 +63,23 @@ def load(path: Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: the file is damaged or holds more than tensors and plain values.
+        ValueError: the file is damaged, holds more than tensors and plain values, or is none of mdseg.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # of foreign pickles, which are refused anyway
+            saved = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
-        raise ValueError(
-            f"{path} is not a readable checkpoint (damaged, or it holds more than tensors and plain values): {error}"
-        ) from error
+        # What torch says goes on with advice to load the file without this protection.
+        reason = "it holds more than tensors and plain values, which could run any code"
+        if not isinstance(error, pickle.UnpicklingError) or "Unsupported" not in str(error):
+            reason = f"damaged or no checkpoint at all: {type(error).__name__}"
+        raise ValueError(f"{path} is not a readable checkpoint ({reason}); {ADVICE}") from error
+    missing = {"state_dict", "label_space", "SegmentationDataModule"} - set(saved if isinstance(saved, dict) else ())
+    if missing:
+        raise ValueError(f"{path} is no checkpoint of mdseg: it lacks {', '.join(sorted(missing))}; {ADVICE}")
+    return saved
 
 
 def trained_steps(checkpoint: dict[str, Any]) -> int:
@@ -83,4 +107,5 @@ def load_model(model: torch.nn.Module, checkpoint: dict[str, Any], path: Path, c
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise ValueError(f"{path} holds another network than this run's model: {error}") from error
+        first = " ".join(str(error).splitlines()[1:2]).strip()
+        raise ValueError(f"{path} holds another network than this run's model: {first}") from error

@@ -21,7 +21,8 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
 
 
 def test_checkpoints_are_read_back(tmp_path):
-    checkpoints.AtomicCheckpointIO().save_checkpoint({"state_dict": {"w": torch.ones(2)}}, tmp_path / "a" / "last.ckpt")
+    saved = {"state_dict": {"w": torch.ones(2)}, "label_space": {"names": ["a"]}, "SegmentationDataModule": {"step": 3}}
+    checkpoints.AtomicCheckpointIO().save_checkpoint(saved, tmp_path / "a" / "last.ckpt")
     assert checkpoints.load(tmp_path / "a" / "last.ckpt")["state_dict"]["w"].tolist() == [1, 1]
 
 

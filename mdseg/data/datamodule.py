@@ -116,6 +116,8 @@ class EvaluationSampler:
     def __init__(
         self, datasets: Mapping[str, SegmentationDataset], batch_size: int, rank: int = 0, world_size: int = 1
     ) -> None:
+        if not datasets:
+            raise ValueError("evaluate: no dataset to evaluate on; set evaluate.seen=[...]")
         batches = [
             batch for name, dataset in datasets.items() for batch in _same_size_batches(name, dataset, batch_size)
         ]
@@ -174,8 +176,10 @@ class EvaluationData(pl.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         sampler = EvaluationSampler(self.evaluated, self.evaluation_batch_size, *self._rank())
-        dataset = EvaluationDataset(self.evaluated, self.evaluation_short_side, self.score_at, self.multiple)
-        return self._loader(dataset, sampler, collate_evaluation)
+        return self._loader(self._evaluation_dataset(), sampler, collate_evaluation)
+
+    def _evaluation_dataset(self) -> EvaluationDataset:
+        return EvaluationDataset(self.evaluated, self.evaluation_short_side, self.score_at, self.multiple)
 
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -214,9 +218,27 @@ class SegmentationDataModule(EvaluationData):
         self.transform, self.seed, self.steps = transform, seed, steps
         self.start = 0
 
+    def check(self, world_size: int) -> None:
+        """Deal batches out to so many devices, and read and transform the first image of every dataset.
+
+        Raises:
+            ValueError: too few images for the devices, or a file that cannot be used.
+        """
+        streams = [stream for stream, _ in self.streams.values()]
+        StreamSampler(streams, self.seed, self.steps, world_size=world_size)
+        EvaluationSampler(self.evaluated, self.evaluation_batch_size, world_size=world_size)
+        training, evaluation = self._train_dataset(), self._evaluation_dataset()
+        for stream in streams:
+            for first in stream.offsets[:-1]:
+                training[SampleKey(stream.name, first, 0, 0)]
+        for name in self.evaluated:
+            evaluation[ImageKey(name, 0)]
+
     def train_dataloader(self) -> DataLoader:
-        dataset = StreamDataset(self.streams, self.space, self.transform, self.seed, self.multiple)
-        return self._loader(dataset, self._train_sampler(), collate)
+        return self._loader(self._train_dataset(), self._train_sampler(), collate)
+
+    def _train_dataset(self) -> StreamDataset:
+        return StreamDataset(self.streams, self.space, self.transform, self.seed, self.multiple)
 
     def _train_sampler(self) -> StreamSampler:
         streams = [stream for stream, _ in self.streams.values()]
