@@ -20,7 +20,7 @@ import numpy as np
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
-from mdseg.checkpoints import write_text
+from mdseg.checkpoints import naming, write_text
 from mdseg.label_space import IGNORE
 
 # wandb is imported only when it is asked for.
@@ -61,7 +61,7 @@ class MetricsFile(Logger):
         if not self.path.exists():
             writer.writerow(HEADER)
         writer.writerows((step, name, value) for name, value in metrics.items())
-        with self.path.open("a") as file:
+        with naming(self.path), self.path.open("a") as file:
             file.write(text.getvalue())
         if self.mirror is not None:
             self.mirror(metrics, step)
