@@ -219,17 +219,17 @@ class Panels(Callback):
 class Mirror(Callback):
     """Sends what a validation shows to the dashboard: the panels' images and masks, IoU per class, the best so far."""
 
-    def __init__(self, dashboard: Dashboard, stage: str, panels: Panels, best: SaveBest) -> None:
-        self.dashboard, self.stage, self.panels, self.best = dashboard, stage, panels, best
+    def __init__(self, dashboard: Dashboard, panels: Panels, best: SaveBest) -> None:
+        self.dashboard, self.panels, self.best = dashboard, panels, best
 
     def on_validation_end(self, trainer: pl.Trainer, module: Method) -> None:
         for name, rows in self.panels.rows.items():
             pictures = [{"image": row.image, "annotation": row.mask, "prediction": row.prediction} for row in rows]
-            self.dashboard.overlays(self.stage, name, pictures, module.evaluated[name].space.names, module.trained)
+            self.dashboard.overlays(name, pictures, module.evaluated[name].space.names, module.trained)
         rows = [
             (name, dataset.role, label, None if math.isnan(value) else value)
             for name, dataset in module.evaluated.items()
             for label, value in zip(dataset.space.names, module.iou[name].tolist(), strict=True)
         ]
-        self.dashboard.table(self.stage, "val/iou", ("dataset", "role", "class", "iou"), rows, module.trained)
-        self.dashboard.summarize(self.stage, {"val/best_mean_seen_miou": self.best.miou})
+        self.dashboard.table("val/iou", ("dataset", "role", "class", "iou"), rows, module.trained)
+        self.dashboard.summarize({"val/best_mean_seen_miou": self.best.miou})

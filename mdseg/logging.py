@@ -36,7 +36,7 @@ class MetricsFile(Logger):
     Lightning's own CSV logger rewrites its file and loses the rows before a resume.
     """
 
-    def __init__(self, path: Path, mirror: Callable[[Mapping[str, float], int | None], None] | None = None) -> None:
+    def __init__(self, path: Path, mirror: Callable[[Mapping[str, float], int], None] | None = None) -> None:
         super().__init__()
         self.path, self.mirror = path, mirror
 
@@ -93,39 +93,45 @@ class Dashboard:
     """The mirror of a run on Weights & Biases: one W&B run for all stages; without a W&B run it shows nothing.
 
     Every stage counts its steps from 0, so each has a step of its own, `<stage>/step`, along which W&B draws what the
-    stage logs. When W&B fails, that is said once and the training goes on: the run folder has everything.
+    stage logs. W&B's own step counts through all stages and is the same when a resumed run takes a step again.
+
+    When W&B fails, that is said once and the training goes on: the run folder has everything.
     """
 
     def __init__(self, run: Any = None) -> None:
         self.run = run
-        self.stages: set[str] = set()
 
-    def log(self, stage: str, values: Mapping[str, Any], step: int | None) -> None:
-        """Values at a step of a stage; IoUs of single classes are left to the table."""
-        shown = {f"{stage}/{name}": value for name, value in values.items() if "/iou/" not in name}
-        if step is not None:
-            shown[f"{stage}/step"] = step
-        self._send(lambda run: self._log(run, stage, shown))
+    def begin(self, stage: str, steps_before: int) -> None:
+        """What is sent from now on belongs to a stage; `steps_before` is where W&B's own step stands."""
+        self.stage, self.steps_before = stage, steps_before
 
-    def _log(self, run: Any, stage: str, values: Mapping[str, Any]) -> None:
-        if stage not in self.stages:
-            self.stages.add(stage)
+        def send(run: Any) -> None:
             run.define_metric(f"{stage}/step", hidden=True)
             run.define_metric(f"{stage}/*", step_metric=f"{stage}/step")
-        run.log(values)
 
-    def picture(self, stage: str, name: str, path: Path) -> None:
+        self._send(send)
+
+    def log(self, values: Mapping[str, float], step: int) -> None:
+        """Values at a step of the stage; IoUs of single classes are left to the table."""
+        shown = {name: value for name, value in values.items() if "/iou/" not in name}
+        self._send(lambda run: self._log(run, shown, step))
+
+    def _log(self, run: Any, values: Mapping[str, Any], step: int) -> None:
+        values = {f"{self.stage}/{name}": value for name, value in (dict(values) | {"step": step}).items()}
+        run.log(values, step=self.steps_before + step)
+
+    def picture(self, name: str, path: Path) -> None:
         """A picture that was saved."""
 
         def send(run: Any) -> None:
             import wandb
 
-            run.log({f"{stage}/{name}": wandb.Image(str(path))})
+            run.log({f"{self.stage}/{name}": wandb.Image(str(path))}, commit=False)  # the step stays where it is
 
         self._send(send)
 
     def overlays(
-        self, stage: str, dataset: str, pictures: Sequence[Mapping[str, np.ndarray]], names: Sequence[str], step: int
+        self, dataset: str, pictures: Sequence[Mapping[str, np.ndarray]], names: Sequence[str], step: int
     ) -> None:
         """Images with masks that can be switched on and off.
 
@@ -134,23 +140,22 @@ class Dashboard:
         """
 
         def send(run: Any) -> None:
-            values = {f"{stage}/val/{dataset}/panels": [overlay(picture, names) for picture in pictures]}
-            self._log(run, stage, values | {f"{stage}/step": step})
+            self._log(run, {f"val/{dataset}/panels": [overlay(picture, names) for picture in pictures]}, step)
 
         self._send(send)
 
-    def table(self, stage: str, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
+    def table(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], step: int) -> None:
         def send(run: Any) -> None:
             import wandb
 
             table = wandb.Table(columns=list(columns), data=[list(row) for row in rows])
-            self._log(run, stage, {f"{stage}/{name}": table, f"{stage}/step": step})
+            self._log(run, {name: table}, step)
 
         self._send(send)
 
-    def summarize(self, stage: str, values: Mapping[str, float]) -> None:
+    def summarize(self, values: Mapping[str, float]) -> None:
         """Values of the stage as a whole, for W&B's table of runs."""
-        self._send(lambda run: run.summary.update({f"{stage}/{name}": value for name, value in values.items()}))
+        self._send(lambda run: run.summary.update({f"{self.stage}/{name}": value for name, value in values.items()}))
 
     def _send(self, send: Callable[[Any], Any]) -> None:
         if self.run is None:

@@ -4,7 +4,6 @@ import json
 import logging
 import math
 import warnings
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -203,7 +202,7 @@ def fit(stage: Stage) -> dict[str, Any]:
     val_every = min(cfg.val_every, data.steps)
     timing, best = Timing(), SaveBest(stage.folder / "checkpoints" / "best.ckpt")
     panels = Panels(stage.folder / "figures", cfg.panels)
-    log = MetricsFile(stage.folder / "metrics.csv", mirror=partial(stage.dashboard.log, stage.name))
+    log = MetricsFile(stage.folder / "metrics.csv", mirror=stage.dashboard.log)
     log_every = min(cfg.log_every, data.steps)
     trainer = stage.build_trainer(
         callbacks=[
@@ -212,7 +211,7 @@ def fit(stage: Stage) -> dict[str, Any]:
             Save(stage.last, cfg.checkpoint_every, data.steps, val_every, stage.stop),
             panels,
             best,
-            Mirror(stage.dashboard, stage.name, panels, best),
+            Mirror(stage.dashboard, panels, best),
         ],
         logger=[log],
         log_every_n_steps=log_every,
@@ -253,7 +252,7 @@ def save_curves(stage: Stage) -> None:
     path = stage.folder / "figures" / "curves.png"
     title = f"{stage.cfg.name}, {stage.name}"
     figures.save(path, figures.curves(read_metrics(stage.folder / "metrics.csv"), title))
-    stage.dashboard.picture(stage.name, "curves", path)
+    stage.dashboard.picture("curves", path)
 
 
 def estimate_relations(stage: Stage, tau: float, score: str, min_pixels: int) -> dict[str, Any]:
@@ -304,7 +303,7 @@ def save_relations(stage: Stage, scores: torch.Tensor, counts: torch.Tensor, fou
         figure = figures.relation_heatmap(scores[index, rows].numpy(), off_diagonal.numpy(), names, space.names, title)
         path = stage.folder / "figures" / f"{dataset}.png"
         figures.save(path, figure)
-        stage.dashboard.picture(stage.name, dataset, path)
+        stage.dashboard.picture(dataset, path)
 
 
 def evaluation_results(method: Evaluator) -> dict[str, Any]:
@@ -396,12 +395,13 @@ def run(cfg: DictConfig, folder: Path, stop: StopSignals) -> dict[str, Any]:
                 continue
             stage = Stage(name, cfg, folder, space, stop, dashboard)
             stage.folder.mkdir(exist_ok=True)
+            dashboard.begin(name, steps_before=sum(done.get("steps", 0) for done in results["stages"].values()))
             results["stages"][name] = instantiate(stage.cfg.run)(stage)
             if main_process():
                 checkpoints.write_text(stage.folder / "config.yaml", OmegaConf.to_yaml(stage.cfg, resolve=True))
                 checkpoints.write_text(results_path, json.dumps(results, indent=2, allow_nan=False) + "\n")
                 checkpoints.write_text(stage.folder / "done", "")
-                dashboard.summarize(name, numbers(results["stages"][name]))
+                dashboard.summarize(numbers(results["stages"][name]))
     return results
 
 
