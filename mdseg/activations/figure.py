@@ -112,7 +112,9 @@ def annotation_legend(rows: Sequence[Row], table: LabelTable | None) -> list[Pat
     return [
         Patch(facecolor="black", label="not annotated")
         if index == IGNORE
-        else Patch(facecolor=np.array(table.colors[index]) / 255, label=table.names[index])
+        else Patch(
+            facecolor=np.array(table.colors[index]) / 255, edgecolor="0.5", linewidth=0.3, label=table.names[index]
+        )
         for index in occurring
     ]
 
@@ -121,6 +123,7 @@ def draw_map(axis: Axes, values: np.ndarray | None) -> None:
     """A map, or an empty cell that says why."""
     if values is None:
         axis.set_facecolor("0.93")
+        axis.spines[:].set_visible(False)
         axis.text(0.5, 0.5, "no channel", ha="center", va="center", transform=axis.transAxes, fontsize=8, color="0.4")
     else:
         axis.imshow(values, cmap=COLORMAP, norm=SCALE)
