@@ -13,8 +13,10 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mdseg.composition import compose_with_datasets, dataset_names, nearest
+from mdseg import conf_dir
+from mdseg.composition import compose_with_datasets, dataset_names
 from mdseg.run import mistakes_as_messages, settle
+from mdseg.wording import nearest
 
 # torch is imported only when work starts: --help answers at once.
 
@@ -163,7 +165,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"check": check, "browse"
 def main() -> None:
     name, *overrides = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
-        print(f"{(__doc__ or '').strip()}\n\nMore: python -m mdseg.data <command> --help")
+        datasets = ", ".join(sorted(path.stem for path in (conf_dir() / "dataset").glob("*.yaml")))
+        print(f"{(__doc__ or '').strip()}\n\ndatasets: {datasets}\nMore: python -m mdseg.data <command> --help")
         return
     if name not in COMMANDS:
         sys.exit(f"mdseg: no command {name!r}{nearest(name, list(COMMANDS))}; there are {', '.join(COMMANDS)}")
@@ -176,7 +179,8 @@ def main() -> None:
         try:
             COMMANDS[name](overrides)
         except KeyboardInterrupt:
-            sys.exit("mdseg: stopped")
+            print("mdseg: stopped", file=sys.stderr)
+            sys.exit(130)
         except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
             sys.exit(f"mdseg: {error}")  # a report that cannot be written
 

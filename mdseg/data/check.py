@@ -156,6 +156,7 @@ def check_dataset(
 ) -> Report:
     """Read every file of a dataset, of one split or of all that it has; what is wrong goes into the report."""
     cv2.setNumThreads(0)
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what it cannot read is in the report
     listed, problems = {}, []
     for wanted in [split] if split else SPLITS:
         samples, found = list_split(layout, Path(root), wanted)
@@ -250,7 +251,9 @@ def problems_of_content(name: str, split: Split) -> list[Problem]:
     for what, faults in split.faults.items():
         if what == UNKNOWN:
             counts = [f"{raw_id} in {count}" for raw_id, count in split.unknown.most_common()]
-            what = f"{what}: {_shortened(counts)}"
+            what = (
+                f"{what}: {_shortened(counts)} (the right table? otherwise use `ignore_ids` or `unknown_ids: ignore`)"
+            )
         files = tuple((fault.file, fault.detail) for fault in faults)
         problems.append(Problem(faults[0].what != NOTHING_LABELLED, name, what, files))
     if split.labelled and split.class_pixels[:IGNORE].sum() == 0:
