@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mdseg import conf_dir
-from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset
+from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset, load_table
 from mdseg.data.streams import Stream
 from mdseg.label_space import LabelSpace, LabelTable
 from mdseg.methods.base import Evaluated
@@ -169,7 +169,7 @@ def label_table(cfg: DictConfig, name: str) -> LabelTable:
     """Label table of a dataset of the configuration; errors name the dataset."""
     described = descriptor(cfg, name)
     try:
-        return LabelTable.load(labels(described))
+        return load_table(name, labels(described))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"dataset {name!r}: {error}") from error
     except ValueError as error:

@@ -92,6 +92,11 @@ class SegmentationDataset:
         return mask
 
 
+def load_table(name: str, labels: str | Path | Mapping[str, Any]) -> LabelTable:
+    """Label table of a dataset; one that stands in the descriptor itself is called as the dataset."""
+    return LabelTable.load({"name": name, **labels} if isinstance(labels, Mapping) else labels)
+
+
 def load_dataset(
     name: str,
     layout: Callable[[str | Path, str], list[Sample]],
@@ -101,7 +106,7 @@ def load_dataset(
 ) -> SegmentationDataset:
     """Dataset from the fields of its descriptor, ``conf/dataset/<name>.yaml``; errors name dataset and split."""
     try:
-        return SegmentationDataset(name, layout(root, split), LabelTable.load(labels))
+        return SegmentationDataset(name, layout(root, split), load_table(name, labels))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"dataset '{name}', split '{split}': {error}") from error
     except ValueError as error:
