@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from hydra import compose, initialize_config_dir
@@ -20,10 +20,12 @@ TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for t
 WANTED = TRACEBACKS in os.environ
 
 
-def compose_with_datasets(config_name: str, overrides: Sequence[str]) -> DictConfig:
+def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Collection[str] = ()) -> DictConfig:
     """Configuration as Hydra's command line composes it, with the descriptors of the datasets in `on=[...]` loaded.
 
     `on` becomes a list of names. Searched for are `conf/` and what `hydra.searchpath=[...]` adds. `data.*` is resolved.
+
+    known: datasets that need not be loaded, since the caller has their descriptors.
 
     Raises:
         ValueError: an option, key or value that does not exist; the nearest one that does is named.
@@ -32,7 +34,8 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str]) -> DictCon
         try:
             parsed = OverridesParser.create().parse_overrides(list(overrides))
             asked = [dataset_names(override.value()) for override in parsed if override.key_or_group == "on"]
-            load = [f"dataset=[{','.join(names)}]" for names in asked[-1:] if names]
+            missing = [name for names in asked[-1:] for name in names if name not in known]
+            load = [f"dataset=[{','.join(missing)}]"] if missing else []
             cfg = compose(config_name, overrides=[*overrides, *load], return_hydra_config=True)
         except HydraException as error:
             raise ValueError(in_short(error, overrides)) from error
@@ -41,10 +44,36 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str]) -> DictCon
         del cfg["hydra"]
         if asked:
             cfg.on = asked[-1]
-    if OmegaConf.is_missing(cfg.data, "root"):
-        raise ValueError("data=disk needs data.root=<the folder that holds the datasets' folders>")
-    OmegaConf.resolve(cfg.data)
+    if "data" in cfg:
+        if OmegaConf.is_missing(cfg.data, "root"):
+            raise ValueError("data=disk needs data.root=<the folder that holds the datasets' folders>")
+        OmegaConf.resolve(cfg.data)
     return cfg
+
+
+def answer(arguments: Sequence[str], config_name: str, help_text: str) -> bool:
+    """Answer `--help`, no arguments at all, and `--cfg job`; whether it was one of these."""
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(help_text)
+        return True
+    refuse_foreign_flags(arguments)
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    if not flags:
+        return False
+    if flags not in (["--cfg"], ["-c"]) or "job" not in arguments:
+        sys.exit(f"mdseg: {' '.join(flags)}: the flags of this command are --help and --cfg job")
+    overrides = [argument for argument in arguments if argument not in (*flags, "job")]
+    print(OmegaConf.to_yaml(compose_with_datasets(config_name, overrides)), end="")
+    return True
+
+
+def quoted(argument: str, keys: Collection[str]) -> str:
+    """An argument with its value quoted if it is one of these keys: paths may hold what means something to Hydra."""
+    key, equals, value = argument.partition("=")
+    if key not in keys or not equals or value[:1] in ("", "'", '"') or value == "null":
+        return argument
+    escaped = value.replace("'", r"\'")
+    return f"{key}='{escaped}'"
 
 
 def dataset_names(on: object) -> list[str]:

@@ -39,6 +39,37 @@ def results_table(results: dict[str, Any], width: int = 110) -> str:
     return "\n".join([_render(table, width), *found])
 
 
+def evaluation_table(document: dict[str, Any], width: int = 110) -> str:
+    """mIoU in percent of every dataset of an `evaluation.json`, and how many of its classes the model answers."""
+    model = f"{document['experiment']}, {document['stage']} after {document['steps']} steps: mIoU % (classes present)"
+    table = Table()
+    for column in ("dataset", "role", "split"):
+        table.add_column(column)
+    for column in ("images", "classes", "mIoU"):
+        table.add_column(column, justify="right")
+    datasets, means = document["evaluation"]["datasets"], document["evaluation"]["mean_miou"]
+    for name, entry in datasets.items():
+        total = len(entry["iou"])
+        answered = f"{total - len(entry['no_channel'])} of {total}"
+        table.add_row(name, entry["role"], entry["split"], str(entry["images"]), answered, _shown(entry["miou"]))
+    for role in means if len(datasets) > 1 else ():
+        table.add_row("mean", role, "", "", "", _shown(means[role]), style="bold")
+    return f"{model}\n{_render(table, width)}"
+
+
+def class_table(document: dict[str, Any], name: str, width: int = 110) -> str:
+    """IoU in percent of every class of one dataset of an `evaluation.json`."""
+    entry = document["evaluation"]["datasets"][name]
+    table = Table(title=f"{name}: IoU %", title_justify="left")
+    table.add_column("class")
+    table.add_column("IoU", justify="right")
+    for label, value in entry["iou"].items():
+        missing = "no channel" if label in entry["no_channel"] else "absent"
+        table.add_row(label, missing if value is None else _shown(value))
+    table.add_row("mean", _shown(entry["miou"]), style="bold")
+    return _render(table, width)
+
+
 def summary_table(folder: Path, width: int = 130) -> str:
     """Mean mIoU in percent of every setting and stage below a folder: mean ± standard deviation over its runs.
 
@@ -71,6 +102,10 @@ def _setting(run: Path) -> str:
     command = run / "command.txt"
     words = shlex.split(command.read_text())[3:] if command.is_file() else []
     return " ".join(word for word in words if not word.startswith(NOT_A_SETTING))
+
+
+def _shown(value: float | None) -> str:
+    return "undefined" if value is None else _percent([value])
 
 
 def _percent(values: Sequence[float]) -> str:

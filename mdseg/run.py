@@ -220,18 +220,14 @@ def given_folder() -> Path:
 
 def create_run_folder(cfg: DictConfig, overrides: list[str]) -> Path:
     """A new folder that no other run has, with the configuration and what it takes to repeat the run."""
-    folder = given_folder() if launched_outside() else None
-    base = Path(cfg.runs) / cfg.name / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
-    number = 1
-    while True:
-        new = folder or (base if number == 1 else base.with_name(f"{base.name}_{number}"))
+    if launched_outside():
+        new = given_folder()
         try:
             new.mkdir(parents=True)
-            break
         except FileExistsError:
-            if folder is not None:
-                raise ValueError(f"{FOLDER_VARIABLE}={folder} exists; give a new folder, or resume={folder}") from None
-            number += 1
+            raise ValueError(f"{FOLDER_VARIABLE}={new} exists; give a new folder, or resume={new}") from None
+    else:
+        new = create_dated_folder(Path(cfg.runs) / cfg.name)
     os.environ[FOLDER_VARIABLE] = str(new)
     try:
         write_provenance(cfg, overrides, new)
@@ -239,6 +235,19 @@ def create_run_folder(cfg: DictConfig, overrides: list[str]) -> Path:
         shutil.rmtree(new)
         raise
     return new
+
+
+def create_dated_folder(parent: Path) -> Path:
+    """A new folder that is named by the time, and that no other process has."""
+    new = base = parent / datetime.now().strftime("%Y-%m-%d_%H-%M-%S")
+    number = 1
+    while True:
+        try:
+            new.mkdir(parents=True)
+            return new
+        except FileExistsError:
+            number += 1
+            new = base.with_name(f"{base.name}_{number}")
 
 
 def write_provenance(cfg: DictConfig, overrides: list[str], folder: Path) -> None:

@@ -118,6 +118,11 @@ def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
 
 
+def read_photograph(path: Path) -> UInt8[np.ndarray, "h w 3"]:
+    """RGB image of any file that shows one, the right way up as its EXIF orientation says; 16 bits become 8."""
+    return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+
+
 def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
     """Mask of an IDD polygon file: polygons in order, later ones on top, background 255.
 

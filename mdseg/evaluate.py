@@ -1,0 +1,253 @@
+"""Evaluate a trained model on any dataset.
+
+python -m mdseg.evaluate run=runs/uniseg_cibm/2026-11-21_10-00-00
+python -m mdseg.evaluate run=runs/... on=[wilddash,kitti,camvid11]
+python -m mdseg.evaluate run=model.ckpt on=[idd] data=disk data.root=/datasets split=val trainer=gpu
+
+run=...               a run folder, its stage's folder, or a checkpoint file
+stage=null_bce        of a run folder; default: its last one
+checkpoint=best       default: last
+on=[...]              names of conf/dataset or datasets of the run; default: what the run evaluated
+split=test            default: each dataset's evaluation split
+classes=true          print the IoU of every class; default: where it is one dataset
+output=folder         new; default: <run folder>/evaluations/<time>
+
+Images come from where the run's came from, unless there is data=disk data.root=/datasets, data.root=/elsewhere or
+datasets.<name>.root=/elsewhere. Sizes are the run's, unless there is evaluation.short_side=, batch_size= or score_at=.
+"""
+
+import json
+import multiprocessing
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+
+from mdseg.composition import answer, compose_with_datasets, dataset_names, in_short, quoted
+from mdseg.ranks import main_process
+from mdseg.run import create_dated_folder, environment_text, mistakes_as_messages
+from mdseg.wording import nearest
+
+if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
+    from mdseg.trained import Trained
+
+PATHS = ("run", "output")
+AS_IN_RUN = "run"  # the value that stands for the run's
+
+
+def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
+    """Evaluate the model of a command; returns what evaluation.json holds.
+
+    Raises:
+        ValueError, FileNotFoundError: something that the command names does not exist or does not fit.
+    """
+    from mdseg import stages
+    from mdseg.callbacks import Panels
+    from mdseg.configuration import descriptor, evaluation_spaces, open_labelled, prepare_data
+    from mdseg.data.datamodule import EvaluationData
+    from mdseg.methods.base import Evaluator
+
+    trained, cfg = compose(overrides)
+    stages.quieten_lightning()
+    prepare_data(cfg)
+    evaluated = evaluation_spaces(cfg, trained.space)
+    splits = {name: cfg.split or descriptor(cfg, name).evaluation_split for name in evaluated}
+    data = EvaluationData(
+        evaluated={name: open_labelled(cfg, name, split) for name, split in splits.items()},
+        workers=cfg.data.workers,
+        evaluation_batch_size=cfg.evaluation.batch_size,
+        evaluation_short_side=cfg.evaluation.short_side,
+        score_at=cfg.evaluation.score_at,
+        multiple=trained.model.input_multiple,
+    )
+    evaluator = Evaluator(trained.model, evaluated, trained.cfg.align_corners, trained.steps)
+    folder = create_output(cfg) if main_process() else Path()  # the other processes write nothing
+    with removed_on_failure(folder):
+        panels = Panels(folder / "figures", cfg.panels)
+        trainer = stages.build_trainer(cfg.trainer, folder, callbacks=[panels], logger=False)
+        trainer.validate(evaluator, data, verbose=False)
+        results = stages.evaluation_results(evaluator)
+        for name, entry in results["datasets"].items():
+            entry |= {"split": splits[name], "images": len(data.evaluated[name])}
+            entry["no_channel"] = list(evaluated[name].space.unmapped)
+        document = {key: cfg[key] for key in ("experiment", "run", "checkpoint", "stage", "steps")}
+        document |= {"settings": OmegaConf.to_container(cfg.evaluation), "evaluation": results}
+        if main_process():
+            write(document, cfg, overrides, folder)
+    if main_process():
+        show(document, cfg, folder)
+    return document
+
+
+def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
+    """The model that a command names, and its configuration with the run's values where it leaves them to the run."""
+    from mdseg.trained import load_trained
+
+    overrides = [quoted(override, PATHS) for override in overrides]
+    try:
+        parsed = OverridesParser.create().parse_overrides(overrides)
+    except HydraException as error:
+        raise ValueError(in_short(error, overrides)) from error
+    given = {override.key_or_group: override.value() for override in parsed}
+    if given.get("run") is None:
+        raise ValueError("run=<run folder or checkpoint> is required")
+    path = Path(given["run"]).expanduser()
+    trained = load_trained(path, given.get("stage"), given.get("checkpoint", "last"))
+    known = set(trained.cfg.datasets) - set(dataset_names(given["dataset"]) if "dataset" in given else ())
+    of_run = {key: value for key, value in given.items() if key.startswith("datasets.") and key.split(".")[1] in known}
+    others = [override.input_line for override in parsed if override.key_or_group not in of_run]
+    cfg = compose_with_datasets("evaluate", others, known)
+    OmegaConf.set_struct(cfg, False)
+    cfg.experiment, cfg.run, cfg.checkpoint = trained.cfg.name, str(path), str(trained.path.resolve())
+    cfg.stage, cfg.steps = trained.stage, trained.steps
+    cfg.on = cfg.on or [name for names in trained.cfg.evaluate.values() for name in names]
+    if not cfg.on:
+        raise ValueError("on=[...] is required: the run evaluated no dataset itself")
+    fill_in(cfg.evaluation, trained.cfg.evaluation)
+    check(cfg)
+    moved = cfg.data.root != AS_IN_RUN
+    if "data" not in given:
+        changes = {key: value for key, value in cfg.data.items() if value != AS_IN_RUN}
+        cfg.data = OmegaConf.merge(trained.cfg.data, changes)
+    take_datasets(cfg, trained.cfg, moved)
+    for key, value in of_run.items():
+        change(cfg, key, value)
+    cfg.trainer.enable_progress_bar &= sys.stdout.isatty()
+    cfg.evaluate = {role: [name for name in cfg.on if role_of(name, trained) == role] for role in trained.cfg.evaluate}
+    return trained, cfg
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse numbers that cannot be.
+
+    Raises:
+        ValueError: it names the key.
+    """
+    numbers = {"panels": (cfg.panels, 0), "evaluation.batch_size": (cfg.evaluation.batch_size, 1)}
+    if cfg.evaluation.short_side is not None:
+        numbers["evaluation.short_side"] = (cfg.evaluation.short_side, 1)
+    for key, (value, least) in numbers.items():
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{key}: expected a whole number from {least} on, got {value!r}")
+
+
+def fill_in(node: DictConfig, run: DictConfig) -> None:
+    """Replace what stands for the run's values by them."""
+    for key, value in node.items():
+        if value == AS_IN_RUN:
+            node[key] = run[key]
+
+
+def take_datasets(cfg: DictConfig, run: DictConfig, moved: bool) -> None:
+    """Descriptors of all evaluated datasets: those of the command, the others as in the run.
+
+    moved: data lies below another root than the run's.
+    """
+    chosen = {}
+    for name in cfg.on:
+        chosen[name] = cfg.datasets[name] if name in cfg.get("datasets", {}) else run.datasets[name].copy()
+        if moved and name not in cfg.get("datasets", {}) and Path(chosen[name].root).is_relative_to(run.data.root):
+            below = Path(chosen[name].root).relative_to(run.data.root)
+            chosen[name].root = str(Path(cfg.data.root) / below)
+    cfg.datasets = chosen
+
+
+def change(cfg: DictConfig, key: str, value: Any) -> None:
+    """Set a value of a dataset's descriptor.
+
+    Raises:
+        ValueError: the dataset is not evaluated, or its descriptor has no such key.
+    """
+    parent, _, last = key.rpartition(".")
+    node = OmegaConf.select(cfg, parent)
+    if not isinstance(node, DictConfig) or last not in node:
+        known = list(node) if isinstance(node, DictConfig) else [f"datasets.{name}" for name in cfg.on]
+        raise ValueError(f"{key}: there is no such key{nearest(last, known)}; {parent} has {', '.join(known)}")
+    node[last] = value
+
+
+def role_of(name: str, trained: "Trained") -> str:
+    """A dataset's part in the run: what the run says, or what follows from its streams."""
+    for role, names in trained.cfg.evaluate.items():
+        if name in names:
+            return role
+    if name in trained.space.datasets:
+        return "seen"
+    return "target" if any(name in stream.datasets for stream in trained.cfg.streams.values()) else "unseen"
+
+
+def create_output(cfg: DictConfig) -> Path:
+    """A new folder for the results: the one asked for, or one named by the time.
+
+    Raises:
+        ValueError: the one asked for exists.
+    """
+    if cfg.output is None:
+        run = next((above for above in Path(cfg.checkpoint).parents if (above / "command.txt").is_file()), Path())
+        return create_dated_folder(run / "evaluations")
+    folder = Path(cfg.output).expanduser()
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError as error:
+        raise ValueError(f"output={folder} exists; give a new folder") from error
+    return folder
+
+
+@contextmanager
+def removed_on_failure(folder: Path) -> Iterator[None]:
+    """Leave no folder behind of what fails or is stopped."""
+    from mdseg.signals import Stopped, StopSignals
+
+    with StopSignals():
+        try:
+            yield
+        except BaseException as error:
+            if main_process():
+                shutil.rmtree(folder, ignore_errors=True)
+            if isinstance(error, Stopped):
+                print(f"mdseg: {error.what}", file=sys.stderr)
+            raise
+        finally:
+            # What an error leaves of a loader: they ignore SIGTERM, so at exit Python would wait for them forever.
+            for worker in multiprocessing.active_children():
+                worker.kill()
+
+
+def write(document: dict[str, Any], cfg: DictConfig, overrides: Sequence[str], folder: Path) -> None:
+    """evaluation.json, and what it takes to repeat it."""
+    from mdseg.checkpoints import write_text
+
+    command = f"# python -m mdseg.evaluate {shlex.join(overrides)}\n"
+    write_text(folder / "evaluation.yaml", command + OmegaConf.to_yaml(cfg, resolve=True))
+    write_text(folder / "environment.txt", environment_text())
+    write_text(folder / "evaluation.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def show(document: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
+    from mdseg.report import class_table, evaluation_table
+
+    datasets = document["evaluation"]["datasets"]
+    print(evaluation_table(document))
+    if cfg.classes or (cfg.classes is None and len(datasets) == 1):
+        for name in datasets:
+            print(class_table(document, name))
+    print(f"evaluation.json and pictures: {folder}", flush=True)
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if answer(arguments, "evaluate", (__doc__ or "").strip()):
+        return
+    with mistakes_as_messages():
+        evaluate(arguments)
+
+
+if __name__ == "__main__":
+    main()

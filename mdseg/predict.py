@@ -1,0 +1,371 @@
+"""Predict the classes of photographs with a trained model.
+
+python -m mdseg.predict run=runs/uniseg_cibm/2026-11-21_10-00-00 images=photos/ output=masks/
+python -m mdseg.predict run=model.ckpt images=street.jpg output=masks/ space=cityscapes19
+
+run=...               a run folder, its stage's folder, or a checkpoint file
+images=photos/        a folder, searched with its subfolders for jpg, jpeg, png, bmp, webp, tif and tiff, or one file
+output=masks/         new or empty, unless there is overwrite=true
+space=...             the classes to choose from; default: all of the run. A dataset of the run, a table of conf/labels,
+                      a YAML file with such a table, or cityscapes19, synthia16, nthu13
+stage=null_bce        of a run folder; default: its last one
+checkpoint=best       default: last
+short_side=512        pixels at which the network sees an image; default: as the run was evaluated
+device=cpu            default: a GPU if there is one
+
+output/id/*.png       8-bit grey: the class's number in classes.csv at every pixel, never 255
+output/color/*.png    the class's colour
+output/overlay/*.jpg  the colours over the photograph
+
+All have the size of the photograph, the right way up; alpha channels are left out. A file that cannot be read is
+reported and left out, and the exit code is then 1.
+"""
+
+import csv
+import io
+import shlex
+import sys
+import warnings
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mdseg import conf_dir
+from mdseg.composition import answer, compose_with_datasets, quoted
+from mdseg.run import mistakes_as_messages
+from mdseg.wording import Remark, nearest, shortened
+
+if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
+    import numpy as np
+    import torch
+
+    from mdseg.label_space import Color, EvaluationSpace, LabelTable
+    from mdseg.trained import Trained
+
+PATHS = ("run", "images", "output", "space")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+FOLDERS = ("id", "color", "overlay")
+OPACITY = 0.5  # of the colours over the photograph
+JPEG_LIMIT = 65500  # pixels a side
+THREADS = 4
+AHEAD = 2  # photographs read before their turn, and predictions waiting to be written
+
+
+def predict(overrides: Sequence[str]) -> None:
+    """Predict all images of a command; the process ends with 1 if some could not be."""
+    cfg = compose_with_datasets("predict", [quoted(override, PATHS) for override in overrides])
+    check(cfg)
+    output = Path(cfg.output).expanduser()
+    files = output_names(find_images(Path(cfg.images).expanduser(), output), Path(cfg.images).expanduser())
+    check_output(output, cfg.overwrite)
+
+    from mdseg.checkpoints import write_text
+    from mdseg.trained import load_trained
+
+    device = choose_device(cfg.device)
+    trained = load_trained(Path(cfg.run).expanduser(), cfg.stage, cfg.checkpoint)
+    space = space_of(cfg.space, trained)
+    if cfg.short_side == "run":
+        cfg.short_side = trained.cfg.evaluation.short_side
+    cfg.checkpoint, cfg.stage = str(trained.path.resolve()), trained.stage
+    trained.model.to(device)
+    write_text(output / "classes.csv", classes_csv(space))
+    write_text(output / "predict.yaml", f"# python -m mdseg.predict {shlex.join(overrides)}\n{OmegaConf.to_yaml(cfg)}")
+    failed = predict_all(files, output, trained, space, cfg.short_side)
+    print(f"{len(files) - len(failed)} images: {output} ({', '.join(FOLDERS)}, classes.csv)", flush=True)
+    if failed:
+        names = shortened([str(path) for path in failed])
+        sys.exit(f"mdseg: {len(failed)} of {len(files)} images could not be predicted: {names}")
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse what the command lacks or what cannot be.
+
+    Raises:
+        ValueError: it names the key.
+    """
+    for key in ("run", "images", "output"):
+        if OmegaConf.is_missing(cfg, key) or cfg[key] is None:
+            raise ValueError(f"{key}=... is required; --help says what it is")
+    if cfg.short_side not in ("run", None) and not (isinstance(cfg.short_side, int) and cfg.short_side > 0):
+        raise ValueError(f"short_side: expected a number of pixels, null or run, got {cfg.short_side!r}")
+
+
+def find_images(images: Path, output: Path) -> list[Path]:
+    """The file, or the images of a folder and its subfolders without hidden files and what an earlier output wrote.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder, or no image in it.
+    """
+    if images.is_file():
+        return [images]
+    if not images.is_dir():
+        raise FileNotFoundError(f"images={images}: there is no such file or folder")
+    written = [(output / folder).resolve() for folder in FOLDERS]
+    files = [
+        path
+        for path in sorted(images.rglob("*"))
+        if path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(images).parts)
+        and not any(path.resolve().is_relative_to(folder) for folder in written)
+    ]
+    found = [path for path in files if path.suffix.lower() in SUFFIXES]
+    others = shortened([path.name for path in files if path.suffix.lower() not in SUFFIXES])
+    if not found:
+        there = f"there are {others}" if others else "it is empty"
+        raise FileNotFoundError(f"images={images}: no file in it ends in {', '.join(SUFFIXES)}; {there}")
+    if others:
+        print(f"mdseg: left out of {images}, not images by their names: {others}", file=sys.stderr)
+    return found
+
+
+def output_names(files: Collection[Path], images: Path) -> dict[Path, str]:
+    """What the outputs of each image are called: its path below the folder of images, without its suffix.
+
+    Images that differ only in their suffix keep it: street.jpg and street.png become street.jpg.png, street.png.png.
+    """
+    folder = images if images.is_dir() else images.parent
+    names = {path: str(path.relative_to(folder).with_suffix("")) for path in files}
+    while True:
+        counts = Counter(name.casefold() for name in names.values())  # not every file system tells a from A
+        clashing = [path for path, name in names.items() if counts[name.casefold()] > 1]
+        kept = {path: str(path.relative_to(folder)) for path in clashing}
+        if all(names[path] == name for path, name in kept.items()):
+            return names
+        names |= kept
+
+
+def check_output(output: Path, overwrite: bool) -> None:
+    """Refuse to mix predictions with what is there already.
+
+    Raises:
+        ValueError: the output is a file, or a folder that is not empty.
+    """
+    if output.exists() and not output.is_dir():
+        raise ValueError(f"output={output} is a file; give a folder")
+    if output.is_dir() and any(output.iterdir()) and not overwrite:
+        raise ValueError(f"output={output} is not empty; give a new folder, or overwrite=true to replace what is there")
+
+
+def choose_device(name: str) -> "torch.device":
+    """Device of a command; auto: a GPU if there is one.
+
+    Raises:
+        ValueError: there is no such device.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = str(name).partition(":")
+    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
+        raise ValueError(f"device: expected auto, cpu, cuda or cuda:<number>, got {name!r}")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ValueError(f"device={name}: torch sees {torch.cuda.device_count()} GPUs here; auto takes what there is")
+    return torch.device(name)
+
+
+def space_of(name: str | None, trained: "Trained") -> "EvaluationSpace":
+    """The classes to choose from and the model's channels for them; null: all of the model's own.
+
+    Raises:
+        FileNotFoundError: there is no such space.
+        ValueError: the model has a channel for none of its classes.
+    """
+    import torch
+
+    from mdseg.label_space import EvaluationSpace
+
+    if name is None:
+        every = torch.arange(trained.space.num_classes)
+        return EvaluationSpace(trained.space.names, trained.space.colors, every, every, ())
+    table = table_of(name, trained)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # said below in the words of a prediction
+        try:
+            space = trained.space.evaluation(table, name)
+        except ValueError as error:
+            raise ValueError(f"space={name}: {error}") from error
+    if space.unmapped:
+        warnings.warn(
+            f"space={name}: the model has no channel for {len(space.unmapped)} of its {len(space.names)} classes and "
+            f"will not predict them: {shortened(space.unmapped)}",
+            Remark,
+            stacklevel=2,
+        )
+    return space
+
+
+def table_of(name: str, trained: "Trained") -> "LabelTable":
+    """The label table that a name stands for: of a dataset of the run, a file, a table, a list of a label space."""
+    from mdseg.configuration import labels
+    from mdseg.label_space import LabelTable
+
+    if name in trained.cfg.datasets:
+        return LabelTable.load(labels(trained.cfg.datasets[name]))
+    if Path(name).suffix in (".yaml", ".yml"):
+        return LabelTable.load(Path(name).expanduser())
+    tables = {path.stem for path in (conf_dir() / "labels").glob("*.yaml")}
+    if name in tables:
+        return LabelTable.load(name)
+    spaces = {path.stem: OmegaConf.load(path) for path in (conf_dir() / "label_space").glob("*.yaml")}
+    lists = {stem: list(space.names) for stem, space in spaces.items() if "names" in space}
+    if name in lists:
+        return cityscapes_subset(name, lists[name])
+    known = sorted({*trained.cfg.datasets, *tables, *lists})
+    raise FileNotFoundError(f"space={name}: there is none{nearest(name, known)}; there are {', '.join(known)}")
+
+
+def cityscapes_subset(name: str, names: Sequence[str]) -> "LabelTable":
+    """Table of some of the Cityscapes classes, in the given order."""
+    from mdseg.label_space import LabelTable
+
+    whole = LabelTable.load("cityscapes")
+    indices = [whole.class_index(label) for label in names]
+    return replace(
+        whole,
+        name=name,
+        names=tuple(names),
+        colors=tuple(whole.colors[index] for index in indices),
+        raw_ids=tuple(whole.raw_ids[index] for index in indices),
+        aliases={label: aliases for label, aliases in whole.aliases.items() if label in names},
+    )
+
+
+def classes_csv(space: "EvaluationSpace") -> str:
+    """What the numbers in the id pictures mean."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["id", "name", "red", "green", "blue"])
+    named = zip(space.names, space.colors, strict=True)
+    rows.writerows([index, name, *color] for index, (name, color) in enumerate(named))
+    return text.getvalue()
+
+
+def predict_all(
+    files: Mapping[Path, str], output: Path, trained: "Trained", space: "EvaluationSpace", short_side: int | None
+) -> list[Path]:
+    """Predict images and write their pictures; returns those that could not be, each reported when it was met.
+
+    While the network works, threads read the next images and write the last ones. When a signal stops it, what is being
+    written is finished, so that a picture is there as a whole or not at all.
+
+    Args:
+        files: image → what its outputs are called.
+    """
+    from rich.console import Console
+    from rich.progress import MofNCompleteColumn, Progress
+
+    from mdseg.signals import Stopped, StopSignals
+
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), MofNCompleteColumn())
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    failed: list[Path] = []
+    writing: deque[Future] = deque()
+    try:
+        with StopSignals(), bar, ThreadPoolExecutor(THREADS) as pool:
+            for path, reading in bar.track(ahead(pool, read, files), len(files), description="predicting"):
+                try:
+                    image = reading.result()
+                    ids = class_ids(trained, space, image, short_side)
+                except (ValueError, OSError, MemoryError, RuntimeError) as error:
+                    failed.append(path)
+                    message = f"mdseg: {path}: {reason(error, path)}"
+                    console.print(message, markup=False, highlight=False, soft_wrap=True)
+                    continue
+                writing.append(pool.submit(write, output, files[path], image, ids, space.colors))
+                if len(writing) > AHEAD:
+                    writing.popleft().result()
+            while writing:
+                writing.popleft().result()
+    except Stopped:
+        print(f"mdseg: stopped; what is in {output} is complete", file=sys.stderr)
+        raise
+    return failed
+
+
+def ahead(
+    pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Collection[Any]
+) -> Iterator[tuple[Any, Future]]:
+    """Each item with the function's answer to come; a few are begun before their turn."""
+    begun: deque[tuple[Any, Future]] = deque()
+    for item in items:
+        begun.append((item, pool.submit(function, item)))
+        if len(begun) > AHEAD:
+            yield begun.popleft()
+    yield from begun
+
+
+def read(path: Path) -> "np.ndarray":
+    from mdseg.data.dataset import read_photograph
+
+    image = read_photograph(path)
+    if max(image.shape) > JPEG_LIMIT:
+        raise ValueError(f"{path}: its overlay would be larger than a JPEG can be, {JPEG_LIMIT} pixels a side")
+    return image
+
+
+def reason(error: Exception, path: Path) -> str:
+    """Why an image could not be predicted; an error that is not the image's fault is raised again."""
+    import torch
+
+    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+        return "there is not enough memory for it; show it to the network smaller, with short_side=<pixels>"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, ValueError):
+        return str(error).removeprefix(f"{path}: ")
+    raise error
+
+
+def class_ids(
+    trained: "Trained", space: "EvaluationSpace", image: "np.ndarray", short_side: int | None
+) -> "np.ndarray":
+    """Class of every pixel of an image, uint8 [h w]; the network sees it at the size at which it would be evaluated."""
+    import torch
+
+    from mdseg.data.transforms import evaluation_size, resize
+    from mdseg.metrics import restricted_argmax
+
+    size = evaluation_size(image.shape[:2], short_side, trained.model.input_multiple)
+    batch = torch.from_numpy(resize(image, size)).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        logits = trained.model(batch.to(trained.model.mean.device))
+        ids = restricted_argmax(logits, image.shape[:2], space.channels, space.classes, trained.cfg.align_corners)
+    return ids[0].cpu().numpy()
+
+
+def write(output: Path, name: str, image: "np.ndarray", ids: "np.ndarray", colors: "Sequence[Color]") -> None:
+    """The three pictures of one image, all of them encoded before the first is written."""
+    import cv2
+
+    from mdseg.checkpoints import write_atomically
+    from mdseg.figures import colorize
+
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=image)  # in place: a large photograph is there once
+    color = colorize(ids, [color[::-1] for color in colors])
+    encoded = {
+        f"id/{name}.png": cv2.imencode(".png", ids)[1],
+        f"color/{name}.png": cv2.imencode(".png", color)[1],
+        f"overlay/{name}.jpg": cv2.imencode(".jpg", cv2.addWeighted(bgr, 1 - OPACITY, color, OPACITY, 0, dst=bgr))[1],
+    }
+    for file, content in encoded.items():
+        write_atomically(output / file, lambda stream, content=content: stream.write(content))
+
+
+def main() -> None:
+    arguments = sys.argv[1:]
+    if answer(arguments, "predict", (__doc__ or "").strip()):
+        return
+    with mistakes_as_messages():
+        predict(arguments)
+
+
+if __name__ == "__main__":
+    main()
