@@ -196,7 +196,7 @@ h2 { margin: 0 0 0.4rem; font-size: 1rem; overflow-wrap: anywhere; }
 h2 span { font-weight: normal; }
 small { font-weight: normal; color: #666; }
 .row { display: flex; flex-wrap: wrap; gap: 0.6rem; align-items: flex-start; }
-figure { margin: 0; width: 20rem; }
+figure { margin: 0; flex: 1 1 14rem; max-width: 20rem; }
 figure div { position: relative; line-height: 0; }
 img { width: 100%; }
 img.labels { position: absolute; inset: 0; height: 100%; opacity: var(--labels); image-rendering: pixelated; }
