@@ -6,6 +6,8 @@ from pathlib import Path
 # Albumentations asks the package registry for its newest version at import, in every worker; it reads this variable
 # first.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+# What OpenCV warns of, files that it cannot decode, is raised as an error that names the file.
+os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
 
 
 def conf_dir() -> Path:

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
 from mdseg import conf_dir
-from mdseg.wording import nearest, shortened
+from mdseg.wording import Remark, nearest, shortened
 
 IGNORE = 255
 MAX_CLASSES = 255  # ids are 8-bit and 255 is taken
@@ -287,6 +287,7 @@ class LabelSpace:
             warnings.warn(
                 f"{where}: the model has no channel for {len(unmapped)} of its {table.num_classes} classes, whose IoU "
                 f"will be null: {shortened(unmapped)}",
+                Remark,
                 stacklevel=3,
             )
 
@@ -343,7 +344,7 @@ def listed(tables: Mapping[str, LabelTable], names: Sequence[str]) -> LabelSpace
             raise ValueError(f"dataset '{dataset}' (label table '{table.name}') annotates none of {list(names)}")
     absent = [name for name in names if not any(name in table.names for table in tables.values())]
     if absent:
-        warnings.warn(f"label space: none of the datasets {list(tables)} annotates {absent}", stacklevel=2)
+        warnings.warn(f"label space: none of the datasets {list(tables)} annotates {absent}", Remark, stacklevel=2)
     return _merged(tables, names)
 
 

@@ -33,6 +33,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mdseg import conf_dir
 from mdseg.composition import TRACEBACKS, WANTED, call, composed, refuse_foreign_flags
 from mdseg.ranks import launched_outside, main_process
+from mdseg.wording import Remark
 
 # torch is imported only when work starts: --help and --cfg answer at once.
 
@@ -98,11 +99,11 @@ def _lost_another_process(error: RuntimeError) -> bool:
 @contextmanager
 def warnings_as_lines() -> Iterator[None]:
     """Warnings of mdseg as one line each, once, in the main process; all others as Python shows them."""
-    package, said, show = str(Path(__file__).parent), set(), warnings.showwarning
+    said, show = set(), warnings.showwarning
 
-    def say(message: Any, category: type[Warning], filename: str, *more: Any) -> None:
-        if not (issubclass(category, UserWarning) and filename.startswith(package)):
-            show(message, category, filename, *more)
+    def say(message: Any, category: type[Warning], *more: Any) -> None:
+        if not issubclass(category, Remark):
+            show(message, category, *more)
         elif str(message) not in said and main_process():
             said.add(str(message))
             print(f"mdseg: warning: {message}", file=sys.stderr, flush=True)
@@ -127,7 +128,7 @@ def resume(folder: Path) -> float | None:
     try:
         cfg = OmegaConf.load(saved)
     except yaml.YAMLError as error:
-        raise ValueError(f"{saved}: not readable YAML ({error})") from error
+        raise ValueError(f"{saved}: not readable YAML ({' '.join(str(error).split())})") from error
     os.environ[FOLDER_VARIABLE] = str(folder)
     return carry_out(cfg, folder)
 

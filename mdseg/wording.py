@@ -4,6 +4,10 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 
+class Remark(UserWarning):
+    """What users should know of their data or configuration; commands print it as one line."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean x?)`, or nothing where no known name is close."""
     close = difflib.get_close_matches(name, list(known), n=1)

@@ -19,7 +19,7 @@ ALLOWED = {
     "losses": {"losses", "upsample", "label_space", "relations"},
     "metrics": {"upsample", "label_space"},
     "models": {"models", "upsample"},
-    "data": {"data", "label_space"},
+    "data": {"data", "label_space", "wording"},
     "scenes": {"scenes", "label_space"},
     "methods": {"methods", "models", "losses", "metrics", "label_space", "relations", "upsample"},
     "logging": {"checkpoints", "label_space"},

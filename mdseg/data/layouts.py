@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from mdseg.data.dataset import Sample
+from mdseg.wording import Remark
 
 IMAGES = (".jpeg", ".jpg", ".png")  # many users convert to JPEG; where both exist the last one, PNG, is taken
 SPLITS = ("train", "val", "test")
@@ -264,7 +265,7 @@ def _paired(images: Files, masks: Files, lone: str = "error") -> list[Sample]:
                 "mask without image": [masks[key] for key in without_image],
             }
             raise IncompleteSplit(f"{message}{len(keys)} pairs; both are needed in a labelled split", pairs, faults)
-        warnings.warn(f"{message}left out, {len(keys)} pairs remain", stacklevel=3)
+        warnings.warn(f"{message}left out, {len(keys)} pairs remain", Remark, stacklevel=3)
     return pairs
 
 
