@@ -4,20 +4,24 @@ import os
 import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
 from mdseg.wording import nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
 WANTED = TRACEBACKS in os.environ
+AS_IN_RUN = "run"  # the value that stands for the run's
 
 
 def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Collection[str] = ()) -> DictConfig:
@@ -37,7 +41,7 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
             missing = [name for names in asked[-1:] for name in names if name not in known]
             load = [f"dataset=[{','.join(missing)}]"] if missing else []
             cfg = compose(config_name, overrides=[*overrides, *load], return_hydra_config=True)
-        except HydraException as error:
+        except (HydraException, yaml.YAMLError) as error:
             raise ValueError(in_short(error, overrides)) from error
     HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):
@@ -49,6 +53,68 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
             raise ValueError("data=disk needs data.root=<the folder that holds the datasets' folders>")
         OmegaConf.resolve(cfg.data)
     return cfg
+
+
+def compose_as_in_run(config_name: str, overrides: Sequence[str], run: DictConfig, on: Sequence[str]) -> DictConfig:
+    """As :func:`compose_with_datasets`, with a run's data and descriptors where the command leaves them to the run.
+
+    on: the datasets where the command names none.
+
+    Raises:
+        ValueError: an option, key or value that does not exist.
+    """
+    given = values(overrides)
+    known = set(run.datasets) - set(dataset_names(given["dataset"]) if "dataset" in given else ())
+    of_run = {key: value for key, value in given.items() if key.startswith("datasets.") and key.split(".")[1] in known}
+    others = [override for override in overrides if override.partition("=")[0].lstrip("+~") not in of_run]
+    cfg = compose_with_datasets(config_name, others, known)
+    OmegaConf.set_struct(cfg, False)
+    cfg.on = cfg.on or list(on)
+    moved = cfg.data.root != AS_IN_RUN
+    if "data" not in given:
+        changes = {key: value for key, value in cfg.data.items() if value != AS_IN_RUN}
+        cfg.data = OmegaConf.merge(run.data, changes)
+    _take_datasets(cfg, run, moved)
+    for key, value in of_run.items():
+        _change(cfg, key, value)
+    return cfg
+
+
+def values(overrides: Sequence[str]) -> dict[str, Any]:
+    """Key or group and value of each argument, as Hydra reads it."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise ValueError(in_short(error, overrides)) from error
+    return {override.key_or_group: override.value() for override in parsed}
+
+
+def _take_datasets(cfg: DictConfig, run: DictConfig, moved: bool) -> None:
+    """Descriptors of all datasets in `on`: those of the command, the others as in the run.
+
+    moved: data lies below another root than the run's.
+    """
+    chosen = {}
+    for name in cfg.on:
+        chosen[name] = cfg.datasets[name] if name in cfg.get("datasets", {}) else run.datasets[name].copy()
+        if moved and name not in cfg.get("datasets", {}) and Path(chosen[name].root).is_relative_to(run.data.root):
+            below = Path(chosen[name].root).relative_to(run.data.root)
+            chosen[name].root = str(Path(cfg.data.root) / below)
+    cfg.datasets = chosen
+
+
+def _change(cfg: DictConfig, key: str, value: Any) -> None:
+    """Set a value of a dataset's descriptor.
+
+    Raises:
+        ValueError: the dataset is not in `on`, or its descriptor has no such key.
+    """
+    parent, _, last = key.rpartition(".")
+    node = OmegaConf.select(cfg, parent)
+    if not isinstance(node, DictConfig) or last not in node:
+        known = list(node) if isinstance(node, DictConfig) else [f"datasets.{name}" for name in cfg.on]
+        raise ValueError(f"{key}: there is no such key{nearest(last, known)}; {parent} has {', '.join(known)}")
+    node[last] = value
 
 
 def answer(arguments: Sequence[str], config_name: str, help_text: str) -> bool:
@@ -97,7 +163,7 @@ def call(start: Callable[[], Any]) -> Any:
     os.environ[TRACEBACKS] = "1"
     try:
         return start()
-    except CompactHydraException as error:
+    except (CompactHydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         if WANTED:
             raise
         sys.exit(f"mdseg: {in_short(error, sys.argv[1:])}")
@@ -122,8 +188,8 @@ def refuse_foreign_flags(arguments: Sequence[str]) -> None:
 FLAGS_WITH_VALUE = ("config-path", "config-name", "config-dir", "package", "info", "experimental-rerun")
 
 
-def in_short(error: HydraException, overrides: Sequence[str]) -> str:
-    """What is wrong with a command line, in a line or two: the key or option, and what was probably meant."""
+def in_short(error: Exception, overrides: Sequence[str]) -> str:
+    """What is wrong with a command line or a YAML file, in a line: the key or option, and what was probably meant."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = error.missing_cfg_file.rpartition("/")
         options = error.options or _options(group, overrides)
@@ -138,8 +204,9 @@ def in_short(error: HydraException, overrides: Sequence[str]) -> str:
     cause, override = error.__cause__, re.search(r"To append to your config use \+(.*)", str(error))
     if override and getattr(cause, "parent_node", None) is not None:
         return f"{override[1]}: {_unknown_key(cause.parent_node, str(cause.full_key), override[1])}"
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return " ".join([*lines, *str(cause or "").splitlines()[:1]])
+    if isinstance(error, OmegaConfBaseException):
+        return str(error).splitlines()[0]
+    return " ".join([*str(error).split(), *str(cause or "").splitlines()[:1]])
 
 
 def _options(group: str, overrides: Sequence[str]) -> list[str]:

@@ -26,20 +26,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from mdseg.composition import answer, compose_with_datasets, dataset_names, in_short, quoted
+from mdseg.composition import AS_IN_RUN, answer, compose_as_in_run, quoted, values
 from mdseg.ranks import main_process
 from mdseg.run import create_dated_folder, environment_text, mistakes_as_messages
-from mdseg.wording import nearest
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
     from mdseg.trained import Trained
 
 PATHS = ("run", "output")
-AS_IN_RUN = "run"  # the value that stands for the run's
 
 
 def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
@@ -91,34 +87,19 @@ def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
     from mdseg.trained import load_trained
 
     overrides = [quoted(override, PATHS) for override in overrides]
-    try:
-        parsed = OverridesParser.create().parse_overrides(overrides)
-    except HydraException as error:
-        raise ValueError(in_short(error, overrides)) from error
-    given = {override.key_or_group: override.value() for override in parsed}
+    given = values(overrides)
     if given.get("run") is None:
         raise ValueError("run=<run folder or checkpoint> is required")
     path = Path(given["run"]).expanduser()
     trained = load_trained(path, given.get("stage"), given.get("checkpoint", "last"))
-    known = set(trained.cfg.datasets) - set(dataset_names(given["dataset"]) if "dataset" in given else ())
-    of_run = {key: value for key, value in given.items() if key.startswith("datasets.") and key.split(".")[1] in known}
-    others = [override.input_line for override in parsed if override.key_or_group not in of_run]
-    cfg = compose_with_datasets("evaluate", others, known)
-    OmegaConf.set_struct(cfg, False)
+    evaluated = [name for names in trained.cfg.evaluate.values() for name in names]
+    cfg = compose_as_in_run("evaluate", overrides, trained.cfg, evaluated)
     cfg.experiment, cfg.run, cfg.checkpoint = trained.cfg.name, str(path), str(trained.path.resolve())
     cfg.stage, cfg.steps = trained.stage, trained.steps
-    cfg.on = cfg.on or [name for names in trained.cfg.evaluate.values() for name in names]
     if not cfg.on:
         raise ValueError("on=[...] is required: the run evaluated no dataset itself")
     fill_in(cfg.evaluation, trained.cfg.evaluation)
     check(cfg)
-    moved = cfg.data.root != AS_IN_RUN
-    if "data" not in given:
-        changes = {key: value for key, value in cfg.data.items() if value != AS_IN_RUN}
-        cfg.data = OmegaConf.merge(trained.cfg.data, changes)
-    take_datasets(cfg, trained.cfg, moved)
-    for key, value in of_run.items():
-        change(cfg, key, value)
     cfg.trainer.enable_progress_bar &= sys.stdout.isatty()
     cfg.evaluate = {role: [name for name in cfg.on if role_of(name, trained) == role] for role in trained.cfg.evaluate}
     return trained, cfg
@@ -143,34 +124,6 @@ def fill_in(node: DictConfig, run: DictConfig) -> None:
     for key, value in node.items():
         if value == AS_IN_RUN:
             node[key] = run[key]
-
-
-def take_datasets(cfg: DictConfig, run: DictConfig, moved: bool) -> None:
-    """Descriptors of all evaluated datasets: those of the command, the others as in the run.
-
-    moved: data lies below another root than the run's.
-    """
-    chosen = {}
-    for name in cfg.on:
-        chosen[name] = cfg.datasets[name] if name in cfg.get("datasets", {}) else run.datasets[name].copy()
-        if moved and name not in cfg.get("datasets", {}) and Path(chosen[name].root).is_relative_to(run.data.root):
-            below = Path(chosen[name].root).relative_to(run.data.root)
-            chosen[name].root = str(Path(cfg.data.root) / below)
-    cfg.datasets = chosen
-
-
-def change(cfg: DictConfig, key: str, value: Any) -> None:
-    """Set a value of a dataset's descriptor.
-
-    Raises:
-        ValueError: the dataset is not evaluated, or its descriptor has no such key.
-    """
-    parent, _, last = key.rpartition(".")
-    node = OmegaConf.select(cfg, parent)
-    if not isinstance(node, DictConfig) or last not in node:
-        known = list(node) if isinstance(node, DictConfig) else [f"datasets.{name}" for name in cfg.on]
-        raise ValueError(f"{key}: there is no such key{nearest(last, known)}; {parent} has {', '.join(known)}")
-    node[last] = value
 
 
 def role_of(name: str, trained: "Trained") -> str:

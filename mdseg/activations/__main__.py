@@ -6,7 +6,7 @@ python -m mdseg.activations runs=[...] images=photos/
 
 runs=[...]        run folders, their stages' folders, or checkpoints; a column per run
 on=bdd            dataset (conf/dataset) whose evaluation split is shown, from where the first run's data came from;
-                  elsewhere: data=disk data.root=/datasets
+                  elsewhere: data.root=/datasets, data=disk data.root=/datasets
 images=photos/    instead of on=: a folder of photographs, or files [a.jpg,b.png]
 classes=[...]     default: the three that are most active on the images and that the dataset does not annotate
 count=4           images, the first ones
@@ -20,9 +20,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from mdseg.composition import compose_with_datasets, refuse_foreign_flags
+from mdseg.composition import answer, compose_as_in_run, quoted, values
 from mdseg.run import mistakes_as_messages
 
 # torch is imported only when work starts: --help answers at once.
@@ -31,7 +31,7 @@ LISTS = ("runs", "images", "classes")
 DEFAULT_CLASSES = 3
 
 
-def quoted(argument: str) -> str:
+def quoted_names(argument: str) -> str:
     """An argument that lists names, with every name quoted for Hydra, to which parentheses and `=` mean something.
 
     Names that are quoted already stay as they are: those that hold a comma.
@@ -51,11 +51,9 @@ def check(cfg: DictConfig) -> None:
     Raises:
         ValueError: it says what to write.
     """
-    if OmegaConf.is_missing(cfg, "runs") or not cfg.runs:
-        raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
-    if (cfg.on is None) == (cfg.images is None):
+    if bool(cfg.on) == bool(cfg.images):
         raise ValueError("give either on=<dataset> or images=<folder of photographs>")
-    if cfg.on is not None and len(cfg.on) > 1:
+    if len(cfg.on) > 1:
         raise ValueError(f"on: one dataset at a time, got {', '.join(cfg.on)}")
     if cfg.classes is not None and not cfg.classes:
         raise ValueError("classes: name at least one, or leave it out for the most active ones")
@@ -67,8 +65,9 @@ def check(cfg: DictConfig) -> None:
 
 def draw(overrides: Sequence[str]) -> None:
     """Draw the maps that a command asks for."""
-    cfg = compose_with_datasets("activations", overrides)
-    check(cfg)
+    paths = values(overrides).get("runs")
+    if not paths:
+        raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
     from rich.console import Console
     from rich.progress import Progress
 
@@ -77,11 +76,12 @@ def draw(overrides: Sequence[str]) -> None:
     from mdseg.activations.figure import map_figure
     from mdseg.trained import load_trained
 
-    runs = [load_trained(path) for path in cfg.runs]
+    runs = [load_trained(Path(path).expanduser()) for path in paths]
+    cfg = compose_as_in_run("activations", overrides, runs[0].cfg, on=())
+    check(cfg)
     if cfg.classes:
         maps.check_classes(cfg.classes, [run.space for run in runs])
     if cfg.on:
-        pictures.data_of_run(cfg, runs[0].cfg, overrides)
         shown, table = pictures.annotated(cfg, cfg.on[0], cfg.count)
     else:
         shown, table = pictures.photographs(cfg.images, cfg.count), None
@@ -105,19 +105,17 @@ def draw(overrides: Sequence[str]) -> None:
     which = "these classes" if inside or not cfg.on else "classes that it does not annotate"
     title = f"{cfg.on[0] if cfg.on else 'photographs'}: how strongly each model answers with {which}"
     names = [f"{name} (annotated)" if name in inside else name for name in classes]
-    figures.save(Path(cfg.output), map_figure(rows, names, maps.run_labels(runs), table, title))
+    figures.save(Path(cfg.output).expanduser(), map_figure(rows, names, maps.run_labels(runs), table, title))
     how = "" if cfg.classes else " (the most active)"
     print(f"{cfg.output}: images {len(rows)}, runs {len(runs)}, classes {', '.join(classes)}{how}")
 
 
 def main() -> None:
-    arguments = sys.argv[1:]
-    if not arguments or {"-h", "--help"} & set(arguments):
-        print((__doc__ or "").strip())
+    arguments = [quoted(quoted_names(argument), ["output"]) for argument in sys.argv[1:]]
+    if answer(arguments, "activations", (__doc__ or "").strip()):
         return
-    refuse_foreign_flags(arguments)
     with mistakes_as_messages():
-        draw([quoted(argument) for argument in arguments])
+        draw(arguments)
 
 
 if __name__ == "__main__":
