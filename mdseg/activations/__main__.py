@@ -6,7 +6,7 @@ python -m mdseg.activations runs=[...] images=photos/
 
 runs=[...]        run folders, their stages' folders, or checkpoints; a column per run
 on=bdd            dataset (conf/dataset) whose evaluation split is shown, from where the first run's data came from;
-                  elsewhere: data.root=/datasets, data=disk data.root=/datasets
+                  or from data=disk data.root=/datasets
 images=photos/    instead of on=: a folder of photographs, or files [a.jpg,b.png]
 classes=[...]     default: the three that are most active on the images and that the dataset does not annotate
 count=4           images, the first ones
@@ -45,6 +45,11 @@ def quoted_names(argument: str) -> str:
     return f"{key}=[{','.join(names)}]"
 
 
+def quoted_all(arguments: Sequence[str]) -> list[str]:
+    """All arguments as Hydra is to read them."""
+    return [quoted(quoted_names(argument), ["output"]) for argument in arguments]
+
+
 def check(cfg: DictConfig) -> None:
     """Refuse what the command lacks or contradicts.
 
@@ -65,6 +70,7 @@ def check(cfg: DictConfig) -> None:
 
 def draw(overrides: Sequence[str]) -> None:
     """Draw the maps that a command asks for."""
+    overrides = quoted_all(overrides)
     paths = values(overrides).get("runs")
     if not paths:
         raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
@@ -111,11 +117,10 @@ def draw(overrides: Sequence[str]) -> None:
 
 
 def main() -> None:
-    arguments = [quoted(quoted_names(argument), ["output"]) for argument in sys.argv[1:]]
-    if answer(arguments, "activations", (__doc__ or "").strip()):
+    if answer(quoted_all(sys.argv[1:]), "activations", (__doc__ or "").strip()):
         return
     with mistakes_as_messages():
-        draw(arguments)
+        draw(sys.argv[1:])
 
 
 if __name__ == "__main__":
