@@ -63,6 +63,17 @@ def test_batches_are_uint8_in_train_ids_of_the_image_s_dataset(stage):
     assert len(seen) > 5
 
 
+def test_the_images_of_a_step_can_be_named_without_training_it(stage):
+    built = stage()
+    data = built.build_data(1)
+    for step, batch in enumerate(batches(data)):
+        named = data.samples_at(step)
+        assert [built.space.dataset_index(name) for name, _ in named] == batch["dataset"].tolist()
+        (stream, datasets) = data.streams["labelled"]
+        keys = [datasets[dataset].samples[index].key for dataset, index in map(stream.locate, batch["key"].tolist())]
+        assert [key for _, key in named] == keys
+
+
 def test_networks_that_need_a_multiple_get_it_padded_with_ignore(stage):
     (first, *_) = batches(stage().build_data(32))
     assert first["image"].shape == (4, 3, 32, 64)

@@ -1,0 +1,47 @@
+import cv2
+import numpy as np
+import pytest
+
+from mdseg import figures
+
+
+def test_curves_show_every_term_and_dataset_and_no_single_classes():
+    series = {
+        "train/supervised": {0: 3.0, 20: 2.0},
+        "train/target": {0: 1.0, 20: 0.5},
+        "val/idd/miou": {20: 0.25},
+        "val/idd/iou/road": {20: 0.5},
+        "val/mean_seen_miou": {20: 0.25},
+    }
+    left, right = figures.curves(series, "title").axes
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["train/supervised", "train/target"]
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["idd 25.0"]
+
+
+def test_a_single_validation_is_a_visible_point_on_the_steps_of_the_fit():
+    left, right = figures.curves({"train/supervised": {0: 3.0, 20: 2.0}, "val/idd/miou": {21: 0.25}}, "title").axes
+    (line,) = right.lines
+    assert line.get_marker() == "o"
+    assert left.get_xlim() == right.get_xlim()
+    assert right.get_xlim()[0] == 0
+    assert right.get_ylim()[0] == 0
+
+
+def test_smoothing_keeps_a_straight_line_and_dampens_noise():
+    line = np.arange(100.0)
+    assert figures._smoothed(line)[10:90] == pytest.approx(line[10:90])
+    noise = np.random.default_rng(0).normal(size=1000)
+    assert figures._smoothed(noise).std() < noise.std() / 4
+    assert figures._smoothed(np.array([5.0])) == pytest.approx([5.0])
+
+
+def test_a_finished_fit_has_its_curves(trained_run):
+    for stage in ("null_bce", "class_relational"):
+        height, width, _ = cv2.imread(str(trained_run / stage / "figures/curves.png")).shape
+        assert height > 300
+        assert width > 1000
+
+
+def test_ignored_pixels_are_black():
+    colored = figures.colorize(np.array([[0, 255]], np.uint8), [(10, 20, 30)])
+    assert colored.tolist() == [[[10, 20, 30], [0, 0, 0]]]
