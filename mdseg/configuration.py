@@ -46,6 +46,21 @@ def check_keys(cfg: DictConfig) -> None:
             raise ValueError(f"{key}: expected a list, [{value}], got {value}")
 
 
+def check_numbers(cfg: DictConfig) -> None:
+    """Refuse counts that are none.
+
+    Raises:
+        ValueError: a number that is too small, or no whole number.
+    """
+    at_least_1 = ("log_every", "val_every", "checkpoint_every", "evaluation.batch_size", "evaluation.short_side")
+    for key in (*at_least_1, "data.workers", "panels"):
+        value, least = OmegaConf.select(cfg, key), 1 if key in at_least_1 else 0
+        if value is None and key == "evaluation.short_side":
+            continue
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{key}: expected a whole number of at least {least}, got {value}")
+
+
 def _check_known(where: str, node: DictConfig, known: Iterable[str]) -> None:
     for key in node:
         if key not in known:

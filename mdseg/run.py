@@ -79,7 +79,9 @@ def mistakes_as_messages(unless: bool = False) -> Iterator[None]:
 
 def _message(error: Exception) -> str:
     # What Hydra wraps while it builds an object says it in its cause; a worker's error ends with the message.
-    if isinstance(error, InstantiationException) and error.__cause__:
+    if isinstance(error, InstantiationException):
+        if not isinstance(error.__cause__, ValueError | OSError):
+            return " ".join(str(error).split())
         error = error.__cause__
     if isinstance(error, OSError) and error.filename and error.strerror:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -20,6 +20,7 @@ from mdseg.configuration import (
     build,
     build_label_space,
     check_keys,
+    check_numbers,
     count_steps,
     descriptor,
     evaluation_spaces,
@@ -163,6 +164,7 @@ class Stage:
         cfg = self.cfg
         if cfg["from"] is not None and cfg["from"] not in earlier:
             raise ValueError(f"stage {self.name}: from={cfg['from']} is none of the stages before it ({earlier})")
+        check_numbers(cfg)
         model = self.initial_model()
         data = self.build_data(model.input_multiple)
         trainer = self.build_trainer(logger=False)

@@ -328,10 +328,14 @@ def test_a_relation_file_with_an_unknown_class_is_named_with_the_nearest_one(com
         (["experiment=uniseg_cib", "model.x=2"], "model.x=2: there is no such key; model has _target_, head, "),
         (["experiment=uniseg_cib", "mixing={a:1"], "mixing={a:1: not key=value as Hydra reads it"),
         (["experiment=uniseg_cib", "seed=1,2"], "To sweep over it, add --multirun"),
+        (["experiment=broken", "hydra.searchpath=[file://conf]"], 'conf/experiment/broken.yaml", line 2'),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_misspelt_keys_and_options_are_answered_with_the_nearest(overrides, message):
+def test_misspelt_keys_and_options_are_answered_with_the_nearest(overrides, message, tmp_path, monkeypatch):
+    (tmp_path / "conf/experiment").mkdir(parents=True)
+    (tmp_path / "conf/experiment/broken.yaml").write_text("# @package _global_\nevaluate: {seen: [1\n")
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError) as refusal:  # noqa: PT011
         compose_with_datasets("run", overrides)
     assert message in str(refusal.value)
@@ -379,6 +383,24 @@ def test_the_command_says_it_in_one_line(tmp_path, arguments, message):
 )
 def test_keys_that_nothing_reads_are_refused(configured, overrides, message):
     refused_before_a_folder_is_made(configured(*overrides), message)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("checkpoint_every=0", "checkpoint_every: expected a whole number of at least 1, got 0"),
+        ("log_every=often", "log_every: expected a whole number of at least 1, got often"),
+        ("evaluation.batch_size=0", "evaluation.batch_size: expected a whole number of at least 1, got 0"),
+        ("data.workers=-1", "data.workers: expected a whole number of at least 0, got -1"),
+        ("transform.crop=[48]", "transform.crop: expected a positive height and width, got [48]"),
+        ("transform.scale=[2,1]", "transform.scale: expected two rising positive factors, got [2, 1]"),
+        ("model.widths=8", "mdseg.models.small.small: "),
+        ("steps=many", "steps: expected a positive number of steps or \"<n> epochs\", got 'many'"),
+    ],
+    ids=lambda value: value if "=" in value else "",
+)
+def test_values_that_are_no_numbers_or_too_small_are_refused(configured, override, message):
+    refused_before_a_folder_is_made(configured(override), message)
 
 
 @pytest.mark.parametrize(

@@ -39,10 +39,10 @@ class RandomCrop:
         crop: Sequence[int],
         augment: Sequence[albumentations.BasicTransform | albumentations.BaseCompose] = (),
     ) -> None:
-        if not 0 < scale[0] <= scale[1]:
-            raise ValueError(f"transform.scale: expected two rising positive factors, got {list(scale)}")
-        if min(crop) < 1:
-            raise ValueError(f"transform.crop: expected a positive height and width, got {list(crop)}")
+        if not _are_two(scale) or not 0 < scale[0] <= scale[1]:
+            raise ValueError(f"transform.scale: expected two rising positive factors, got {scale}")
+        if not _are_two(crop) or min(crop) < 1:
+            raise ValueError(f"transform.crop: expected a positive height and width, got {crop}")
         for transform in _flattened(augment):
             if getattr(transform, "fill_mask", IGNORE) != IGNORE:
                 raise ValueError(
@@ -76,6 +76,10 @@ class RandomCrop:
             self.augment.set_random_seed(int(generator.integers(2**31)))
             sample = self.augment(**sample)
         return sample["image"], sample.get("mask")
+
+
+def _are_two(values: object) -> bool:
+    return isinstance(values, Sequence) and len(values) == 2 and all(isinstance(value, int | float) for value in values)
 
 
 def _flattened(transforms: Iterable[Any]) -> Iterator[Any]:
