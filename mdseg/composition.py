@@ -21,6 +21,7 @@ from mdseg.wording import nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
 WANTED = TRACEBACKS in os.environ
+NO_ROOT = "data=disk needs data.root=<the folder that holds the datasets' folders>"
 AS_IN_RUN = "run"  # the value that stands for the run's
 
 
@@ -50,7 +51,7 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
             cfg.on = asked[-1]
     if "data" in cfg:
         if OmegaConf.is_missing(cfg.data, "root"):
-            raise ValueError("data=disk needs data.root=<the folder that holds the datasets' folders>")
+            raise ValueError(NO_ROOT)
         OmegaConf.resolve(cfg.data)
     return cfg
 
@@ -71,6 +72,8 @@ def compose_as_in_run(config_name: str, overrides: Sequence[str], run: DictConfi
     OmegaConf.set_struct(cfg, False)
     cfg.on = cfg.on or list(on)
     moved = cfg.data.root != AS_IN_RUN
+    if "data" in given and not moved:
+        raise ValueError(NO_ROOT)
     if "data" not in given:
         changes = {key: value for key, value in cfg.data.items() if value != AS_IN_RUN}
         cfg.data = OmegaConf.merge(run.data, changes)

@@ -196,10 +196,9 @@ def show(document: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
 
 def main() -> None:
     arguments = sys.argv[1:]
-    if answer(arguments, "evaluate", (__doc__ or "").strip()):
-        return
     with mistakes_as_messages():
-        evaluate(arguments)
+        if not answer([quoted(argument, PATHS) for argument in arguments], "evaluate", (__doc__ or "").strip()):
+            evaluate(arguments)
 
 
 if __name__ == "__main__":

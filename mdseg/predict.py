@@ -29,7 +29,6 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -227,11 +226,11 @@ def cityscapes_subset(name: str, names: Sequence[str]) -> "LabelTable":
 
     whole = LabelTable.load("cityscapes")
     indices = [whole.class_index(label) for label in names]
-    return replace(
-        whole,
+    return LabelTable(
         name=name,
         names=tuple(names),
         colors=tuple(whole.colors[index] for index in indices),
+        encoding=whole.encoding,
         raw_ids=tuple(whole.raw_ids[index] for index in indices),
         aliases={label: aliases for label, aliases in whole.aliases.items() if label in names},
     )
@@ -361,10 +360,9 @@ def write(output: Path, name: str, image: "np.ndarray", ids: "np.ndarray", color
 
 def main() -> None:
     arguments = sys.argv[1:]
-    if answer(arguments, "predict", (__doc__ or "").strip()):
-        return
     with mistakes_as_messages():
-        predict(arguments)
+        if not answer([quoted(argument, PATHS) for argument in arguments], "predict", (__doc__ or "").strip()):
+            predict(arguments)
 
 
 if __name__ == "__main__":
