@@ -7,7 +7,8 @@ python -m mdseg.evaluate run=model.ckpt on=[idd] data=disk data.root=/datasets s
 run=...               a run folder, its stage's folder, or a checkpoint file
 stage=null_bce        of a run folder; default: its last one
 checkpoint=best       default: last
-on=[...]              names of conf/dataset or datasets of the run; default: what the run evaluated
+on=[...]              datasets of the run, read as in the run, or names of conf/dataset; default: what the run evaluated
+dataset=[idd]         read idd as conf/dataset describes it now, though the run knows it
 split=test            default: each dataset's evaluation split
 classes=true          print the IoU of every class; default: where it is one dataset
 output=folder         new; default: <run folder>/evaluations/<time>

@@ -257,11 +257,13 @@ def predict_all(
     Args:
         files: image → what its outputs are called.
     """
+    import cv2
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
 
     from mdseg.signals import Stopped, StopSignals
 
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a bad file gets a message of ours
     console = Console(stderr=True)
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
+from mdseg.composition import compose_as_in_run
 from mdseg.evaluate import evaluate
 
 QUICK = ["data.workers=0", "panels=1", "trainer.enable_progress_bar=false"]
@@ -147,6 +148,13 @@ def test_the_run_s_data_may_have_moved(trained_run, tmp_path, how):
     assert of_results(document)["datasets"]["bdd"] == results["datasets"]["bdd"]
     used = OmegaConf.load(tmp_path / "new/evaluation.yaml")
     assert used.datasets.bdd.root == str(tmp_path / "moved/bdd")
+
+
+def test_a_dataset_of_the_run_is_read_as_in_the_run_unless_conf_is_asked_for(trained_run, tmp_path):
+    saved = OmegaConf.load(trained_run / "config.yaml")
+    cfg = OmegaConf.create({"datasets": {"idd": {**saved.datasets.idd, "labels": "changed"}}, "data": saved.data})
+    for arguments, labels in ((["on=[idd]"], "changed"), (["on=[idd]", "dataset=[idd]"], "idd")):
+        assert compose_as_in_run("evaluate", [f"run={tmp_path}", *arguments], cfg, []).datasets.idd.labels == labels
 
 
 @pytest.mark.parametrize(
