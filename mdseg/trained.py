@@ -1,5 +1,7 @@
 """A trained model, read back from a run folder or from a checkpoint alone."""
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,8 @@ from mdseg.label_space import LabelSpace
 from mdseg.models.segmenter import Segmenter
 
 CHECKPOINTS = ("last", "best")
+BUILT = ("model", "data", "datasets")  # what commands build from a checkpoint's configuration
+SAFE = re.compile(r"mdseg\.(models\.\w+|data\.layouts|scenes)\.\w+")
 
 
 @dataclass(frozen=True)
@@ -40,13 +44,19 @@ def load_trained(path: str | Path, stage: str | None = None, checkpoint: str = "
 
     Raises:
         FileNotFoundError: there is no run, no such stage or no checkpoint yet.
-        ValueError: the file is damaged, or no checkpoint of mdseg.
+        ValueError: the file is damaged, no checkpoint of mdseg, or names code that a checkpoint has no business with.
     """
     file = checkpoint_file(Path(path), stage, checkpoint)
     saved = checkpoints.load(file)
     missing = {"config", "stage", "label_space", "state_dict"} - set(saved)
-    if missing:
-        raise ValueError(f"{file} is no checkpoint of mdseg: it lacks {sorted(missing)}")
+    if missing or not isinstance(saved["config"], dict):
+        raise ValueError(f"{file} is no checkpoint of mdseg: it lacks {sorted(missing) or 'a configuration'}")
+    for target in _targets([saved["config"].get(key) for key in BUILT]):
+        if not SAFE.fullmatch(str(target)):
+            raise ValueError(
+                f"{file}: its configuration names {target} to be called, which could be any code; expected are "
+                "functions of mdseg.models, mdseg.data.layouts and mdseg.scenes"
+            )
     cfg = OmegaConf.create(saved["config"])
     space = LabelSpace.from_state(saved["label_space"])
     if "weights" in cfg.model:
@@ -54,6 +64,18 @@ def load_trained(path: str | Path, stage: str | None = None, checkpoint: str = "
     model = build(cfg.model, num_classes=space.num_classes)
     checkpoints.load_model(model, saved, file, space.names)
     return Trained(model.eval(), space, cfg, saved["stage"], checkpoints.trained_steps(saved), file)
+
+
+def _targets(node: Any) -> Iterator[Any]:
+    """What is called where this is built, and what could stand for it: a saved configuration has no references."""
+    if isinstance(node, dict):
+        yield from (node["_target_"],) if "_target_" in node else ()
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for child in node:
+            yield from _targets(child)
+    if isinstance(node, str) and "${" in node:
+        yield node
 
 
 def checkpoint_file(path: Path, stage: str | None = None, checkpoint: str = "last") -> Path:

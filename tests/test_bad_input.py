@@ -23,6 +23,7 @@ from mdseg.data.streams import Stream
 from mdseg.logging import MetricsFile
 from mdseg.run import carry_out, create_run_folder, mistakes_as_messages, resume, warnings_as_lines
 from mdseg.stages import check
+from mdseg.trained import load_trained
 
 IDS = {
     "encoding": "id",
@@ -476,6 +477,27 @@ def test_checkpoints_that_cannot_be_continued_from_are_named(unfinished, stage, 
         resume(unfinished)
     assert "executed" not in capsys.readouterr().out
     assert sorted(unfinished.rglob("*")) == before
+
+
+@pytest.mark.parametrize("target", ["os.makedirs", "mdseg.run.os.makedirs", "mdseg.models.small.torch.os.makedirs"])
+@pytest.mark.parametrize("place", ["model", "data"])
+def test_a_checkpoint_whose_configuration_calls_foreign_code_is_refused(trained_run, tmp_path, target, place):
+    saved = torch.load(trained_run / "null_bce/checkpoints/last.ckpt", weights_only=True)
+    saved["config"][place]["widths"] = [{"_target_": target, "name": str(tmp_path / "made")}]
+    torch.save(saved, tmp_path / "last.ckpt")
+    with refused(f"last.ckpt: its configuration names {target} to be called"):
+        load_trained(tmp_path / "last.ckpt")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_checkpoint_whose_configuration_refers_to_foreign_code_is_refused(trained_run, tmp_path):
+    saved = torch.load(trained_run / "null_bce/checkpoints/last.ckpt", weights_only=True)
+    saved["config"] |= {"elsewhere": {"_target_": "os.makedirs", "name": str(tmp_path / "made")}}
+    saved["config"]["model"]["widths"] = "${elsewhere}"
+    torch.save(saved, tmp_path / "last.ckpt")
+    with refused("last.ckpt: its configuration names ${elsewhere} to be called"):
+        load_trained(tmp_path / "last.ckpt")
+    assert not (tmp_path / "made").exists()
 
 
 def test_a_resume_of_what_is_no_run_says_which_run_is_meant(unfinished, tmp_path):
