@@ -81,10 +81,11 @@ class SaveBest(Callback):
 
 
 class Finite(Callback):
-    """Stops the run when a loss term is nan or infinite, or the weights are, before a checkpoint is made of them.
+    """Stops the run when the loss is nan or infinite, or the weights are, before a checkpoint is made of them.
 
-    The terms of a step are looked at when a row of the log or a checkpoint is due, not before: looking makes the CPU
-    wait for a GPU. On a CPU they are looked at after every step.
+    A loss is looked at when a row of the log or a checkpoint is due, not before: looking makes the CPU wait for a GPU.
+    On a CPU it is looked at after every step. Terms that are logged beside it (`train/...`) say where it comes from;
+    one that is nan while the loss is finite, a share of nothing for example, does not stop the run.
 
     Args:
         every: steps between rows of the log.
@@ -93,33 +94,29 @@ class Finite(Callback):
 
     def __init__(self, stage: str, data: SegmentationDataModule, every: int, advice: Callable[[], str]) -> None:
         self.stage, self.data, self.every, self.advice = stage, data, every, advice
-        self.unseen: list[tuple[int, dict[str, torch.Tensor]]] = []
+        self.unseen: list[tuple[int, torch.Tensor, dict[str, torch.Tensor]]] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Method, outputs: Any, batch: Any, step: int) -> None:
-        self.unseen.append((step, module.terms))
+        self.unseen.append((step, outputs["loss"].detach(), module.terms))
         self.step = step
         if module.device.type == "cpu" or (step + 1) % self.every == 0:
-            self._stop_if(trainer, self._bad_term())
+            self._stop_if(trainer, self._bad_loss())
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: Method, checkpoint: dict[str, Any]) -> None:
-        self._stop_if(trainer, self._bad_term() or self._bad_weights(module))
+        self._stop_if(trainer, self._bad_loss() or self._bad_weights(module))
 
-    def _bad_term(self) -> str | None:
-        terms = [(step, name, value) for step, terms in self.unseen for name, value in terms.items()]
-        self.unseen = []
-        if not terms:
+    def _bad_loss(self) -> str | None:
+        steps, self.unseen = self.unseen, []
+        if not steps:
             return None
-        values = torch.stack([value.float() for _, _, value in terms]).tolist()
-        bad = [
-            (step, name, value)
-            for (step, name, _), value in zip(terms, values, strict=True)
-            if not math.isfinite(value)
-        ]
-        if not bad:
+        losses = torch.stack([loss.float() for _, loss, _ in steps]).tolist()
+        bad = next((number for number, loss in enumerate(losses) if not math.isfinite(loss)), None)
+        if bad is None:
             return None
-        first = bad[0][0]
-        named = " and ".join(f"{name} is {value}" for step, name, value in bad if step == first)
-        return f"{named} at step {first}.\n{self._samples(first)}"
+        step, _, terms = steps[bad]
+        values = {name: value.item() for name, value in terms.items()}
+        named = [f"{name} is {value}" for name, value in values.items() if not math.isfinite(value)]
+        return f"{' and '.join(named) or f'the loss is {losses[bad]}'} at step {step}.\n{self._samples(step)}"
 
     def _bad_weights(self, module: Method) -> str | None:
         weights = {name: value for name, value in module.state_dict().items() if value.is_floating_point()}

@@ -127,7 +127,8 @@ def restricted_argmax(
     if band_bytes is None:
         band_bytes = CPU_BAND_BYTES if logits.device.type == "cpu" else GPU_BAND_BYTES
     source_height = band_bytes // (len(channels) * logits.shape[3] * dtype.itemsize)
-    height = max(1, source_height * size[0] // logits.shape[2])
+    # Small logits of a large photograph: the pixels that are left to `argmax_at` are listed, 16 bytes each.
+    height = max(1, min(source_height * size[0] // logits.shape[2], band_bytes // 4 // size[1]))
     channels, classes = channels.to(logits.device), classes.to(logits.device, torch.uint8)
     prediction = torch.empty(len(logits), *size, dtype=torch.uint8, device=logits.device)
     for image, image_logits in enumerate(logits.detach()):

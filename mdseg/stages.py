@@ -225,6 +225,7 @@ def fit(stage: Stage) -> dict[str, Any]:
     if saved:
         checkpoints.load_model(model, saved, stage.last, stage.space.names)
     trained = checkpoints.trained_steps(saved) if saved else 0
+    data.start = trained
     log.restart_at(trained)
     if trained == data.steps or (trained > 0 and trained % val_every == 0):
         # Lightning does not go back to a validation that was cut off after its checkpoint.

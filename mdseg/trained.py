@@ -51,11 +51,13 @@ def load_trained(path: str | Path, stage: str | None = None, checkpoint: str = "
     missing = {"config", "stage", "label_space", "state_dict"} - set(saved)
     if missing or not isinstance(saved["config"], dict):
         raise ValueError(f"{file} is no checkpoint of mdseg: it lacks {sorted(missing) or 'a configuration'}")
+    own = _own_targets(file)
     for target in _targets([saved["config"].get(key) for key in BUILT]):
-        if not SAFE.fullmatch(str(target)):
+        if not SAFE.fullmatch(str(target)) and target not in own:
             raise ValueError(
                 f"{file}: its configuration names {target} to be called, which could be any code; expected are "
-                "functions of mdseg.models, mdseg.data.layouts and mdseg.scenes"
+                "functions of mdseg.models, mdseg.data.layouts and mdseg.scenes, or what the config.yaml of its run "
+                "folder names too: leave a checkpoint of code of your own in its run folder"
             )
     cfg = OmegaConf.create(saved["config"])
     space = LabelSpace.from_state(saved["label_space"])
@@ -64,6 +66,14 @@ def load_trained(path: str | Path, stage: str | None = None, checkpoint: str = "
     model = build(cfg.model, num_classes=space.num_classes)
     checkpoints.load_model(model, saved, file, space.names)
     return Trained(model.eval(), space, cfg, saved["stage"], checkpoints.trained_steps(saved), file)
+
+
+def _own_targets(file: Path) -> set[Any]:
+    """What the configuration of the run folder that holds a checkpoint calls: `resume=` runs that already."""
+    config = file.resolve().parents[2] / "config.yaml" if len(file.resolve().parents) > 2 else file
+    if file.resolve().parent.name != "checkpoints" or not config.is_file():
+        return set()
+    return set(_targets(OmegaConf.to_container(OmegaConf.load(config))))
 
 
 def _targets(node: Any) -> Iterator[Any]:

@@ -84,7 +84,7 @@ ALONE = SimpleNamespace(world_size=1, is_global_zero=True)
 def test_no_checkpoint_is_made_of_weights_that_are_not_finite(guard):
     module = torch.nn.Linear(1, 1)
     module.device, module.terms = torch.device("cpu"), {"train/supervised": torch.tensor(1.0)}
-    guard.on_train_batch_end(ALONE, module, None, None, 0)
+    guard.on_train_batch_end(ALONE, module, {"loss": torch.tensor(1.0)}, None, 0)
     guard.on_save_checkpoint(ALONE, module, {})
     torch.nn.init.constant_(module.bias, torch.inf)
     with pytest.raises(
@@ -93,11 +93,22 @@ def test_no_checkpoint_is_made_of_weights_that_are_not_finite(guard):
         guard.on_save_checkpoint(ALONE, module, {})
 
 
-def test_on_a_gpu_terms_are_looked_at_rarely_and_the_first_bad_step_is_named(guard):
+def test_on_a_gpu_losses_are_looked_at_rarely_and_the_first_bad_step_is_named(guard):
     module = SimpleNamespace(device=torch.device("cuda"))
     losses = [(1.0, 2.0), (1.0, torch.inf), (torch.nan, torch.nan)]
     for step, (supervised, target) in enumerate(losses):
         module.terms = {"train/supervised": torch.tensor(supervised), "train/target": torch.tensor(target)}
-        guard.on_train_batch_end(ALONE, module, None, None, step)
+        guard.on_train_batch_end(ALONE, module, {"loss": torch.tensor(supervised + target)}, None, step)
     with pytest.raises(ValueError, match=r"train/target is inf at step 1\.\nIts batch: idd image 1\.\nlower it"):
-        guard.on_train_batch_end(ALONE, module, None, None, 3)
+        guard.on_train_batch_end(ALONE, module, {"loss": torch.tensor(1.0)}, None, 3)
+
+
+def test_a_loss_that_was_not_logged_is_guarded_too(guard):
+    module = SimpleNamespace(device=torch.device("cpu"), terms={})
+    with pytest.raises(ValueError, match="the loss is nan at step 7"):
+        guard.on_train_batch_end(ALONE, module, {"loss": torch.tensor(torch.nan)}, None, 7)
+
+
+def test_a_share_of_nothing_beside_a_finite_loss_goes_on(guard):
+    module = SimpleNamespace(device=torch.device("cpu"), terms={"train/share": torch.tensor(torch.nan)})
+    guard.on_train_batch_end(ALONE, module, {"loss": torch.tensor(1.0)}, None, 0)

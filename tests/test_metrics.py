@@ -148,3 +148,17 @@ def test_a_protocol_averages_its_own_classes():
     assert protocol(scores, names, ["road", "car", "train"]).item() == pytest.approx(0.4)
     with pytest.raises(ValueError, match="'bus'"):
         protocol(scores, names, ["road", "bus"])
+
+
+def test_a_large_photograph_with_small_logits_is_predicted_in_bands(monkeypatch):
+    pixels = []
+
+    def watched(logits, interpolation, start, stop, band_bytes, rows_argmax=metrics.rows_argmax):
+        pixels.append((stop - start) * interpolation.size[1])
+        return rows_argmax(logits, interpolation, start, stop, band_bytes)
+
+    monkeypatch.setattr(metrics, "rows_argmax", watched)
+    torch.manual_seed(0)
+    predict(torch.randn(1, 6, 8, 10), (600, 800), True, band_bytes=1 << 18)
+    assert sum(pixels) == 600 * 800
+    assert max(pixels) <= 1 << 16

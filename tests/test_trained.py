@@ -1,6 +1,10 @@
+import shutil
+
 import pytest
 import torch
+from omegaconf import OmegaConf
 
+from mdseg.run import resume
 from mdseg.trained import checkpoint_file, load_trained
 
 
@@ -52,3 +56,34 @@ def test_a_checkpoint_of_something_else_is_an_error(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match="no checkpoint of mdseg"):
         load_trained(tmp_path / "other.ckpt")
+
+
+def test_best_weights_of_a_repeated_validation_know_their_steps(trained_run, tmp_path):
+    """Killed after the last step, in the validation: the resumed run validates first and saves the best weights."""
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    for name in ("done", "checkpoints/best.ckpt"):
+        (run / "class_relational" / name).unlink()
+    last = torch.load(run / "class_relational/checkpoints/last.ckpt", weights_only=True)
+    last["callbacks"]["SaveBest"] = {"miou": -1.0, "step": 0}
+    torch.save(last, run / "class_relational/checkpoints/last.ckpt")
+    resume(run)
+    assert load_trained(run, checkpoint="best").steps == 2
+
+
+def test_a_model_of_one_s_own_is_read_from_its_run_folder_only(trained_run, tmp_path, monkeypatch):
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    (tmp_path / "mine_models.py").write_text("from mdseg.models.small import small as network\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    file = run / "null_bce/checkpoints/last.ckpt"
+    saved = torch.load(file, weights_only=True)
+    saved["config"]["model"]["_target_"] = "mine_models.network"
+    torch.save(saved, file)
+    with pytest.raises(ValueError, match=r"names mine_models\.network to be called"):
+        load_trained(file)
+    cfg = OmegaConf.load(run / "config.yaml")
+    cfg.model._target_ = "mine_models.network"
+    OmegaConf.save(cfg, run / "config.yaml")
+    assert load_trained(file).steps == 3
+    copied = shutil.copy(file, tmp_path / "alone.ckpt")
+    with pytest.raises(ValueError, match="in its run folder"):
+        load_trained(copied)

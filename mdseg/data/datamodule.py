@@ -254,8 +254,9 @@ class SegmentationDataModule(EvaluationData):
         return samples
 
     def state_dict(self) -> dict[str, int]:
-        # `processed` has been raised when callbacks save in on_train_batch_end; `completed` has not.
-        return {"step": self.trainer.fit_loop.epoch_loop.batch_progress.current.processed}
+        # `processed` has been raised when callbacks save in on_train_batch_end; `completed` has not. Before training
+        # goes on, when a validation is repeated, it is 0.
+        return {"step": max(self.start, self.trainer.fit_loop.epoch_loop.batch_progress.current.processed)}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         self.start = state_dict["step"]

@@ -118,7 +118,7 @@ class Method(Evaluator):
         self.space = space
         self.build_optimizer, self.build_scheduler, self.head_lr_factor = optimizer, scheduler, head_lr_factor
         self.steps, self.seed = steps, seed
-        self.terms: dict[str, Tensor] = {}  # loss terms of the step under way, by the name they are logged under
+        self.terms: dict[str, Tensor] = {}  # what the step under way has logged as train/<name>
         self.description: dict[str, Any] = {}  # what a checkpoint says of its origin, in plain types
 
     def configure_optimizers(self) -> dict[str, Any]:
@@ -132,9 +132,9 @@ class Method(Evaluator):
         self.terms = {}
 
     def log(self, name: str, value: Any, **options: Any) -> None:
-        """Lightning's log, which also keeps the terms of the loss."""
+        """Lightning's log, which also keeps what is logged of the training step."""
         if name.startswith("train/"):
-            self.terms[name] = value.detach()
+            self.terms[name] = torch.as_tensor(value).detach()
         super().log(name, value, **options)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:
