@@ -365,7 +365,9 @@ def check(cfg: DictConfig) -> None:
     for name in labelled_datasets(cfg):
         descriptor(cfg, name)
     if not labelled_datasets(cfg):
-        raise ValueError("no labelled stream has datasets; set streams.labelled.datasets=[...]")
+        raise ValueError(
+            "no labelled stream has datasets; name them with dataset=[...] or streams.labelled.datasets=[...]"
+        )
     for name in cfg.stages:
         stage_config(cfg, name)
     if cfg.get("logger") is not None:

@@ -9,7 +9,14 @@ from mdseg.data.transforms import strict
 from mdseg.label_space import LabelTable
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
+ANY_DATASETS = ["uniseg", "supervised"]  # they take what dataset=[...] names
 NUM_CLASSES = {"cibm": 70, "cim": 70, "ibm": 70, "cbm": 67, "cib": 28}
+
+
+def chosen(experiment):
+    """An experiment on the command line, with datasets where it has none of its own."""
+    datasets = ["dataset=[camvid11,labelmefacade]"] if experiment in ANY_DATASETS else []
+    return [f"experiment={experiment}", *datasets]
 
 
 def targets(node):
@@ -22,10 +29,10 @@ def targets(node):
             yield from targets(child)
 
 
-@pytest.mark.parametrize("scale", ["demo", "paper"])
+@pytest.mark.parametrize("scale", ["demo", "medium", "paper"])
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_composes_and_every_value_is_there(composed, experiment, scale, tmp_path):
-    cfg = composed(f"experiment={experiment}", f"scale={scale}")
+    cfg = composed(*chosen(experiment), f"scale={scale}")
     cfg.run_folder = str(tmp_path)
     for name in cfg.stages:
         stage = stage_config(cfg, name)
@@ -37,14 +44,14 @@ def test_every_experiment_composes_and_every_value_is_there(composed, experiment
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 def test_every_experiment_reads_disk_as_well(composed, experiment):
-    cfg = composed(f"experiment={experiment}", "data=disk", "data.root=/datasets")
+    cfg = composed(*chosen(experiment), "data=disk", "data.root=/datasets")
     assert all(dataset.root.startswith("/datasets/") for dataset in cfg.datasets.values())
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 @pytest.mark.filterwarnings("ignore:.*the model has no channel")
 def test_seen_datasets_are_covered_by_the_label_space_and_unseen_ones_mostly(composed, experiment):
-    cfg = composed(f"experiment={experiment}")
+    cfg = composed(*chosen(experiment))
     space = build_label_space(cfg)
     for name in cfg.evaluate.seen:
         assert space.evaluation(label_table(cfg, name), name).unmapped == ()
