@@ -208,8 +208,10 @@ class Panels(Callback):
         if trainer.is_global_zero and self.count > 0:
             for name, rows in self.rows.items():
                 space = module.evaluated[name].space
-                miou = module.iou[name].nanmean().item()
-                title = f"{name} ({module.evaluated[name].role}), mIoU {100 * miou:.1f} %"
+                miou = f"mIoU {100 * module.iou[name].nanmean().item():.1f} %" if space.has_rivals else "no mIoU"
+                if space.unmapped:
+                    miou += f" ({len(space.names) - len(space.unmapped)} of {len(space.names)} classes have channels)"
+                title = f"{name} ({module.evaluated[name].role}), {miou}"
                 figures.save(self.folder / f"{name}.png", figures.panels(rows, space.names, space.colors, title))
 
 

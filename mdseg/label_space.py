@@ -192,6 +192,11 @@ class EvaluationSpace:
     classes: Int64[Tensor, " m"]
     unmapped: tuple[str, ...]
 
+    @property
+    def has_rivals(self) -> bool:
+        """Whether at least two classes have channels: with a single one, every prediction is that class."""
+        return len(self.names) - len(self.unmapped) > 1
+
 
 @dataclass(frozen=True, eq=False)
 class LabelSpace:
@@ -283,10 +288,12 @@ class LabelSpace:
                     f"{where}: channel '{self.names[channel]}' would answer for {both}; change its aliases"
                 )
             owner[channel] = index
+        alone = len(unmapped) == table.num_classes - 1
         if unmapped:
             warnings.warn(
                 f"{where}: the model has no channel for {len(unmapped)} of its {table.num_classes} classes, whose IoU "
-                f"will be null: {shortened(unmapped)}",
+                f"will be null: {shortened(unmapped)}"
+                + ("; nothing competes with the one that is left, whose IoU will be null too" if alone else ""),
                 Remark,
                 stacklevel=3,
             )

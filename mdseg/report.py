@@ -17,31 +17,41 @@ from rich.console import Console
 from rich.table import Table
 
 # What differs between runs of the same setting: not part of a setting's name.
-NOT_A_SETTING = ("experiment=", "seed=", "runs=", "trainer", "data.workers=")
+NOT_A_SETTING = (
+    "experiment=",
+    "seed=",
+    "runs=",
+    "run_folder=",
+    "trainer",
+    "logger",
+    "data.root=",
+    "data.workers=",
+    "hydra.",
+    "hydra/",
+)
 
 
 def results_table(results: dict[str, Any], width: int = 110) -> str:
     """mIoU in percent per evaluated dataset (rows) and stage (columns), and what the relations stage found."""
     fits = {name: stage for name, stage in results["stages"].items() if "evaluation" in stage}
-    table = Table(
-        title=f"{results['experiment']}: mIoU % (classes present), seed {results['seed']}", title_justify="left"
-    )
+    title = f"{results['experiment']}: mIoU % (classes present), seed {results['seed']}"
+    table = Table()
     table.add_column("dataset")
     table.add_column("role")
     for name in fits:
         table.add_column(name, justify="right")
     evaluations = [stage["evaluation"] for stage in fits.values()]
     for dataset, entry in evaluations[-1]["datasets"].items() if evaluations else ():
-        table.add_row(dataset, entry["role"], *(_percent([e["datasets"][dataset]["miou"]]) for e in evaluations))
+        table.add_row(dataset, entry["role"], *(_shown(e["datasets"][dataset]["miou"]) for e in evaluations))
     for role in evaluations[-1]["mean_miou"] if evaluations else ():
         table.add_row("mean", role, *(_percent([e["mean_miou"][role]]) for e in evaluations), style="bold")
     found = [_relations(stage) for stage in results["stages"].values() if "found" in stage]
-    return "\n".join([_render(table, width), *found])
+    return "\n".join([title, _render(table, width), *found])
 
 
 def evaluation_table(document: dict[str, Any], width: int = 110) -> str:
     """mIoU in percent of every dataset of an `evaluation.json`, and how many of its classes the model answers."""
-    model = f"{document['experiment']}, {document['stage']} after {document['steps']} steps: mIoU % (classes present)"
+    title = f"{document['experiment']}, {document['stage']} after {document['steps']} steps: mIoU % (classes present)"
     table = Table()
     for column in ("dataset", "role", "split"):
         table.add_column(column)
@@ -54,20 +64,20 @@ def evaluation_table(document: dict[str, Any], width: int = 110) -> str:
         table.add_row(name, entry["role"], entry["split"], str(entry["images"]), answered, _shown(entry["miou"]))
     for role in means if len(datasets) > 1 else ():
         table.add_row("mean", role, "", "", "", _shown(means[role]), style="bold")
-    return f"{model}\n{_render(table, width)}"
+    return f"{title}\n{_render(table, width)}"
 
 
 def class_table(document: dict[str, Any], name: str, width: int = 110) -> str:
     """IoU in percent of every class of one dataset of an `evaluation.json`."""
     entry = document["evaluation"]["datasets"][name]
-    table = Table(title=f"{name}: IoU %", title_justify="left")
+    table = Table()
     table.add_column("class")
     table.add_column("IoU", justify="right")
     for label, value in entry["iou"].items():
         missing = "no channel" if label in entry["no_channel"] else "absent"
         table.add_row(label, missing if value is None else _shown(value))
     table.add_row("mean", _shown(entry["miou"]), style="bold")
-    return _render(table, width)
+    return f"{name}: IoU %\n{_render(table, width)}"
 
 
 def summary_table(folder: Path, width: int = 130) -> str:
@@ -87,7 +97,7 @@ def summary_table(folder: Path, width: int = 130) -> str:
                 key = (results["experiment"], results["scale"], _setting(path.parent), name)
                 groups[key].append(stage["evaluation"]["mean_miou"])
     roles = list(dict.fromkeys(role for group in groups.values() for means in group for role in means))
-    table = Table(title="mean mIoU % (classes present), mean ± standard deviation over runs", title_justify="left")
+    table = Table()
     for column in ("experiment", "scale", "setting", "stage"):
         table.add_column(column, overflow="fold")
     for column in ("runs", *roles):
@@ -95,7 +105,7 @@ def summary_table(folder: Path, width: int = 130) -> str:
     for key, group in sorted(groups.items()):
         values = (_percent([means[role] for means in group if role in means]) for role in roles)
         table.add_row(*key, str(len(group)), *values)
-    return _render(table, width)
+    return f"mean mIoU % (classes present), mean ± standard deviation over runs\n{_render(table, width)}"
 
 
 def _setting(run: Path) -> str:
@@ -131,13 +141,17 @@ def _relations(stage: dict[str, Any]) -> str:
 
 def _render(table: Table, width: int) -> str:
     text = io.StringIO()
-    Console(file=text, width=width).print(table)
+    Console(file=text, width=width, markup=False, emoji=False, highlight=False).print(table)
     return text.getvalue().rstrip()
 
 
 def main() -> None:
+    usage = (__doc__ or "").strip()
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(usage)
+        return
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        sys.exit((__doc__ or "").strip())
+        sys.exit(usage)
     try:
         print(summary_table(Path(sys.argv[1])))
     except FileNotFoundError as error:

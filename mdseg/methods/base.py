@@ -75,6 +75,8 @@ class Evaluator(pl.LightningModule):
         values = {}
         for name, confusion in self.confusion.items():
             self.iou[name] = iou(confusion.compute())
+            if not self.evaluated[name].space.has_rivals:
+                self.iou[name] = torch.full_like(self.iou[name], torch.nan)
             confusion.reset()
             values[f"val/{name}/miou"] = self.iou[name].nanmean().item()
             for label, value in zip(self.evaluated[name].space.names, self.iou[name].tolist(), strict=True):

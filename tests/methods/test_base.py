@@ -1,7 +1,7 @@
 import torch
 
 from mdseg.label_space import EvaluationSpace
-from mdseg.methods.base import step_seed, without_unmapped
+from mdseg.methods.base import Evaluated, Evaluator, step_seed, without_unmapped
 from mdseg.methods.schedules import poly
 
 
@@ -38,3 +38,19 @@ def test_pixels_of_classes_without_a_channel_are_not_scored():
     space = EvaluationSpace(("a", "b"), ((0, 0, 0), (1, 1, 1)), torch.tensor([3]), torch.tensor([1]), unmapped=("a",))
     mask = torch.tensor([[[0, 1, 255]]], dtype=torch.uint8)
     assert without_unmapped(mask, space).tolist() == [[[255, 1, 255]]]
+
+
+def test_a_class_without_a_rival_has_no_iou():
+    """A single class with a channel is predicted everywhere: 100 % would be no result."""
+    colors = ((0, 0, 0), (1, 1, 1), (2, 2, 2))
+    alone = EvaluationSpace(("a", "b", "c"), colors, torch.tensor([3]), torch.tensor([1]), unmapped=("a", "c"))
+    rival = EvaluationSpace(("a", "b", "c"), colors, torch.tensor([3, 0]), torch.tensor([1, 2]), unmapped=("a",))
+    evaluated = {"alone": Evaluated("unseen", alone), "rival": Evaluated("unseen", rival)}
+    evaluator = Evaluator(torch.nn.Identity(), evaluated, align_corners=True)
+    mask = torch.ones(1, 2, 2, dtype=torch.uint8)
+    for name in evaluated:
+        evaluator.validation_step({"name": name, "image": torch.eye(4)[3].view(1, 4, 1, 1), "mask": mask}, 0)
+    evaluator.on_validation_epoch_end()
+    assert evaluator.iou["alone"].isnan().all()
+    assert evaluator.iou["rival"].nanmean() == 1
+    assert evaluator.mean_miou("unseen") == 1
