@@ -95,13 +95,15 @@ def _laid_over(base: dict[str, Any], values: dict[str, Any], where: str) -> dict
 
 
 def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Refuse a command-line value that every stage would overrule without a word.
+    """Refuse a command-line value that the run or every stage would overrule without a word.
 
     Raises:
-        ValueError: an override of a key that a stage sets itself, not written for that stage.
+        ValueError: an override of what the run sets, or of a key that a stage sets itself, not written for that stage.
     """
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~").replace("/", ".")
+        if key == "run_folder":
+            raise ValueError(f"{override}: set by the run itself; runs=<folder> says where run folders are made")
         stages = {name: OmegaConf.to_container(cfg.stage[name]) for name in cfg.stages if name in cfg.stage}
         setting = [name for name, values in stages.items() if _sets(values, key.split("."))]
         if key.split(".")[0] != "stage" and setting:

@@ -60,6 +60,12 @@ def test_overrides_that_a_stage_would_overrule_are_refused(override):
         check_overrides(cfg, [override])
 
 
+@pytest.mark.parametrize("override", ["run_folder=x", "++run_folder=x"])
+def test_a_run_folder_cannot_be_chosen(override):
+    with pytest.raises(ValueError, match="set by the run itself; runs=<folder> says where"):
+        check_overrides(config(), [override])
+
+
 def test_other_overrides_are_accepted():
     check_overrides(config(), ["lr=2", "stage.first.steps=9", "experiment=x", "+new.key=1", "loss/target=none"])
 
