@@ -1,4 +1,7 @@
 import json
+import shlex
+import subprocess
+import sys
 
 import pytest
 
@@ -46,6 +49,35 @@ def test_runs_are_averaged_over_seeds_and_told_apart_by_their_overrides(tmp_path
     assert "40.0" in table
     assert "loss/supervised=null_bce" in table
     assert "seed=" not in table
+
+
+def summary_of(folder, *overrides):
+    """The table over one run with these overrides."""
+    (folder / "results.json").write_text(json.dumps(results()))
+    (folder / "command.txt").write_text(shlex.join(["python", "-m", "mdseg.run", "experiment=x", *overrides]))
+    return summary_table(folder, width=200)
+
+
+def test_lists_and_anything_else_in_brackets_are_shown_as_given(tmp_path):
+    table = summary_of(tmp_path, "dataset=[gta5,idd]", "streams.labelled.mixing={gta5:1}", "name=[bold]:car:")
+    assert "dataset=[gta5,idd] streams.labelled.mixing={gta5:1} name=[bold]:car:" in table
+
+
+def test_where_files_lie_and_where_a_run_was_computed_is_no_setting(tmp_path):
+    where = ["data.root=/a", "hydra.searchpath=[file://own]", "trainer=gpu", "runs=/b", "logger=wandb"]
+    assert "=" not in summary_of(tmp_path, *where)
+
+
+def test_the_title_of_a_small_table_is_one_line():
+    first = results_table(results()).splitlines()[0]
+    assert first == "x: mIoU % (classes present), seed 0"
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), ([], 1), (["--what"], 1), (["a", "b"], 1)])
+def test_asking_for_help_is_no_mistake(arguments, code):
+    asked = subprocess.run([sys.executable, "-m", "mdseg.report", *arguments], capture_output=True, text=True)
+    assert asked.returncode == code
+    assert "python -m mdseg.report runs/" in asked.stdout + asked.stderr
 
 
 def test_an_empty_folder_is_named(tmp_path):
