@@ -108,7 +108,7 @@ def draw(overrides: Sequence[str]) -> None:
         rows = [maps.row(runs, picture, classes) for picture in progress.track(shown, description="drawing maps")]
 
     inside = [name for name in classes if table and name in table.names]
-    which = "these classes" if inside or not cfg.on else "classes that it does not annotate"
+    which = "these classes" if inside or not cfg.on else f"classes that {cfg.on[0]} does not annotate"
     title = f"{cfg.on[0] if cfg.on else 'photographs'}: how strongly each model answers with {which}"
     names = [f"{name} (annotated)" if name in inside else name for name in classes]
     figures.save(Path(cfg.output).expanduser(), map_figure(rows, names, maps.run_labels(runs), table, title))

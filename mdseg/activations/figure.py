@@ -31,7 +31,7 @@ class Row:
 
 # Most channels of a pixel lie around the middle of their range, and what matters lies near its top.
 SCALE, COLORMAP, TICKS = PowerNorm(3, vmin=0, vmax=1), "viridis", (0, 0.5, 0.7, 0.8, 0.9, 1)
-MEANING = "normalised activation: at every pixel 0 is the model's weakest channel, 1 its strongest"
+MEANING = "normalised activation: at every pixel 0 is the model's weakest channel, 1 its strongest (cubic scale)"
 # Inches. Cells are placed by hand: maps to be compared touch, classes stand apart.
 CELL, GAP, CLASS_GAP, MARGIN, LINE = 2.0, 0.05, 0.22, 0.12, 0.16
 
