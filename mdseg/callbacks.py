@@ -10,7 +10,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback
+from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.trainer.states import TrainerFn
 
 from mdseg import figures
@@ -169,6 +169,70 @@ class Timing(Callback):
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         self.seconds, self.images = state["seconds"], state["images"]
+
+
+class Bar(RichProgressBar):
+    """Lightning's progress bar, named by the stage: there is only one epoch."""
+
+    def __init__(self, stage: str) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return self.stage
+
+    @property
+    def validation_description(self) -> str:
+        return f"{self.stage}: evaluating"
+
+
+class Progress(Callback):
+    """A line now and then, and after the last step, where there is no bar: in a log file, in a scheduler's output.
+
+    Args:
+        every: seconds between lines.
+    """
+
+    def __init__(self, stage: str, every: float = 60) -> None:
+        self.stage, self.every = stage, every
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.steps, self.mark = 0, time.perf_counter()
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Method, outputs: Any, batch: Any, step: int) -> None:
+        self.steps += 1
+        seconds, left = time.perf_counter() - self.mark, trainer.num_training_batches - step - 1
+        if not trainer.is_global_zero or (seconds < self.every and left > 0):
+            return
+        terms = [f"{name} {value.item():.4g}" for name, value in module.terms.items()]
+        to_go = [f"about {duration(left * seconds / self.steps)} left"] if left else []
+        speed = f"{seconds / self.steps:.2g} s/step"
+        self._say(f"step {step + 1} of {trainer.num_training_batches}", *terms, speed, *to_go)
+        self.steps, self.mark = 0, time.perf_counter()
+
+    def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.begun = self.said = time.perf_counter()
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, index: int, *args: Any
+    ) -> None:
+        if trainer.is_global_zero and time.perf_counter() - self.said >= self.every:
+            self._say("evaluating", f"batch {index + 1} of {sum(trainer.num_val_batches)}")
+            self.said = time.perf_counter()
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.state.fn == TrainerFn.FITTING:  # no time of training
+            self.mark += time.perf_counter() - self.begun
+
+    def _say(self, *parts: str) -> None:
+        print(f"{self.stage}: {', '.join(parts)}", flush=True)
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
 def peak_memory_mb() -> float:

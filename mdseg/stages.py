@@ -3,7 +3,9 @@
 import json
 import logging
 import math
+import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import checkpoints, figures, relations
-from mdseg.callbacks import Finite, Mirror, Panels, Save, SaveBest, Timing, peak_memory_mb
+from mdseg.callbacks import Bar, Finite, Mirror, Panels, Progress, Save, SaveBest, Timing, peak_memory_mb
 from mdseg.configuration import (
     ROLES,
     build,
@@ -129,8 +131,9 @@ class Stage:
         method.description = description(cfg, self.name)
         return method
 
-    def build_trainer(self, **options: Any) -> pl.Trainer:
-        return build_trainer(self.cfg.trainer, self.folder, **options)
+    def build_trainer(self, callbacks: Sequence[pl.Callback] = (), **options: Any) -> pl.Trainer:
+        progress = Bar(self.name) if shows_bars(self.cfg.trainer) else Progress(self.name)
+        return build_trainer(self.cfg.trainer, self.folder, callbacks=[*callbacks, progress], **options)
 
     def write_subsets(self, data: SegmentationDataModule) -> None:
         """Write which images count as labelled where it is not all of them, one key per line."""
@@ -183,6 +186,7 @@ def build_trainer(node: DictConfig, folder: Path, **options: Any) -> pl.Trainer:
     """Lightning's trainer without the parts that this project does itself."""
     return build(
         node,
+        enable_progress_bar=shows_bars(node),
         max_epochs=1,
         max_steps=-1,
         use_distributed_sampler=False,
@@ -193,6 +197,11 @@ def build_trainer(node: DictConfig, folder: Path, **options: Any) -> pl.Trainer:
         plugins=[checkpoints.AtomicCheckpointIO()],
         **options,
     )
+
+
+def shows_bars(node: DictConfig) -> bool:
+    """Whether progress bars are wanted, and shown where they can be drawn."""
+    return node.get("enable_progress_bar", True) and sys.stdout.isatty()
 
 
 def fit(stage: Stage) -> dict[str, Any]:

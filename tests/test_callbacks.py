@@ -1,10 +1,12 @@
+import re
 from types import SimpleNamespace
 
 import pytest
 import torch
+from pytorch_lightning.trainer.states import TrainerFn
 from smoke import SMOKE, command
 
-from mdseg.callbacks import Finite, SaveBest
+from mdseg.callbacks import Finite, Progress, SaveBest, duration
 from mdseg.signals import Stopped, StopSignals
 
 
@@ -112,3 +114,59 @@ def test_a_loss_that_was_not_logged_is_guarded_too(guard):
 def test_a_share_of_nothing_beside_a_finite_loss_goes_on(guard):
     module = SimpleNamespace(device=torch.device("cpu"), terms={"train/share": torch.tensor(torch.nan)})
     guard.on_train_batch_end(ALONE, module, {"loss": torch.tensor(1.0)}, None, 0)
+
+
+def training(steps):
+    """Stands for the trainer of a fit with so many steps."""
+    state = SimpleNamespace(fn=TrainerFn.FITTING)
+    return SimpleNamespace(is_global_zero=True, num_training_batches=steps, num_val_batches=[7], state=state)
+
+
+def progress_over(steps, every, first=0):
+    """Carry a fit out that needs no time, from a step on."""
+    progress, trainer = Progress("null_bce", every), training(steps)
+    progress.on_train_start(trainer, None)
+    for step in range(first, steps):
+        progress.on_train_batch_end(
+            trainer, SimpleNamespace(terms={"train/supervised": torch.tensor(1.23456)}), None, None, step
+        )
+
+
+def test_a_log_file_gets_a_line_now_and_then(capsys):
+    progress_over(3, every=0)
+    first, second, last = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(r"null_bce: step 1 of 3, train/supervised 1\.235, \S+ s/step, about 0 s left", first), (
+        "how far, how well, how fast and how long still"
+    )
+    assert "step 2 of 3" in second
+    assert last.startswith("null_bce: step 3 of 3, train/supervised 1.235, ")
+    assert "left" not in last
+
+
+def test_a_short_fit_gets_one_line_at_its_end_also_where_it_was_resumed(capsys):
+    progress_over(30, every=60, first=20)
+    assert [line.split(",")[0] for line in capsys.readouterr().out.splitlines()] == ["null_bce: step 30 of 30"]
+
+
+def test_a_long_evaluation_gets_lines_and_is_no_time_of_training(capsys):
+    progress, trainer = Progress("null_bce", every=0), training(3)
+    progress.on_train_start(trainer, None)
+    before = progress.mark
+    progress.on_validation_start(trainer, None)
+    progress.on_validation_batch_end(trainer, None, None, None, 4)
+    progress.on_validation_end(trainer, None)
+    assert capsys.readouterr().out == "null_bce: evaluating, batch 5 of 7\n"
+    assert progress.mark > before
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(40.4, "40 s"), (180, "3 min"), (9000, "2.5 h")])
+def test_durations_are_read_at_a_glance(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_output_that_is_no_terminal_gets_lines_and_no_bars(trained_run, tmp_path):
+    run = command(tmp_path, *FIT, "trainer.enable_progress_bar=true")
+    assert run.returncode == 0, run.stderr
+    assert "null_bce: step 5 of 5, train/supervised" in run.stdout
+    assert "━━━━ 5/5" not in run.stdout
+    assert "Epoch" not in run.stdout
