@@ -53,7 +53,13 @@ def start(cfg: DictConfig) -> float | None:
         settle(cfg)
         refuse_local_ddp_in_sweeps(cfg, hydra_config.mode)
         stages.check(cfg)
-        return carry_out(cfg, create_run_folder(cfg, overrides) if main_process() else given_folder())
+        given = [*overrides, *hydra_settings(hydra_config)]
+        return carry_out(cfg, create_run_folder(cfg, given) if main_process() else given_folder())
+
+
+def hydra_settings(hydra_config: DictConfig) -> list[str]:
+    """What the command line sets of Hydra itself, such as hydra.searchpath: without it a run cannot be repeated."""
+    return [override for override in hydra_config.overrides.hydra if override.split("=")[0] != "hydra.mode"]
 
 
 @contextmanager

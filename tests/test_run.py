@@ -164,3 +164,17 @@ def test_the_command_of_a_run_can_be_pasted(composed, tmp_path):
     overrides = ["experiment=uniseg_cibm", "streams.labelled.mixing={idd:2,bdd:1}", "data.root=/my data"]
     folder = create_run_folder(composed("experiment=uniseg_cibm", f"runs={tmp_path}"), overrides)
     assert shlex.split((folder / "command.txt").read_text())[3:] == overrides
+
+
+def test_where_hydra_searches_belongs_to_the_command(tmp_path):
+    own = tmp_path / "own conf/experiment"
+    own.mkdir(parents=True)
+    (own / "mine.yaml").write_text("# @package _global_\ndefaults:\n  - uniseg_cib\n  - _self_\n")
+    searchpath = f"hydra.searchpath=['file://{own.parent}']"
+    run = command(tmp_path, "experiment=mine", searchpath, *SMOKE, "stages=[null_bce]", "stage.null_bce.steps=1")
+    assert run.returncode == 0, run.stderr
+    (text,) = tmp_path.glob("runs/mine/*/command.txt")
+    words = shlex.split(text.read_text())
+    assert words[-1] == searchpath
+    assert "hydra.mode" not in text.read_text()
+    assert command(tmp_path, "--cfg", "job", *words[3:]).returncode == 0, "the command can be pasted"
