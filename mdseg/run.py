@@ -316,6 +316,18 @@ def help_text() -> str:
     return "\n".join(lines)
 
 
+def start_new() -> None:
+    """Hydra composes the command line and calls :func:`start`; it only warns of a search path that does not exist."""
+    warnings.filterwarnings("error", "provider=hydra.searchpath")
+    try:
+        call(start)
+    except UserWarning as warning:
+        missing = re.search(r"path=(.*) is not available", str(warning), re.DOTALL)
+        if not missing:
+            raise
+        sys.exit(f"mdseg: hydra.searchpath: {missing[1]} does not exist; folders are written file://<folder>")
+
+
 def main() -> None:
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(help_text())
@@ -323,7 +335,7 @@ def main() -> None:
     resuming = [argument for argument in sys.argv[1:] if argument.startswith("resume=")]
     if not resuming:
         refuse_foreign_flags(sys.argv[1:])
-        call(start)
+        start_new()
         return
     others = [argument for argument in sys.argv[1:] if argument not in resuming]
     if others or len(resuming) > 1:

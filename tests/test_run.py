@@ -116,6 +116,7 @@ def test_help_and_configuration_are_quick_to_start(tmp_path):
         (["experiment=uniseg_cibm", "streams.labelled.labelled=100000", *SMOKE], "100000"),
         (["experiment=uniseg_cibm", "data=disk"], "data=disk needs data.root="),
         (["experiment=uniseg_cibm", "seed=abc"], "seed: expected"),
+        (["experiment=uniseg_cibm", "hydra.searchpath=[file:///nowhere]"], "hydra.searchpath: /nowhere does not exist"),
         (["resume=nowhere"], "nowhere"),
         (["resume=nowhere", "seed=3"], "leave out seed=3"),
         (["-m", "experiment=uniseg_cibm", "trainer=ddp"], "under -m"),
