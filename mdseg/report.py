@@ -141,7 +141,7 @@ def _relations(stage: dict[str, Any]) -> str:
 
 def _render(table: Table, width: int) -> str:
     text = io.StringIO()
-    Console(file=text, width=width, markup=False, emoji=False, highlight=False).print(table)
+    Console(file=text, width=width, force_terminal=False, markup=False, emoji=False, highlight=False).print(table)
     return text.getvalue().rstrip()
 
 

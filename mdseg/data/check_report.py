@@ -54,7 +54,7 @@ def _split_as_json(split: Split) -> dict[str, Any]:
 def as_text(report: Report, width: int = 120) -> str:
     """Tables of counts, then errors and warnings with their first files."""
     text = io.StringIO()
-    console = Console(file=text, width=width, highlight=False, markup=False, soft_wrap=True)
+    console = Console(file=text, width=width, force_terminal=False, highlight=False, markup=False, soft_wrap=True)
     labels = f"{report.table.num_classes} classes of label table '{report.table.name}'"
     console.print(f"{report.name}: {report.root}, {labels}")
     if report.splits:
