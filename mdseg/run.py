@@ -4,6 +4,13 @@ python -m mdseg.run experiment=uniseg_cibm
 python -m mdseg.run resume=runs/uniseg_cibm/2026-11-21_10-00-00
 """
 
+import sys
+
+from mdseg.signals import without_traceback
+
+if __name__ == "__main__":
+    sys.excepthook = without_traceback  # the imports that follow take a while
+
 import errno
 import fcntl
 import multiprocessing
@@ -13,7 +20,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,6 +1,7 @@
 """Being told to stop: SIGTERM from a scheduler, SIGINT from Ctrl-C."""
 
 import signal
+import sys
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -44,3 +45,11 @@ class StopSignals:
     def leave(self, what: str) -> None:
         """Raise `Stopped`."""
         raise Stopped(self.received or signal.SIGTERM, what)
+
+
+def without_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What `sys.excepthook` may be in a command: Ctrl-C gets a line, everything else its traceback."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("mdseg: stopped", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)

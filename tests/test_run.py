@@ -1,6 +1,7 @@
 import csv
 import json
 import shlex
+import signal
 import subprocess
 import sys
 
@@ -179,3 +180,24 @@ def test_where_hydra_searches_belongs_to_the_command(tmp_path):
     assert words[-1] == searchpath
     assert "hydra.mode" not in text.read_text()
     assert command(tmp_path, "--cfg", "job", *words[3:]).returncode == 0, "the command can be pasted"
+
+
+INTERRUPTED_IMPORT = """
+import os, runpy, signal, sys
+class CtrlC:
+    def find_spec(self, name, *_):
+        if name == module:
+            os.kill(os.getpid(), signal.SIGINT)
+module = sys.argv.pop(1)
+sys.meta_path.insert(0, CtrlC())
+runpy.run_module("mdseg.run", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("module", ["hydra", "torch"])
+def test_ctrl_c_while_modules_are_imported_gets_one_line(module):
+    stopped = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_IMPORT, module, "experiment=uniseg_cib"], capture_output=True, text=True
+    )
+    assert stopped.stderr == "mdseg: stopped\n"
+    assert stopped.returncode in (130, -signal.SIGINT), "a shell shows 130 for both"
