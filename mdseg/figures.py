@@ -16,6 +16,8 @@ from mdseg.label_space import IGNORE
 
 Color = tuple[int, int, int]
 
+FEW_POINTS = 10  # up to which a curve has markers
+
 
 @dataclass(frozen=True)
 class PanelRow:
@@ -107,7 +109,8 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str) -> Figure:
     for name, values in losses.items():
         steps, loss = _points(values)
         (line,) = left.plot(steps, loss, linewidth=0.8, alpha=0.35)
-        left.plot(steps, _smoothed(loss), color=line.get_color(), label=name)
+        few = "o" if len(steps) <= FEW_POINTS else None  # one point alone is no line
+        left.plot(steps, _smoothed(loss), color=line.get_color(), label=name, marker=few, markersize=4)
     for (dataset, values), marker in zip(mious.items(), itertools.cycle("osD^vP*X"), strict=False):
         steps, miou = _points(values)
         label = f"{dataset} {100 * miou[-1]:.1f}"
@@ -118,8 +121,8 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str) -> Figure:
         axis.tick_params(labelsize=8)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
-    left.set_xlim(left=0)
-    right.set_ylim(bottom=0)
+    left.set_xlim(0, 1.02 * left.get_xlim()[1])  # no marker on the frame
+    right.set_ylim(0, 1.08 * right.get_ylim()[1])
     if losses:
         left.legend(fontsize=8, frameon=False, loc="upper right")
     if mious:

@@ -27,6 +27,18 @@ def test_a_single_validation_is_a_visible_point_on_the_steps_of_the_fit():
     assert right.get_ylim()[0] == 0
 
 
+def test_no_miou_lies_on_the_frame():
+    for values in ({10: 0.5}, {10: 0.4999, 20: 0.5}, {10: 0.0}):
+        _, right = figures.curves({"val/idd/miou": values}, "title").axes
+        assert right.get_ylim()[1] > 106 * max(values.values())
+
+
+def test_a_loss_of_a_single_row_is_a_visible_point_and_one_of_many_a_plain_line():
+    for steps, marker in ((1, "o"), (100, "None")):
+        left, _ = figures.curves({"train/supervised": dict.fromkeys(range(steps), 3.0)}, "title").axes
+        assert left.lines[-1].get_marker() == marker
+
+
 def test_smoothing_keeps_a_straight_line_and_dampens_noise():
     line = np.arange(100.0)
     assert figures._smoothed(line)[10:90] == pytest.approx(line[10:90])
