@@ -38,7 +38,7 @@ def without_unmapped(mask: UInt8[Tensor, "n h w"], space: EvaluationSpace) -> UI
         return mask
     table = torch.arange(256, dtype=torch.uint8, device=mask.device)
     table[[space.names.index(name) for name in space.unmapped]] = IGNORE
-    return table[mask.long()]
+    return table[mask.int()]
 
 
 class Evaluator(pl.LightningModule):
