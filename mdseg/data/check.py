@@ -19,6 +19,7 @@ from rich.progress import Progress
 from mdseg.data.dataset import Sample, SegmentationDataset, UnknownLabels
 from mdseg.data.layouts import SPLITS, IncompleteSplit, NoSplit
 from mdseg.label_space import IGNORE, LabelTable
+from mdseg.wording import shortened
 
 EXACT = 2**24  # OpenCV counts in float32
 
@@ -223,7 +224,7 @@ def read(dataset: SegmentationDataset, lenient: SegmentationDataset, index: int)
             except UnknownLabels as error:
                 unknown = error.unknown
                 mask = lenient.mask(index)
-                faults.append(Fault(UNKNOWN, sample.mask, _shortened(unknown)))
+                faults.append(Fault(UNKNOWN, sample.mask, shortened(unknown, 8)))
         except (ValueError, OSError, cv2.error) as error:
             faults.append(Fault(UNREADABLE_MASK, sample.mask, _reason(error, sample.mask)))
     if image is not None and mask is not None and image.shape[:2] != mask.shape:
@@ -252,7 +253,7 @@ def problems_of_content(name: str, split: Split) -> list[Problem]:
         if what == UNKNOWN:
             counts = [f"{raw_id} in {count}" for raw_id, count in split.unknown.most_common()]
             what = (
-                f"{what}: {_shortened(counts)} (the right table? otherwise use `ignore_ids` or `unknown_ids: ignore`)"
+                f"{what}: {shortened(counts, 8)} (the right table? otherwise use `ignore_ids` or `unknown_ids: ignore`)"
             )
         files = tuple((fault.file, fault.detail) for fault in faults)
         problems.append(Problem(faults[0].what != NOTHING_LABELLED, name, what, files))
@@ -286,10 +287,6 @@ def duplicates(splits: dict[str, Split]) -> list[Problem]:
 
 def show_size(size: tuple[int, int]) -> str:
     return f"{size[1]} × {size[0]}"
-
-
-def _shortened(items: Sequence[str], most: int = 8) -> str:
-    return ", ".join(items[:most]) + (f", ... ({len(items)} in all)" if len(items) > most else "")
 
 
 def _reason(error: Exception, file: Path) -> str:

@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from mdseg.label_space import IGNORE, LabelTable
+from mdseg.wording import shortened
 
 GREY, PALETTE = 0, 3  # colour types in a PNG header
 
@@ -115,12 +116,16 @@ def load_dataset(
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """RGB image of any 8-bit file; grey and palette images are expanded, an alpha channel is dropped."""
-    return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION), cv2.COLOR_BGR2RGB)
+    return _rgb(_decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION))
 
 
 def read_photograph(path: Path) -> UInt8[np.ndarray, "h w 3"]:
     """RGB image of any file that shows one, the right way up as its EXIF orientation says; 16 bits become 8."""
-    return cv2.cvtColor(_decode(path, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+    return _rgb(_decode(path, cv2.IMREAD_COLOR))
+
+
+def _rgb(bgr: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)  # in place: a large photograph is there once
 
 
 def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
@@ -214,15 +219,17 @@ def _decode(path: Path, flags: int) -> np.ndarray:
     except cv2.error as error:  # more pixels than OpenCV allows
         raise ValueError(f"{path}: not a readable image ({error})") from error
     if pixels is None:
-        raise ValueError(f"{path}: not a readable image (empty, truncated or corrupt); replace it, or leave it out")
+        raise ValueError(
+            f"{path}: not a readable image (empty, truncated, corrupt, or of a kind that OpenCV does not read, such as "
+            "floating-point TIFF); replace it, or leave it out"
+        )
     return pixels
 
 
 def _raise_unknown(raw_ids: list[int], path: Path, table: LabelTable) -> None:
     unknown = [table.show(raw_id) for raw_id in raw_ids]
-    shown = ", ".join(unknown[:8]) + (", ..." if len(unknown) > 8 else "")
     raise UnknownLabels(
-        f"{path}: raw ids {shown} are not in label table '{table.name}'; {_better_encoding(path, table)}"
+        f"{path}: raw ids {shortened(unknown, 8)} are not in label table '{table.name}'; {_better_encoding(path, table)}"
         "is it the right table (`labels`)? "
         "Otherwise list them in `ignore_ids` or set `unknown_ids: ignore`",
         unknown,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mdseg.data import layouts
-from mdseg.data.dataset import Sample, SegmentationDataset, UnknownLabels, load_dataset
+from mdseg.data.dataset import Sample, SegmentationDataset, UnknownLabels, load_dataset, read_photograph
 from mdseg.label_space import IGNORE, LabelTable
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
@@ -295,6 +295,12 @@ def test_a_truncated_image_is_named(tmp_path, suffix, kept):
     path.write_bytes(data[: int(len(data) * kept)])
     with pytest.raises(ValueError, match=rf"a{suffix}: not a readable image"):
         read_image(path)
+
+
+def test_a_floating_point_tiff_is_called_what_it_is(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.tif"), np.full((4, 6, 3), 0.5, np.float32))
+    with pytest.raises(ValueError, match=r"a\.tif: not a readable image.*floating-point TIFF"):
+        read_photograph(tmp_path / "a.tif")
 
 
 def test_a_file_that_is_no_image_has_no_size(tmp_path):
