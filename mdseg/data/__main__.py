@@ -176,13 +176,7 @@ def main() -> None:
     with mistakes_as_messages():
         if not any(override.startswith(("on=", "experiment=")) for override in overrides):
             raise ValueError(f"{name} needs datasets: on=[idd,bdd] (python -m mdseg.data {name} --help)")
-        try:
-            COMMANDS[name](overrides)
-        except KeyboardInterrupt:
-            print("mdseg: stopped", file=sys.stderr)
-            sys.exit(130)
-        except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
-            sys.exit(f"mdseg: {error}")  # a report that cannot be written
+        COMMANDS[name](overrides)
 
 
 if __name__ == "__main__":
