@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
-from mdseg.wording import nearest
+from mdseg.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
 WANTED = TRACEBACKS in os.environ
@@ -228,8 +228,10 @@ def _unknown_key(parent: DictConfig, full_key: str, override: str) -> str:
     if not where and "/" in asked:
         folders = [path for path in conf_dir().glob("**/") if any(path.glob("*.yaml"))]
         keys += [str(path.relative_to(conf_dir())) for path in folders]
-    if close := nearest(missing, keys):
-        key = close.removeprefix(" (did you mean ").removesuffix("?)")
+    if re.fullmatch(r"stage\.[^.]+", where) and missing in parent._get_root():
+        for_all = override.removeprefix(f"{where}.")
+        return f"{where} does not set it; write {for_all} for all stages, or +{override} for this one"
+    if key := closest(missing, keys):
         return f"there is no such key (did you mean {f'{where}.' if where else ''}{key}{rest}?)"
     last = asked.rpartition(".")[2]
     elsewhere = [path for path in _paths(parent) if path.rpartition(".")[2] == last]

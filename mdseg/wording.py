@@ -8,10 +8,15 @@ class Remark(UserWarning):
     """What users should know of their data or configuration; commands print it as one line."""
 
 
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a misspelt one probably means, if any is close."""
+    return next(iter(difflib.get_close_matches(name, list(known), n=1)), None)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """` (did you mean x?)`, or nothing where no known name is close."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    close = closest(name, known)
+    return f" (did you mean {close}?)" if close else ""
 
 
 def shortened(names: Sequence[str], count: int = 5) -> str:

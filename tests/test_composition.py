@@ -34,6 +34,12 @@ def test_datasets_are_found_on_the_search_path_too(tmp_path):
         ([*ALONE, "+on=[]"], "on: expected names"),
         (["experiment=uniseg_cimb"], r"no experiment 'uniseg_cimb' \(did you mean uniseg_cim\?\)"),
         (["experiment=uniseg_cibm", "sead=1"], r"sead=1: there is no such key \(did you mean seed\?\)"),
+        (["experiment=uniseg_cibm", "evaluation.shortside=1"], r"no such key \(did you mean evaluation.short_side\?\)"),
+        (
+            ["experiment=uniseg_cibm", "stage.null_bce.val_every=800"],
+            r"write val_every=800 for all stages, or \+stage.null_bce.val_every=800 for this one",
+        ),
+        (["experiment=uniseg_cibm", "stage.null_bce.setps=3"], r"did you mean stage.null_bce.steps\?"),
         (["experiment=uniseg_cibm", "data=disk"], "data=disk needs data.root="),
     ],
 )
