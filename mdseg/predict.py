@@ -202,11 +202,11 @@ def space_of(name: str | None, trained: "Trained") -> "EvaluationSpace":
 
 def table_of(name: str, trained: "Trained") -> "LabelTable":
     """The label table that a name stands for: of a dataset of the run, a file, a table, a list of a label space."""
-    from mdseg.configuration import labels
+    from mdseg.configuration import label_table
     from mdseg.label_space import LabelTable
 
     if name in trained.cfg.datasets:
-        return LabelTable.load(labels(trained.cfg.datasets[name]))
+        return label_table(trained.cfg, name)
     if Path(name).suffix in (".yaml", ".yml"):
         return LabelTable.load(Path(name).expanduser())
     tables = {path.stem for path in (conf_dir() / "labels").glob("*.yaml")}

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from PIL import Image
 
 from mdseg.configuration import label_table, open_labelled
@@ -20,7 +21,7 @@ from mdseg.data.dataset import read_photograph
 from mdseg.evaluate import evaluate
 from mdseg.label_space import LabelTable, disjoint
 from mdseg.metrics import ConfusionMatrix, iou
-from mdseg.predict import choose_device, find_images, output_names, predict, space_of
+from mdseg.predict import choose_device, find_images, output_names, predict, space_of, table_of
 from mdseg.trained import load_trained
 
 ORIENTATION = 0x112
@@ -199,6 +200,13 @@ def test_a_space_can_be_a_file(trained, tmp_path):
     space = space_of(str(tmp_path / "mine.yaml"), trained)
     assert (space.names, space.classes.tolist()) == (("sky",), [0])
     assert trained.space.names[space.channels[0]] == "sky"
+
+
+def test_a_table_that_stands_in_a_descriptor_is_called_as_its_dataset(trained):
+    table = {"encoding": "id", "classes": [{"name": "sky", "raw_ids": [3], "color": [1, 2, 3]}]}
+    cfg = trained.cfg.copy()
+    cfg.datasets.idd.labels = table
+    assert table_of("idd", replace(trained, cfg=cfg)).name == "idd"
 
 
 def test_in_a_disjoint_space_a_dataset_keeps_to_its_own_channels(trained):

@@ -10,8 +10,7 @@ from omegaconf import DictConfig
 from mdseg.configuration import descriptor, open_labelled, prepare_data
 from mdseg.data.dataset import read_photograph
 from mdseg.label_space import LabelTable
-
-PHOTOGRAPHS = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+from mdseg.predict import SUFFIXES
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,10 @@ def photographs(paths: Sequence[str], count: int) -> list[Picture]:
     files: list[Path] = []
     for path in map(Path, paths):
         found = (
-            sorted(file for file in path.glob("*") if file.suffix.lower() in PHOTOGRAPHS) if path.is_dir() else [path]
+            sorted(file for file in path.glob("*") if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
         )
         if not found or not found[0].exists():
-            reason = f"no images ({', '.join(PHOTOGRAPHS)}) in it" if path.is_dir() else "no such file or folder"
+            reason = f"no images ({', '.join(SUFFIXES)}) in it" if path.is_dir() else "no such file or folder"
             raise FileNotFoundError(f"images: {path}: {reason}")
         files += found
     return [Picture(read_photograph(file)) for file in files[:count]]
