@@ -1,5 +1,6 @@
 """One loader and one worker pool for all streams; one more for evaluation."""
 
+import os
 import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -149,6 +150,11 @@ def start_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def cores() -> int:
+    """Cores that this process may use; with more workers than that, PyTorch warns. Batches do not depend on it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class EvaluationData(pl.LightningDataModule):
     """The evaluated datasets.
 
@@ -189,7 +195,7 @@ class EvaluationData(pl.LightningDataModule):
             dataset,
             batch_sampler=sampler,
             collate_fn=collate_fn,
-            num_workers=self.workers,
+            num_workers=min(self.workers, cores()),
             worker_init_fn=start_worker,
             pin_memory=torch.cuda.is_available(),
         )

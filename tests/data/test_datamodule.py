@@ -7,7 +7,7 @@ import torch
 from smoke import SMOKE
 
 from mdseg.configuration import build_label_space, open_dataset, prepare_data
-from mdseg.data.datamodule import EvaluationSampler, StreamDataset, collate, select_streams
+from mdseg.data.datamodule import EvaluationSampler, StreamDataset, collate, cores, select_streams
 from mdseg.data.dataset import Sample, SegmentationDataset
 from mdseg.data.streams import StreamSampler
 from mdseg.label_space import LabelTable
@@ -41,6 +41,12 @@ def same(first, second):
     return len(first) == len(second) and all(
         torch.equal(a[name], b[name]) for a, b in zip(first, second, strict=True) for name in a
     )
+
+
+@pytest.mark.filterwarnings("error:This DataLoader will create")
+def test_there_are_no_more_workers_than_cores(stage):
+    data = stage("data.workers=1000").build_data(1)
+    assert data.train_dataloader().num_workers == data.val_dataloader().num_workers == cores()
 
 
 def test_batches_do_not_depend_on_the_workers_or_on_where_training_began(stage):
