@@ -13,7 +13,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from omegaconf import OmegaConf
 from PIL import Image
 
 from mdseg.configuration import label_table, open_labelled

@@ -42,9 +42,7 @@ def photographs(paths: Sequence[str], count: int) -> list[Picture]:
     """
     files: list[Path] = []
     for path in map(Path, paths):
-        found = (
-            sorted(file for file in path.glob("*") if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        )
+        found = sorted(file for file in path.glob("*") if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
         if not found or not found[0].exists():
             reason = f"no images ({', '.join(SUFFIXES)}) in it" if path.is_dir() else "no such file or folder"
             raise FileNotFoundError(f"images: {path}: {reason}")

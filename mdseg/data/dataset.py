@@ -229,8 +229,8 @@ def _decode(path: Path, flags: int) -> np.ndarray:
 def _raise_unknown(raw_ids: list[int], path: Path, table: LabelTable) -> None:
     unknown = [table.show(raw_id) for raw_id in raw_ids]
     raise UnknownLabels(
-        f"{path}: raw ids {shortened(unknown, 8)} are not in label table '{table.name}'; {_better_encoding(path, table)}"
-        "is it the right table (`labels`)? "
+        f"{path}: raw ids {shortened(unknown, 8)} are not in label table '{table.name}'; "
+        f"{_better_encoding(path, table)}is it the right table (`labels`)? "
         "Otherwise list them in `ignore_ids` or set `unknown_ids: ignore`",
         unknown,
     )
