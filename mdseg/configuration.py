@@ -21,6 +21,15 @@ from mdseg.wording import nearest, shortened
 ROLES = ("seen", "unseen", "target")
 STREAM = ("role", "datasets", "split", "batch_size", "mixing", "labelled", "exclude_labelled")
 DATASET = ("layout", "root", "labels", "evaluation_split")
+AT_LEAST = {  # key → the least that it may be
+    "log_every": 1,
+    "val_every": 1,
+    "checkpoint_every": 1,
+    "evaluation.batch_size": 1,
+    "evaluation.short_side": 1,
+    "data.workers": 0,
+    "panels": 0,
+}
 
 
 def check_keys(cfg: DictConfig) -> None:
@@ -47,15 +56,14 @@ def check_keys(cfg: DictConfig) -> None:
 
 
 def check_numbers(cfg: DictConfig) -> None:
-    """Refuse counts that are none.
+    """Refuse counts that are none, in a run's configuration or one that has a part of its keys.
 
     Raises:
         ValueError: a number that is too small, or no whole number.
     """
-    at_least_1 = ("log_every", "val_every", "checkpoint_every", "evaluation.batch_size", "evaluation.short_side")
-    for key in (*at_least_1, "data.workers", "panels"):
-        value, least = OmegaConf.select(cfg, key), 1 if key in at_least_1 else 0
-        if value is None and key == "evaluation.short_side":
+    for key, least in AT_LEAST.items():
+        value = OmegaConf.select(cfg, key)
+        if key.partition(".")[0] not in cfg or (value is None and key == "evaluation.short_side"):
             continue
         if not isinstance(value, int) or value < least:
             raise ValueError(f"{key}: expected a whole number of at least {least}, got {value}")

@@ -13,7 +13,6 @@ if __name__ == "__main__":
 
 import errno
 import fcntl
-import multiprocessing
 import os
 import platform
 import re
@@ -37,7 +36,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
-from mdseg.composition import TRACEBACKS, WANTED, call, composed, refuse_foreign_flags
+from mdseg.composition import NO_ROOT, TRACEBACKS, WANTED, call, composed, refuse_foreign_flags
 from mdseg.ranks import launched_outside, main_process
 from mdseg.wording import Remark
 
@@ -162,6 +161,7 @@ def _no_run(folder: Path) -> str:
 def carry_out(cfg: DictConfig, folder: Path) -> float | None:
     """Run what is left to do in a run folder."""
     from mdseg import stages
+    from mdseg.data.datamodule import kill_workers
     from mdseg.signals import Stopped, StopSignals
 
     with locked(folder), StopSignals() as stop:
@@ -177,9 +177,7 @@ def carry_out(cfg: DictConfig, folder: Path) -> float | None:
                 error.add_note(f"Mend that, then continue with: python -m mdseg.run resume={folder}")
             raise
         finally:
-            # What an error leaves of a loader: they ignore SIGTERM, so at exit Python would wait for them forever.
-            for worker in multiprocessing.active_children():
-                worker.kill()
+            kill_workers()
     if main_process():
         print_results(results, folder)
     last = results["stages"][cfg.stages[-1]]
@@ -203,7 +201,7 @@ def locked(folder: Path) -> Iterator[None]:
 def settle(cfg: DictConfig) -> None:
     """Resolve what depends on this process (environment, Hydra's choices); what follows the run folder stays open."""
     if OmegaConf.is_missing(cfg.data, "root"):
-        raise ValueError("data=disk needs data.root=<the folder that holds the datasets' folders>")
+        raise ValueError(NO_ROOT)
     if not isinstance(cfg.seed, int):
         raise ValueError(f"seed: expected a whole number, got {cfg.seed!r}")
     for key in ("name", "family", "scale"):

@@ -170,8 +170,7 @@ class Stage:
         check_numbers(cfg)
         model = self.initial_model()
         data = self.build_data(model.input_multiple)
-        trainer = self.build_trainer(logger=False)
-        data.check(trainer.num_devices * trainer.num_nodes)
+        data.check(world_size(cfg.trainer))
         evaluation_spaces(cfg, self.space)
         if "score" in cfg.run:
             RelationScores(model, self.space, cfg.run.score, cfg.align_corners)
@@ -197,6 +196,12 @@ def build_trainer(node: DictConfig, folder: Path, **options: Any) -> pl.Trainer:
         plugins=[checkpoints.AtomicCheckpointIO()],
         **options,
     )
+
+
+def world_size(node: DictConfig) -> int:
+    """Number of processes that a trainer will have."""
+    trainer = build_trainer(node, Path(), logger=False)
+    return trainer.num_devices * trainer.num_nodes
 
 
 def shows_bars(node: DictConfig) -> bool:

@@ -1,5 +1,6 @@
 """One loader and one worker pool for all streams; one more for evaluation."""
 
+import multiprocessing
 import os
 import signal
 from collections import defaultdict
@@ -150,6 +151,16 @@ def start_worker(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+def kill_workers() -> None:
+    """What an error leaves of a loader: they ignore SIGTERM, so at exit Python would wait for them forever."""
+    # PyTorch's handler would raise in whatever comes next, such as the next job of a sweep.
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for worker in multiprocessing.active_children():
+        worker.kill()
+        worker.join()
+    signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
+
+
 def cores() -> int:
     """Cores that this process may use; with more workers than that, PyTorch warns. Batches do not depend on it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -179,6 +190,17 @@ class EvaluationData(pl.LightningDataModule):
         self.evaluation_batch_size, self.evaluation_short_side = evaluation_batch_size, evaluation_short_side
         self.score_at, self.multiple = score_at, multiple
         cv2.setNumThreads(0)
+
+    def check(self, world_size: int) -> None:
+        """Deal batches out to so many devices, and read the first image of every dataset.
+
+        Raises:
+            ValueError: too few images for the devices, or a file that cannot be used.
+        """
+        EvaluationSampler(self.evaluated, self.evaluation_batch_size, world_size=world_size)
+        evaluation = self._evaluation_dataset()
+        for name in self.evaluated:
+            evaluation[ImageKey(name, 0)]
 
     def val_dataloader(self) -> DataLoader:
         sampler = EvaluationSampler(self.evaluated, self.evaluation_batch_size, *self._rank())
@@ -225,20 +247,14 @@ class SegmentationDataModule(EvaluationData):
         self.start = 0
 
     def check(self, world_size: int) -> None:
-        """Deal batches out to so many devices, and read and transform the first image of every dataset.
-
-        Raises:
-            ValueError: too few images for the devices, or a file that cannot be used.
-        """
+        """The same for training, whose images are transformed, too."""
         streams = [stream for stream, _ in self.streams.values()]
         StreamSampler(streams, self.seed, self.steps, world_size=world_size)
-        EvaluationSampler(self.evaluated, self.evaluation_batch_size, world_size=world_size)
-        training, evaluation = self._train_dataset(), self._evaluation_dataset()
+        training = self._train_dataset()
         for stream in streams:
             for first in stream.offsets[:-1]:
                 training[SampleKey(stream.name, first, 0, 0)]
-        for name in self.evaluated:
-            evaluation[ImageKey(name, 0)]
+        super().check(world_size)
 
     def train_dataloader(self) -> DataLoader:
         return self._loader(self._train_dataset(), self._train_sampler(), collate)
