@@ -22,7 +22,6 @@ from mdseg.wording import closest, nearest
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
 WANTED = TRACEBACKS in os.environ
 NO_ROOT = "data=disk needs data.root=<the folder that holds the datasets' folders>"
-AS_IN_RUN = "run"  # the value that stands for the run's
 
 
 def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Collection[str] = ()) -> DictConfig:
@@ -71,11 +70,11 @@ def compose_as_in_run(config_name: str, overrides: Sequence[str], run: DictConfi
     cfg = compose_with_datasets(config_name, others, known)
     OmegaConf.set_struct(cfg, False)
     cfg.on = cfg.on or list(on)
-    moved = cfg.data.root != AS_IN_RUN
+    moved = cfg.data.root is not None
     if "data" in given and not moved:
         raise ValueError(NO_ROOT)
     if "data" not in given:
-        changes = {key: value for key, value in cfg.data.items() if value != AS_IN_RUN}
+        changes = {key: value for key, value in cfg.data.items() if value is not None}
         cfg.data = OmegaConf.merge(run.data, changes)
     _take_datasets(cfg, run, moved)
     for key, value in of_run.items():

@@ -13,30 +13,36 @@ split=test            default: each dataset's evaluation split
 classes=true          print the IoU of every class; default: where it is one dataset
 output=folder         new; default: <run folder>/evaluations/<time>
 
+It runs on a GPU if there is one; trainer=cpu, trainer=gpu (16-mixed) and trainer=ddp choose. Results are equal to the
+digit only at the same precision and on the same kind of device: evaluation.json has both.
+
 Images come from where the run's came from, unless there is data=disk data.root=/datasets, data.root=/elsewhere or
 datasets.<name>.root=/elsewhere. Sizes are the run's, unless there is evaluation.short_side=, batch_size= or score_at=.
 """
 
 import json
-import multiprocessing
 import shlex
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mdseg.composition import AS_IN_RUN, answer, compose_as_in_run, quoted, values
+from mdseg.composition import answer, compose_as_in_run, quoted, values
 from mdseg.ranks import main_process
 from mdseg.run import create_dated_folder, environment_text, mistakes_as_messages
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
+    import torch
+
     from mdseg.trained import Trained
 
 PATHS = ("run", "output")
+AS_IN_RUN = "run"  # the value of `evaluation` that stands for the run's
+FOLDER = "evaluations"
 
 
 def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
@@ -65,26 +71,40 @@ def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
         multiple=trained.model.input_multiple,
     )
     evaluator = Evaluator(trained.model, evaluated, trained.cfg.align_corners, trained.steps)
+    data.check(stages.world_size(cfg.trainer))
     folder = create_output(cfg) if main_process() else Path()  # the other processes write nothing
     with removed_on_failure(folder):
         panels = Panels(folder / "figures", cfg.panels)
         trainer = stages.build_trainer(cfg.trainer, folder, callbacks=[panels], logger=False)
-        trainer.validate(evaluator, data, verbose=False)
-        results = stages.evaluation_results(evaluator)
-        for name, entry in results["datasets"].items():
-            entry |= {"split": splits[name], "images": len(data.evaluated[name])}
-            entry["no_channel"] = list(evaluated[name].space.unmapped)
         document = {key: cfg[key] for key in ("experiment", "run", "checkpoint", "stage", "steps")}
-        document |= {"settings": OmegaConf.to_container(cfg.evaluation), "evaluation": results}
+        # Results are equal to the digit only at the same precision and on the same kind of device.
+        document["settings"] = OmegaConf.to_container(cfg.evaluation)
+        document["settings"] |= {"precision": trainer.precision, "device": device_name(trainer.strategy.root_device)}
+        try:
+            trainer.validate(evaluator, data, verbose=False)
+        finally:
+            if len(evaluator.iou) == len(evaluated):  # known before anything is written, so shown even where that fails
+                results = document["evaluation"] = stages.evaluation_results(evaluator)
+                for name, entry in results["datasets"].items():
+                    entry |= {"split": splits[name], "images": len(data.evaluated[name])}
+                    entry["no_channel"] = list(evaluated[name].space.unmapped)
+                show(document, cfg)
         if main_process():
             write(document, cfg, overrides, folder)
-    if main_process():
-        show(document, cfg, folder)
+            print(f"evaluation.json and pictures: {folder}", flush=True)
     return document
+
+
+def device_name(device: "torch.device") -> str:
+    """What a GPU is called, or cpu."""
+    import torch
+
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
 
 
 def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
     """The model that a command names, and its configuration with the run's values where it leaves them to the run."""
+    from mdseg.configuration import check_numbers
     from mdseg.trained import load_trained
 
     overrides = [quoted(override, PATHS) for override in overrides]
@@ -100,24 +120,10 @@ def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
     if not cfg.on:
         raise ValueError("on=[...] is required: the run evaluated no dataset itself")
     fill_in(cfg.evaluation, trained.cfg.evaluation)
-    check(cfg)
+    check_numbers(cfg)
     cfg.trainer.enable_progress_bar &= sys.stdout.isatty()
     cfg.evaluate = {role: [name for name in cfg.on if role_of(name, trained) == role] for role in trained.cfg.evaluate}
     return trained, cfg
-
-
-def check(cfg: DictConfig) -> None:
-    """Refuse numbers that cannot be.
-
-    Raises:
-        ValueError: it names the key.
-    """
-    numbers = {"panels": (cfg.panels, 0), "evaluation.batch_size": (cfg.evaluation.batch_size, 1)}
-    if cfg.evaluation.short_side is not None:
-        numbers["evaluation.short_side"] = (cfg.evaluation.short_side, 1)
-    for key, (value, least) in numbers.items():
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f"{key}: expected a whole number from {least} on, got {value!r}")
 
 
 def fill_in(node: DictConfig, run: DictConfig) -> None:
@@ -145,7 +151,7 @@ def create_output(cfg: DictConfig) -> Path:
     """
     if cfg.output is None:
         run = next((above for above in Path(cfg.checkpoint).parents if (above / "command.txt").is_file()), Path())
-        return create_dated_folder(run / "evaluations")
+        return create_dated_folder(run / FOLDER)
     folder = Path(cfg.output).expanduser()
     try:
         folder.mkdir(parents=True)
@@ -157,6 +163,7 @@ def create_output(cfg: DictConfig) -> Path:
 @contextmanager
 def removed_on_failure(folder: Path) -> Iterator[None]:
     """Leave no folder behind of what fails or is stopped."""
+    from mdseg.data.datamodule import kill_workers
     from mdseg.signals import Stopped, StopSignals
 
     with StopSignals():
@@ -165,13 +172,14 @@ def removed_on_failure(folder: Path) -> Iterator[None]:
         except BaseException as error:
             if main_process():
                 shutil.rmtree(folder, ignore_errors=True)
+                if folder.parent.name == FOLDER:
+                    with suppress(OSError):  # earlier evaluations keep it
+                        folder.parent.rmdir()
             if isinstance(error, Stopped):
                 print(f"mdseg: {error.what}", file=sys.stderr)
             raise
         finally:
-            # What an error leaves of a loader: they ignore SIGTERM, so at exit Python would wait for them forever.
-            for worker in multiprocessing.active_children():
-                worker.kill()
+            kill_workers()
 
 
 def write(document: dict[str, Any], cfg: DictConfig, overrides: Sequence[str], folder: Path) -> None:
@@ -184,15 +192,17 @@ def write(document: dict[str, Any], cfg: DictConfig, overrides: Sequence[str], f
     write_text(folder / "evaluation.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
-def show(document: dict[str, Any], cfg: DictConfig, folder: Path) -> None:
+def show(document: dict[str, Any], cfg: DictConfig) -> None:
+    """The table of results, in the main process."""
+    if not main_process():
+        return
     from mdseg.report import class_table, evaluation_table
 
     datasets = document["evaluation"]["datasets"]
-    print(evaluation_table(document))
+    print(evaluation_table(document), flush=True)
     if cfg.classes or (cfg.classes is None and len(datasets) == 1):
         for name in datasets:
-            print(class_table(document, name))
-    print(f"evaluation.json and pictures: {folder}", flush=True)
+            print(class_table(document, name), flush=True)
 
 
 def main() -> None:

@@ -12,9 +12,10 @@ import pytest
 from omegaconf import OmegaConf
 
 from mdseg.composition import compose_as_in_run
-from mdseg.evaluate import evaluate
+from mdseg.evaluate import compose, evaluate
+from mdseg.trained import load_trained
 
-QUICK = ["data.workers=0", "panels=1", "trainer.enable_progress_bar=false"]
+QUICK = ["trainer=cpu", "data.workers=0", "panels=1", "trainer.enable_progress_bar=false"]
 MINE = """# @package datasets.mine
 layout: {_target_: mdseg.data.layouts.folder, _partial_: true, image_dir: "images/{split}", mask_dir: "masks/{split}"}
 root: ${data.root}/mine
@@ -135,6 +136,52 @@ def test_a_mask_that_cannot_be_read_leaves_nothing(trained_run, tmp_path, mine):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("panels", [0, 1])
+def test_results_that_cannot_be_written_are_shown(trained_run, tmp_path, panels):
+    arguments = [f"run={trained_run}", "on=[bdd]", f"output={tmp_path / 'new'}", *QUICK, f"panels={panels}"]
+    code = "import resource, mdseg.evaluate as e; resource.setrlimit(resource.RLIMIT_FSIZE, (9, 9)); e.main()"
+    failed = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+    assert failed.returncode == 1
+    assert f"{tmp_path / 'new'}" in failed.stderr
+    assert "make room" in failed.stderr
+    assert "bicycle" in failed.stdout, "the table of the dataset's classes"
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_does_not_fit_is_said_before_a_folder_is_made(trained_run, tmp_path):
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    with pytest.raises(ValueError, match="batches for 64 devices"):
+        evaluate([f"run={run}", "on=[bdd]", "trainer.devices=64", *QUICK])
+    assert not (run / "evaluations").exists()
+
+
+def test_a_failure_leaves_no_empty_folder_of_evaluations(trained_run, tmp_path, mine):
+    run = shutil.copytree(trained_run, tmp_path / "run")
+    arguments = mine()
+    for folder in ("images", "masks"):
+        shutil.copy(tmp_path / f"mine/{folder}/val/a.png", tmp_path / f"mine/{folder}/val/b.png")
+    (tmp_path / "mine/masks/val/b.png").write_bytes(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"b\.png"):
+        evaluate([f"run={run}", *arguments, *QUICK])
+    assert not (run / "evaluations").exists()
+
+
+def test_settings_say_what_results_depend_on(trained_run, tmp_path):
+    document = evaluate([f"run={trained_run}", "on=[bdd]", f"output={tmp_path / 'new'}", *QUICK])
+    assert document["settings"].keys() == {"short_side", "batch_size", "score_at", "precision", "device"}
+    assert (document["settings"]["precision"], document["settings"]["device"]) == ("32-true", "cpu")
+
+
+def test_a_gpu_is_taken_if_there_is_one(trained_run):
+    _, cfg = compose([f"run={trained_run}"])
+    assert (cfg.trainer.accelerator, cfg.trainer.precision) == ("auto", "32-true")
+
+
+def test_the_data_may_lie_in_a_folder_called_run(trained_run):
+    cfg = compose_as_in_run("evaluate", ["run=x", "data=disk", "data.root=run"], load_trained(trained_run).cfg, ["bdd"])
+    assert (cfg.data.root, cfg.datasets.bdd.root) == ("run", "run/bdd")
+
+
 @pytest.mark.parametrize("how", ["data", "dataset"])
 def test_the_run_s_data_may_have_moved(trained_run, tmp_path, how):
     saved = OmegaConf.load(trained_run / "config.yaml").data.root
@@ -164,7 +211,7 @@ def test_a_dataset_of_the_run_is_read_as_in_the_run_unless_conf_is_asked_for(tra
         (["data=disk"], "data=disk needs data.root="),
         (["evaluation.shortside=3"], "did you mean evaluation.short_side"),
         (["datasets.bdd.rot=x"], "did you mean root"),
-        (["evaluation.batch_size=0"], "evaluation.batch_size: expected a whole number from 1 on, got 0"),
+        (["evaluation.batch_size=0"], "evaluation.batch_size: expected a whole number of at least 1, got 0"),
         (["stage=nul_bce"], "no checkpoint of a stage 'nul_bce'"),
         (["output=OUTPUT"], "exists; give a new folder"),
     ],
