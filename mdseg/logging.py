@@ -1,5 +1,6 @@
 """The log that is always written, metrics.csv, append-only and exact across a resume; and its mirror, W&B."""
 
+import atexit
 import csv
 import io
 import math
@@ -7,6 +8,7 @@ import netrc
 import os
 import secrets
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -22,12 +24,14 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from mdseg.checkpoints import naming, write_text
 from mdseg.label_space import IGNORE
+from mdseg.signals import Stopped
 
 # wandb is imported only when it is asked for.
 
 HEADER = ["step", "name", "value"]
 LONG_SIDE = 512  # pixels of a picture on the dashboard, at most
 GIVE_UP = 600  # seconds that the end of a run waits for what is not uploaded yet; all of it is on disk
+GIVE_UP_STOPPED = 15  # the same for a run that was told to stop: schedulers kill 30 seconds later
 
 
 class MetricsFile(Logger):
@@ -177,7 +181,19 @@ class Dashboard:
         code = 0 if error is None else 1
         if isinstance(error, SystemExit) and isinstance(error.code, int):
             code = error.code
-        self._send(lambda run: run.finish(exit_code=code))
+
+        def finish() -> None:
+            self._send(lambda run: run.finish(exit_code=code))
+
+        if not isinstance(error, Stopped):
+            finish()
+            return
+        finishing = threading.Thread(target=finish, daemon=True)
+        finishing.start()
+        finishing.join(GIVE_UP_STOPPED)
+        if finishing.is_alive():
+            say("W&B has not uploaded everything; the run folder has it")
+            atexit.register(os._exit, code)  # before W&B's own function of that kind, which would wait again
 
 
 class WandB:

@@ -22,7 +22,7 @@ ALLOWED = {
     "data": {"data", "label_space", "wording"},
     "scenes": {"scenes", "label_space"},
     "methods": {"methods", "models", "losses", "metrics", "label_space", "relations", "upsample"},
-    "logging": {"checkpoints", "label_space"},
+    "logging": {"checkpoints", "label_space", "signals"},
 }
 
 

@@ -13,6 +13,7 @@ import segments
 from smoke import SMOKE, command
 
 from mdseg.logging import Dashboard, MetricsFile, WandB, has_key, read_metrics
+from mdseg.signals import Stopped
 
 
 def rows(path):
@@ -139,11 +140,31 @@ def test_a_later_start_continues_the_id(wandb, tmp_path):
     assert all(path.name.endswith(identity) for path in found)
 
 
-@pytest.mark.parametrize(("error", "code"), [(ValueError("no"), 1), (SystemExit(143), 143)])
+@pytest.mark.parametrize(("error", "code"), [(ValueError("no"), 1), (Stopped(signal.SIGTERM, "stopped"), 143)])
 def test_the_run_ends_with_the_exit_code_of_the_process(wandb, tmp_path, error, code):
     with pytest.raises(type(error)), wandb.start(tmp_path, {}):
         raise error
     assert segments.exit_code(tmp_path) == code
+
+
+def test_a_run_that_is_told_to_stop_does_not_wait_for_an_upload_that_hangs():
+    code = """if True:
+        import atexit, time
+        import mdseg.logging
+        from mdseg.signals import Stopped
+
+        class Hanging:
+            def finish(self, exit_code):
+                time.sleep(100)
+
+        atexit.register(time.sleep, 100)  # as W&B waits at exit
+        mdseg.logging.GIVE_UP_STOPPED = 0.1
+        with mdseg.logging.Dashboard(Hanging()):
+            raise Stopped(15, "stopped")
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 143
+    assert "W&B has not uploaded everything" in ended.stderr
 
 
 def test_when_wandb_s_service_dies_that_is_said_once_and_the_run_goes_on(wandb, tmp_path, capfd):
