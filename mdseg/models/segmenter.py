@@ -1,6 +1,7 @@
-"""The network every method trains: normalisation, backbone, classifier."""
+"""The network every method trains: normalisation, backbone, classifier; some with a second classifier on the way."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, UInt8
@@ -8,16 +9,27 @@ from torch import Tensor, nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)  # batch and instance norms share _NormBase
+
+
+class Levels(NamedTuple):
+    """Logits of the final head, and of the head on an earlier stage; None where the network has a single head."""
+
+    high: Float[Tensor, "n k h w"]
+    low: Float[Tensor, "n k h2 w2"] | None
 
 
 class Segmenter(nn.Module):
-    """A backbone that answers with one feature map, and a 1×1 classifier over it.
+    """A backbone that answers with one feature map, and a classifier over it.
 
     Images arrive as they left the disk, in 0..255 and usually uint8, and are normalised on the device: a quarter of the
     bytes cross the bus. Everything runs in channels_last memory: on a CPU narrow convolutions are several times faster.
 
     ``mean`` and ``std`` are those of images scaled to [0, 1]. Height and width of an image must be multiples of
     ``input_multiple``; who makes batches pads the image, and the mask with 255.
+
+    With a ``low_head``, a classifier over an earlier stage (auxiliary head, low level of a two-level network), the
+    backbone answers with two feature maps, the final one first. Only :meth:`levels` looks at the second one.
     """
 
     def __init__(
@@ -27,10 +39,12 @@ class Segmenter(nn.Module):
         mean: Sequence[float] = IMAGENET_MEAN,
         std: Sequence[float] = IMAGENET_STD,
         input_multiple: int = 1,
+        low_head: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.backbone = backbone
         self.head = head
+        self.low_head = low_head
         self.input_multiple = input_multiple
         # In the checkpoint: they follow from the encoder's published weights, which a trained model is built without.
         self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1))
@@ -38,9 +52,8 @@ class Segmenter(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def features(self, image: Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n d fh fw"]:
-        """Features at head resolution of images in 0..255."""
-        normalised = (image.to(self.mean.dtype) - self.mean) / self.std
-        return self.backbone(normalised.contiguous(memory_format=torch.channels_last))
+        """Final features at head resolution of images in 0..255."""
+        return self._feature_maps(image)[0]
 
     def classify(self, features: Float[Tensor, "n d h w"]) -> Float[Tensor, "n k h w"]:
         """Logits at head resolution."""
@@ -49,11 +62,35 @@ class Segmenter(nn.Module):
     def forward(self, image: Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n k fh fw"]:
         return self.classify(self.features(image))
 
-    def parameter_groups(self, lr: float, head_lr_factor: float = 1.0) -> list[dict]:
-        """Groups for an optimiser: one, or backbone and classifier when the classifier learns at another rate."""
-        if head_lr_factor == 1.0:
-            return [{"params": list(self.parameters()), "lr": lr}]
-        return [
-            {"params": list(self.backbone.parameters()), "lr": lr},
-            {"params": list(self.head.parameters()), "lr": lr * head_lr_factor},
-        ]
+    def levels(self, image: Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]) -> Levels:
+        """Logits of both heads, each at its own resolution; also of a network with a single head."""
+        high, low = self._feature_maps(image)
+        return Levels(self.classify(high), None if self.low_head is None else self.low_head(low))
+
+    def _feature_maps(self, image: Tensor) -> tuple[Tensor, Tensor | None]:
+        normalised = (image.to(self.mean.dtype) - self.mean) / self.std
+        features = self.backbone(normalised.contiguous(memory_format=torch.channels_last))
+        return (features, None) if self.low_head is None else features
+
+    def parameter_groups(self, lr: float, head_lr_factor: float = 1.0, decay_norms: bool = True) -> list[dict]:
+        """Groups of the trainable parameters for an optimiser, as few as the options need.
+
+        Args:
+            head_lr_factor: learning rate of the classifiers relative to the rest.
+            decay_norms: whether the optimiser's weight decay holds for the parameters of normalisation layers too;
+                DAFormer (Hoyer et al., CVPR 2022, arXiv:2111.14887) and most transformer recipes leave them out.
+        """
+        heads = [head for head in (self.head, self.low_head) if head is not None and head_lr_factor != 1.0]
+        in_heads = {id(parameter) for head in heads for parameter in head.parameters()}
+        norms = [] if decay_norms else [module for module in self.modules() if isinstance(module, NORMS)]
+        in_norms = {id(parameter) for norm in norms for parameter in norm.parameters()}
+        groups: dict[tuple[bool, bool], dict] = {}
+        for parameter in self.parameters():
+            if parameter.requires_grad:
+                kind = id(parameter) in in_heads, id(parameter) in in_norms
+                groups.setdefault(kind, {"params": []})["params"].append(parameter)
+        for (in_head, in_norm), group in groups.items():
+            group["lr"] = lr * head_lr_factor if in_head else lr
+            if in_norm:
+                group["weight_decay"] = 0.0
+        return list(groups.values())

@@ -18,25 +18,35 @@ def small(
     widths: Sequence[int] = (32, 64, 128, 192, 256),
     blocks: Sequence[int] = (2, 1, 1, 1),
     feature_width: int = 96,
+    low_head: bool = False,
 ) -> Segmenter:
     """The network of ``scale=demo``: residual stages at strides 4, 8, 16 and 32, fused top-down at stride 4.
 
     ``widths`` are those of the stem (stride 2) and the four stages, ``blocks`` the residual blocks of a stage,
-    ``feature_width`` the channels of the fused features.
+    ``feature_width`` the channels of the fused features. ``low_head``: a second classifier on the third stage
+    (stride 16), where two-level methods put theirs.
     """
-    backbone = SmallFPN(widths, blocks, feature_width)
-    return Segmenter(backbone, classifier(head, feature_width, num_classes, temperature))
+    backbone = SmallFPN(widths, blocks, feature_width, third_stage_too=low_head)
+    return Segmenter(
+        backbone,
+        classifier(head, feature_width, num_classes, temperature),
+        low_head=classifier(head, widths[3], num_classes, temperature) if low_head else None,
+    )
 
 
 class SmallFPN(nn.Module):
     """A narrow ResNet with a feature pyramid (Lin et al., CVPR 2017, arXiv:1612.03144) and a global context vector.
 
     Plain 3×3 convolutions: on a CPU a depthwise convolution costs most of the time of a full one. Batch norm: with
-    group norm the same network learns clearly slower.
+    group norm the same network learns clearly slower. With ``third_stage_too`` it answers with the fused features and
+    those of the third stage as they enter the pyramid.
     """
 
-    def __init__(self, widths: Sequence[int], blocks: Sequence[int], feature_width: int) -> None:
+    def __init__(
+        self, widths: Sequence[int], blocks: Sequence[int], feature_width: int, third_stage_too: bool = False
+    ) -> None:
         super().__init__()
+        self.third_stage_too = third_stage_too
         stem, *stages = widths
         self.stem = _conv_bn(3, stem, kernel_size=3, stride=2)
         self.stages = nn.ModuleList(
@@ -51,7 +61,7 @@ class SmallFPN(nn.Module):
         self.laterals = nn.ModuleList(_conv_bn(width, feature_width) for width in stages)
         self.smooth = _conv_bn(feature_width, feature_width, kernel_size=3)
 
-    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n d fh fw"]:
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> Tensor | tuple[Tensor, Tensor]:
         features = F.relu(self.stem(image))
         levels = []
         for stage in self.stages:
@@ -61,7 +71,8 @@ class SmallFPN(nn.Module):
         for level, lateral in zip(levels[-2::-1], self.laterals[-2::-1], strict=True):
             coarser = F.interpolate(fused, size=level.shape[-2:], mode="bilinear", align_corners=False)
             fused = F.relu(lateral(level) + coarser)
-        return F.relu(self.smooth(fused))
+        fused = F.relu(self.smooth(fused))
+        return (fused, levels[2]) if self.third_stage_too else fused
 
 
 class ResidualBlock(nn.Module):

@@ -11,6 +11,9 @@ image = torch.rand(1, 3, 45, 64) * 255
 for network in (small(num_classes=7), HRNet(width=4, blocks=1, modules=(1, 1, 1))):
     compiled = torch.compile(network.eval(), fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(image), network(image))
+two_levels = small(num_classes=7, low_head=True).eval()
+compiled = torch.compile(two_levels.levels, fullgraph=True, backend="eager")
+torch.testing.assert_close(compiled(image), two_levels.levels(image))
 """
 
 

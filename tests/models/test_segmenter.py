@@ -4,6 +4,7 @@ from torch import nn
 
 from mdseg.models.heads import classifier
 from mdseg.models.segmenter import IMAGENET_MEAN, IMAGENET_STD, Segmenter
+from mdseg.models.small import small
 
 
 @pytest.fixture
@@ -51,3 +52,40 @@ def test_a_head_factor_splits_off_the_classifier(model):
 
 def test_checkpoints_hold_the_normalisation_that_the_weights_were_trained_with(model):
     assert set(model.state_dict()) == {"backbone.weight", "backbone.bias", "head.weight", "mean", "std"}
+
+
+def norm_parameters(model):
+    return {id(p) for m in model.modules() if isinstance(m, nn.BatchNorm2d | nn.GroupNorm) for p in m.parameters()}
+
+
+def test_norms_without_weight_decay_are_groups_of_their_own():
+    model = small(3, widths=(8, 8, 8, 8, 8), low_head=True)
+    groups = model.parameter_groups(lr=0.1, head_lr_factor=10, decay_norms=False)
+    rates = [(group["lr"], group.get("weight_decay")) for group in groups]
+    assert rates == [(0.1, None), (0.1, 0.0), (1.0, None)]
+    assert {id(p) for p in groups[1]["params"]} == norm_parameters(model)
+    assert {id(p) for p in groups[2]["params"]} == {id(model.head.weight), id(model.low_head.weight)}
+    assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+
+def test_frozen_parameters_are_left_to_no_optimiser(model):
+    model.backbone.bias.requires_grad_(False)
+    parameters = [id(p) for group in model.parameter_groups(lr=0.1, head_lr_factor=10) for p in group["params"]]
+    assert parameters == [id(model.backbone.weight), id(model.head.weight)]
+
+
+def test_a_network_with_a_single_head_has_no_low_level(model):
+    image = torch.rand(1, 3, 12, 12) * 255
+    levels = model.levels(image)
+    assert torch.equal(levels.high, model(image))
+    assert levels.low is None
+
+
+def test_the_high_level_is_what_a_two_level_network_answers():
+    torch.manual_seed(0)
+    model = small(5, widths=(8, 8, 8, 8, 8), low_head=True).eval()
+    image = torch.randint(0, 256, (2, 3, 37, 64), dtype=torch.uint8)
+    levels = model.levels(image)
+    assert torch.equal(levels.high, model(image))
+    assert torch.equal(levels.high, model.classify(model.features(image)))
+    assert levels.low.shape == (2, 5, 3, 4)

@@ -65,3 +65,25 @@ def test_it_runs_under_autocast_with_logits_in_float32():
     logits.sum().backward()
     assert features.dtype == torch.bfloat16
     assert logits.dtype == torch.float32
+
+
+TINY = {"widths": (8, 8, 8, 16, 8), "blocks": (1, 1, 1, 1), "feature_width": 8}
+
+
+@pytest.mark.parametrize("head", ["linear", "cosine"])
+def test_a_loss_on_the_low_head_reaches_the_first_three_stages_and_nothing_else(head):
+    model = small(3, head=head, low_head=True, **TINY)
+    model.levels(torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)).low.square().mean().backward()
+    reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    below = ("low_head.", "backbone.stem.", *(f"backbone.stages.{stage}." for stage in range(3)))
+    assert reached == {name for name, _ in model.named_parameters() if name.startswith(below)}
+    assert all(parameter.grad.any() for parameter in model.low_head.parameters() if parameter.dim() > 1)
+
+
+def test_a_low_head_changes_no_other_weight_and_no_key():
+    torch.manual_seed(0)
+    plain = small(3, **TINY).state_dict()
+    torch.manual_seed(0)
+    with_low_head = small(3, low_head=True, **TINY).state_dict()
+    assert {key for key in with_low_head if key not in plain} == {"low_head.weight"}
+    assert all(torch.equal(with_low_head[key], value) for key, value in plain.items())
