@@ -111,7 +111,9 @@ def _write_all(
     else:
         # Forking is quick and safe here: the children only paint.
         method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-        with ProcessPoolExecutor(workers, multiprocessing.get_context(method)) as pool:
+        # All of them are forked at the first task, however many tasks there are.
+        useful = min(workers, len(tasks), os.cpu_count() or 1)
+        with ProcessPoolExecutor(useful, multiprocessing.get_context(method)) as pool:
             results = pool.map(
                 write, tasks
             )  # submits all tasks, hence forks, before the progress bar starts its thread
