@@ -1,7 +1,6 @@
 """Whether a dataset is usable: every file of every split read and counted, every problem listed."""
 
 import hashlib
-import math
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -18,10 +17,9 @@ from rich.progress import Progress
 
 from mdseg.data.dataset import Sample, SegmentationDataset, UnknownLabels
 from mdseg.data.layouts import SPLITS, IncompleteSplit, NoSplit
+from mdseg.data.statistics import count_classes
 from mdseg.label_space import IGNORE, LabelTable
 from mdseg.wording import shortened
-
-EXACT = 2**24  # OpenCV counts in float32
 
 UNREADABLE_IMAGE = "image that cannot be read"
 UNREADABLE_MASK = "mask that cannot be read"
@@ -238,12 +236,6 @@ def read(dataset: SegmentationDataset, lenient: SegmentationDataset, index: int)
     mean, deviation = (value.ravel() for value in cv2.meanStdDev(image))
     digest = hashlib.blake2b(sample.image.read_bytes(), digest_size=16).digest()
     return Reading(sample, tuple(faults), image.shape[:2], mean, deviation, histogram, unknown, digest)
-
-
-def count_classes(mask: np.ndarray) -> np.ndarray:
-    """Pixels per class index, 256 counts."""
-    bands = np.array_split(mask, math.ceil(mask.size / EXACT))
-    return sum(cv2.calcHist([band], [0], None, [256], [0, 256]).ravel().astype(np.int64) for band in bands)
 
 
 def problems_of_content(name: str, split: Split) -> list[Problem]:
