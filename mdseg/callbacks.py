@@ -14,10 +14,10 @@ from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.trainer.states import TrainerFn
 
 from mdseg import figures
+from mdseg.argmax import restricted_argmax
 from mdseg.data.datamodule import SegmentationDataModule
 from mdseg.logging import Dashboard
 from mdseg.methods.base import Evaluator, Method
-from mdseg.metrics import restricted_argmax
 from mdseg.signals import StopSignals
 
 

@@ -331,8 +331,8 @@ def class_ids(
     """Class of every pixel of an image, uint8 [h w]; the network sees it at the size at which it would be evaluated."""
     import torch
 
+    from mdseg.argmax import restricted_argmax
     from mdseg.data.transforms import evaluation_size, resize
-    from mdseg.metrics import restricted_argmax
 
     size = evaluation_size(image.shape[:2], short_side, trained.model.input_multiple)
     batch = torch.from_numpy(resize(image, size)).permute(2, 0, 1)[None]

@@ -5,7 +5,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests that fork m
 from jaxtyping import install_import_hook
 
 # Shapes and types in signatures hold in every test; models are left out because torch.compile cannot trace the checks.
-CHECKED = ["label_space", "relations", "upsample", "metrics", "data", "losses", "methods", "stages"]
+CHECKED = ["label_space", "relations", "upsample", "argmax", "metrics", "data", "losses", "methods", "stages"]
 install_import_hook([f"mdseg.{part}" for part in CHECKED], "beartype.beartype")
 
 from collections.abc import Callable, Iterator

@@ -9,9 +9,9 @@ from torch import Tensor
 
 from mdseg.activations.figure import Row
 from mdseg.activations.pictures import Picture
+from mdseg.argmax import CPU_BAND_BYTES
 from mdseg.data.transforms import evaluation_size, resize, resize_mask
 from mdseg.label_space import LabelSpace, LabelTable
-from mdseg.metrics import CPU_BAND_BYTES
 from mdseg.trained import Trained
 from mdseg.upsample import upsample_rows
 from mdseg.wording import nearest
