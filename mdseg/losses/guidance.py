@@ -1,0 +1,77 @@
+"""Self-produced guidance: hard pseudo-labels of two heads for the lower one ("Multi")."""
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from mdseg.argmax import first_argmax
+from mdseg.label_space import IGNORE
+from mdseg.losses.cross_entropy import cross_entropy, cross_entropy_gradient
+from mdseg.losses.fused import CPU_BAND_BYTES, GPU_BAND_BYTES, PixelLoss, SupervisedLoss
+from mdseg.upsample import upsample_rows
+
+
+@torch.no_grad()
+def guidance_labels(
+    high: Float[Tensor, "n c h w"],
+    low: Float[Tensor, "n c h2 w2"],
+    size: tuple[int, int],
+    threshold: float = 0.95,
+    align_corners: bool = True,
+    band_bytes: int | None = None,
+) -> UInt8[Tensor, "n H W"]:
+    r"""Pseudo-label of every pixel that at least one of the heads is sure of; 255 for the others.
+
+    .. math:: l = \arg\max_c \tfrac12 (p^{high}_c + p^{low}_c) \quad \text{where} \quad
+        \max_c p^{high}_c > \delta \text{ or } \max_c p^{low}_c > \delta
+
+    Chen et al., ICCV 2019 (arXiv:1909.13589; spec section 5). Each head's own confidence counts, not that of their
+    mean, which may be far below the threshold where they disagree.
+
+    high, low: logits of the two heads, each at its own resolution.
+    size: (height, width) of the images.
+    band_bytes: memory of one band of upsampled logits, of which there are a few; None: by device.
+    """
+    if band_bytes is None:
+        band_bytes = CPU_BAND_BYTES if high.device.type == "cpu" else GPU_BAND_BYTES
+    dtype = torch.promote_types(high.dtype, torch.float32)
+    height = max(1, band_bytes // (high.shape[1] * dtype.itemsize * size[1]))
+    labels = torch.empty(len(high), *size, dtype=torch.uint8, device=high.device)
+    for image in range(len(high)):
+        for start in range(0, size[0], height):
+            stop = min(start + height, size[0])
+            probs, low_probs = (
+                upsample_rows(logits[image], size, start, stop, align_corners).softmax(dim=0) for logits in (high, low)
+            )
+            sure = torch.maximum(probs.amax(dim=0), low_probs.amax(dim=0)) > threshold
+            labels[image, start:stop] = first_argmax(probs.add_(low_probs)).where(sure, IGNORE)
+    return labels
+
+
+def self_produced_guidance(
+    high: Float[Tensor, "n c h w"],
+    low: Float[Tensor, "n c h2 w2"],
+    size: tuple[int, int],
+    *,
+    threshold: float = 0.95,
+    align_corners: bool = True,
+    band_bytes: int | None = None,
+) -> Float[Tensor, ""]:
+    """Cross-entropy of the low head against the pseudo-labels of both, the mean over the batch's selected pixels.
+
+    Chen et al., ICCV 2019 (arXiv:1909.13589; spec section 5). The labels are constants: nothing reaches the high head.
+    Where no pixel is selected the loss is 0 with zero gradients; the authors' mean over none is not a number.
+
+    high, low: logits of the two heads, each at its own resolution.
+    size: (height, width) of the images.
+    threshold: confidence above which a head's prediction selects a pixel.
+    band_bytes: memory of one band of upsampled logits; None: by device.
+    """
+    labels = guidance_labels(high, low, size, threshold, align_corners, band_bytes)
+    loss = SupervisedLoss(
+        [PixelLoss(cross_entropy, cross_entropy_gradient)],
+        torch.ones(1, low.shape[1], dtype=torch.bool),
+        align_corners=align_corners,
+        band_bytes=band_bytes,
+    ).to(low.device)
+    return loss(low, labels, torch.zeros(len(low), dtype=torch.int64, device=low.device))

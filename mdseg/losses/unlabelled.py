@@ -1,0 +1,64 @@
+"""What losses of unlabelled predictions share: their arguments as maps, and the mean over each image's valid pixels."""
+
+from collections.abc import Mapping
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mdseg.losses.fused import Band, PixelLoss, fused_sum
+
+
+def one_of(option: str, value: str, expected: Mapping[str, object] | tuple[str, ...]) -> None:
+    """Raises:
+    ValueError: if the value of an option is not among the expected ones.
+    """
+    if value not in expected:
+        raise ValueError(f"{option}: expected {' or '.join(repr(each) for each in expected)}, got {value!r}")
+
+
+def as_maps(
+    logits: Float[Tensor, "n c h w"] | Float[Tensor, "n c"],
+    size: tuple[int, int] | None,
+    valid: Bool[Tensor, "n H W"] | Bool[Tensor, " n"] | None,
+) -> tuple[Float[Tensor, "m c h2 w2"], tuple[int, int], Bool[Tensor, "m H W"] | None]:
+    """Logits as maps with the size they are upsampled to; those of a classifier become one image of n pixels.
+
+    Raises:
+        ValueError: for a size beside logits without height and width, or if `valid` has another shape.
+    """
+    if logits.dim() == 2:
+        if size is not None:
+            raise ValueError(f"logits {tuple(logits.shape)} of a classifier are not upsampled, but size is {size}")
+        maps, size = logits.t()[None, :, None], (1, len(logits))
+        expected = (len(logits),)
+    else:
+        maps, size = logits, tuple(logits.shape[-2:] if size is None else size)
+        expected = (len(logits), *size)
+    if valid is None:
+        return maps, size, None
+    if tuple(valid.shape) != expected:
+        raise ValueError(f"valid: expected {expected}, got {tuple(valid.shape)}")
+    return maps, size, valid.view(len(maps), *size)
+
+
+def mean_over_images(
+    loss: PixelLoss,
+    maps: Float[Tensor, "n c h w"],
+    size: tuple[int, int],
+    valid: Bool[Tensor, "n H W"] | None,
+    *,
+    align_corners: bool,
+    band_bytes: int | None,
+) -> Float[Tensor, ""]:
+    """Mean of a per-pixel loss over the valid pixels of each image, then over the images; 0 for one without any."""
+    options = {"align_corners": align_corners, "band_bytes": band_bytes}
+    losses, images = [loss] * len(maps), len(maps)
+    if valid is None:
+        return fused_sum(losses, maps, size, **options) / (images * size[0] * size[1])
+    share = 1 / valid.sum(dim=(1, 2)).clamp(min=1).to(torch.promote_types(maps.dtype, torch.float32))
+
+    def band_of(image: int, rows: slice) -> Band:
+        return Band(weight=valid[image, rows] * share[image])
+
+    return fused_sum(losses, maps, size, band_of, **options) / images
