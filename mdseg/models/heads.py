@@ -1,5 +1,7 @@
 """Classifiers over a feature map."""
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -32,6 +34,35 @@ class CosineClassifier(nn.Module):
             class_vectors = F.normalize(self.weight.to(features.dtype), dim=1, eps=EPSILON)
             # Scaling the logits equals scaling the features, and spares a second feature map in memory.
             return F.conv2d(features, class_vectors[:, :, None, None]) * scale
+
+
+class ASPPClassifier(nn.Module):
+    r"""Sum of parallel 3×3 convolutions with one dilation each, straight to the classes.
+
+    .. math:: O = \sum_r W_r *_r f + b_r
+
+    "Atrous spatial pyramid pooling" of DeepLab-v2 (Chen et al., TPAMI 2018, arXiv:1606.00915) in the form that the
+    adaptation papers use: no hidden layer, norm or dropout.
+
+    Args:
+        rates: dilations, and padding, of the convolutions.
+    """
+
+    def __init__(self, in_channels: int, num_classes: int, rates: Sequence[int]) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(in_channels, num_classes, kernel_size=3, padding=rate, dilation=rate) for rate in rates
+        )
+        for convolution in self.convolutions:
+            nn.init.normal_(convolution.weight, std=0.01)
+            nn.init.zeros_(convolution.bias)
+
+    def forward(self, features: Float[Tensor, "n d h w"]) -> Float[Tensor, "n k h w"]:
+        first, *others = self.convolutions
+        logits = first(features)
+        for convolution in others:
+            logits = logits + convolution(features)
+        return logits
 
 
 def classifier(head: str, in_channels: int, num_classes: int, temperature: float = 20.0) -> nn.Module:

@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mdseg.models.heads import classifier
+from mdseg.models.resnet import Bottleneck
 from mdseg.models.segmenter import Segmenter
 from mdseg.models.weights import downloading, load_state, load_weights
 
@@ -123,27 +124,6 @@ class BasicBlock(nn.Module):
     def forward(self, features: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d h w"]:
         residual = F.relu(self.bn1(self.conv1(features)))
         return F.relu(features + self.bn2(self.conv2(residual)))
-
-
-class Bottleneck(nn.Module):
-    """1×1, 3×3 and 1×1 convolutions with a residual connection; the last one quadruples the width."""
-
-    def __init__(self, in_channels: int, width: int) -> None:
-        super().__init__()
-        out_channels = 4 * width
-        self.conv1, self.bn1 = nn.Conv2d(in_channels, width, 1, bias=False), nn.BatchNorm2d(width)
-        self.conv2, self.bn2 = nn.Conv2d(width, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
-        self.conv3, self.bn3 = nn.Conv2d(width, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
-        self.downsample = (
-            nn.Identity()
-            if in_channels == out_channels
-            else nn.Sequential(nn.Conv2d(in_channels, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels))
-        )
-
-    def forward(self, features: Float[Tensor, "n d h w"]) -> Float[Tensor, "n e h w"]:
-        residual = F.relu(self.bn1(self.conv1(features)))
-        residual = F.relu(self.bn2(self.conv2(residual)))
-        return F.relu(self.downsample(features) + self.bn3(self.conv3(residual)))
 
 
 def _stage(widths: Sequence[int], blocks: int, modules: int) -> nn.Sequential:

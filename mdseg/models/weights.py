@@ -8,7 +8,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-WRAPPERS = ("module.", "model.")  # DataParallel and DDP; a network saved as an attribute of another module
+# DataParallel and DDP; a network saved as an attribute of another module; AdaptSegNet's initial weights
+WRAPPERS = ("module.", "model.", "Scale.")
 
 
 def load_weights(module: nn.Module, path: str | Path, may_miss: tuple[str, ...] = ()) -> None:
