@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,17 @@ from mdseg.methods.base import Evaluated
 from mdseg.wording import nearest, shortened
 
 ROLES = ("seen", "unseen", "target")
-STREAM = ("role", "datasets", "split", "batch_size", "mixing", "labelled", "exclude_labelled")
+STREAM = (
+    "role",
+    "datasets",
+    "split",
+    "batch_size",
+    "mixing",
+    "labelled",
+    "exclude_labelled",
+    "transform",
+    "rare_class",
+)
 DATASET = ("layout", "root", "labels", "evaluation_split")
 AT_LEAST = {  # key → the least that it may be
     "log_every": 1,
@@ -44,15 +54,20 @@ def check_keys(cfg: DictConfig) -> None:
     for key in ("evaluate", "evaluation"):
         _check_known(f"{key}.", cfg[key], run[key])
     for kind, keys in (("streams", STREAM), ("datasets", DATASET)):
-        for name, node in cfg.get(kind, {}).items():
+        for name, node in _present(cfg.get(kind, {})).items():
             _check_known(f"{kind}.{name}.", node, keys)
             for missing in (key for key in keys if key not in node):
                 raise ValueError(f"{kind}.{name}: key {missing} is missing; it needs {', '.join(keys)}")
-    lists = {f"streams.{name}.datasets": stream.datasets for name, stream in cfg.streams.items()}
+    lists = {f"streams.{name}.datasets": stream.datasets for name, stream in _present(cfg.streams).items()}
     lists |= {f"evaluate.{role}": cfg.evaluate[role] for role in ROLES} | {"stages": cfg.stages}
     for key, value in lists.items():
         if isinstance(value, str):
             raise ValueError(f"{key}: expected a list, [{value}], got {value}")
+
+
+def _present(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is null: a stage does without a stream by `streams.<name>: null`."""
+    return {name: node for name, node in nodes.items() if node is not None}
 
 
 def check_numbers(cfg: DictConfig) -> None:
@@ -78,7 +93,8 @@ def _check_known(where: str, node: DictConfig, known: Iterable[str]) -> None:
 def stage_config(cfg: DictConfig, name: str) -> DictConfig:
     """Configuration of one stage: the run's, with the stage's own values over it.
 
-    A node with a `_target_` replaces the run's node as a whole: options of one class are not those of another.
+    A node with a `_target_` replaces the run's node as a whole: options of one class are not those of another. Streams
+    that are null, which the stage does without, are left out.
 
     Raises:
         ValueError: no such stage, or a key of the stage that the run does not have.
@@ -87,7 +103,8 @@ def stage_config(cfg: DictConfig, name: str) -> DictConfig:
         raise ValueError(f"stages: no stage {name!r}; this family has {', '.join(cfg.stage)}")
     base, values = (OmegaConf.to_container(node) for node in (cfg, cfg.stage[name]))
     run = {"run": values.pop("run", None)}
-    return OmegaConf.create(_laid_over(base, values, f"stage.{name}") | run)
+    stage = _laid_over(base, values, f"stage.{name}") | run
+    return OmegaConf.create(stage | {"streams": _present(stage["streams"])})
 
 
 def _laid_over(base: dict[str, Any], values: dict[str, Any], where: str) -> dict[str, Any]:
@@ -135,11 +152,20 @@ def build(node: DictConfig, **objects: Any) -> Any:
         ValueError: the class or function does not accept the node's arguments.
     """
     try:
-        function = instantiate(node, _partial_=True, _convert_="all")
-        _check_arguments(node, function)
-        return function(**objects)
+        return bound(node)(**objects)
     except (TypeError, MisconfigurationException) as error:
         raise ValueError(f"{node['_target_']}: {error}") from error
+
+
+def bound(node: DictConfig) -> partial:
+    """Class or function of a node with the node's options, still to be called.
+
+    Raises:
+        ValueError: the class or function has no such option.
+    """
+    function = instantiate(node, _partial_=True, _convert_="all")
+    _check_arguments(node, function)
+    return function
 
 
 def _check_arguments(node: DictConfig, function: partial) -> None:
@@ -204,7 +230,9 @@ def label_table(cfg: DictConfig, name: str) -> LabelTable:
 def labelled_datasets(cfg: DictConfig) -> list[str]:
     """Names of the datasets in labelled streams, each once."""
     return list(
-        dict.fromkeys(name for stream in cfg.streams.values() if stream.role == "labelled" for name in stream.datasets)
+        dict.fromkeys(
+            name for stream in _present(cfg.streams).values() if stream.role == "labelled" for name in stream.datasets
+        )
     )
 
 
@@ -240,14 +268,19 @@ def count_steps(steps: int | str | None, streams: Sequence[Stream]) -> int:
 
 def is_generated(cfg: DictConfig, name: str) -> bool:
     """Whether a dataset is read from the embedded data."""
-    root = Path(descriptor(cfg, name).root)
-    return cfg.data.generate is not None and root.parent == Path(cfg.data.root) and root.name in cfg.data.counts
+    return cfg.data.generate is not None and _tree(cfg, name) in cfg.data.counts
+
+
+def _tree(cfg: DictConfig, name: str) -> str:
+    """A dataset's root relative to that of the data, such as NTHU_Datasets/Rome; the root itself elsewhere."""
+    root, data = Path(descriptor(cfg, name).root), Path(cfg.data.root)
+    return (root.relative_to(data) if root.is_relative_to(data) else root).as_posix()
 
 
 def prepare_data(cfg: DictConfig) -> None:
     """Write the embedded data that the run's datasets read and that is not there yet."""
-    for name, described in cfg.get("datasets", {}).items():
+    for name in cfg.get("datasets", {}):
         if is_generated(cfg, name):
-            counts = cfg.data.counts[Path(described.root).name]
+            counts = cfg.data.counts[_tree(cfg, name)]
             counts = {split: math.ceil(number * cfg.data.fraction) for split, number in counts.items()}
             instantiate(cfg.data.generate)(root=cfg.data.root, dataset=name, counts=counts)

@@ -204,7 +204,7 @@ def settle(cfg: DictConfig) -> None:
         raise ValueError(NO_ROOT)
     if not isinstance(cfg.seed, int):
         raise ValueError(f"seed: expected a whole number, got {cfg.seed!r}")
-    for key in ("name", "family", "scale"):
+    for key in ("name", "row", "family", "scale"):
         cfg[key] = cfg[key]
     OmegaConf.resolve(cfg.data)
     if cfg.get("logger") is not None and cfg.logger.group is None:
@@ -305,9 +305,13 @@ def help_text() -> str:
         "label_space",
         "model",
         "loss/supervised",
+        "loss/target",
+        "loss/guidance",
+        "loss/variation",
         "transform",
         "trainer",
         "logger",
+        "sweep",
     ):
         options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
         lines.append(f"  {group:16} {', '.join(options)}")

@@ -1,5 +1,6 @@
 """A run is a list of stages; a stage is a fit or a function, configured alike."""
 
+import inspect
 import json
 import logging
 import math
@@ -12,13 +13,14 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from hydra.utils import instantiate
+from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import checkpoints, figures, relations
 from mdseg.callbacks import Bar, Finite, Mirror, Panels, Progress, Save, SaveBest, Timing, peak_memory_mb
 from mdseg.configuration import (
     ROLES,
+    bound,
     build,
     build_label_space,
     check_keys,
@@ -104,16 +106,27 @@ class Stage:
         )
 
     def build_losses(self) -> dict[str, Any]:
-        """What fills the slots of the group `loss`; only supervised losses depend on the label space."""
+        """What fills the slots of the group `loss`; only losses of labels depend on the label space."""
         return {
-            slot: build(node, space=self.space) if slot == "supervised" else instantiate(node)
+            slot: build(node, space=self.space) if slot in ("supervised", "mixed") else bound(node)
             for slot, node in self.cfg.loss.items()
             if node is not None
         }
 
     def build_method(self, model: Segmenter, steps: int) -> Method:
-        """The method around the model, with its losses."""
-        cfg = self.cfg
+        """The method around the model, with its losses.
+
+        Raises:
+            ValueError: a loss or a stream that the method has no use for, or lacks.
+        """
+        cfg, losses = self.cfg, self.build_losses()
+        accepted = inspect.signature(get_class(cfg.method["_target_"])).parameters
+        for slot in losses:
+            if slot not in accepted:
+                raise ValueError(
+                    f"stage {self.name}: {cfg.method['_target_']} has no use for loss/{slot}; set loss/{slot}=none, or "
+                    "choose a family whose method has one"
+                )
         method = build(
             cfg.method,
             model=model,
@@ -122,10 +135,11 @@ class Stage:
             optimizer=instantiate(cfg.optimizer),
             scheduler=instantiate(cfg.scheduler),
             head_lr_factor=cfg.head_lr_factor,
+            decay_norms=cfg.decay_norms,
             steps=steps,
             seed=cfg.seed,
             align_corners=cfg.align_corners,
-            **self.build_losses(),
+            **losses,
         )
         check_roles(method, cfg)
         method.description = description(cfg, self.name)
@@ -175,7 +189,8 @@ class Stage:
         if "score" in cfg.run:
             RelationScores(model, self.space, cfg.run.score, cfg.align_corners)
         if cfg.steps is not None:
-            optimizer = build(cfg.optimizer, params=model.parameter_groups(cfg.optimizer.lr, cfg.head_lr_factor))
+            groups = model.parameter_groups(cfg.optimizer.lr, cfg.head_lr_factor, cfg.decay_norms)
+            optimizer = build(cfg.optimizer, params=groups)
             build(cfg.scheduler, optimizer=optimizer, steps=data.steps)
             if str(self.run_folder) not in str(OmegaConf.to_container(cfg.loss, resolve=True)):
                 self.build_method(model, data.steps)

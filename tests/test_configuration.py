@@ -13,6 +13,7 @@ def config():
             "folder": "x",
             "loss": {"supervised": {"_target_": "a", "scope": "all"}, "target": None},
             "optimizer": None,
+            "streams": {"labelled": {"role": "labelled"}, "target": {"role": "target"}},
             "stages": ["first", "second"],
             "stage": {
                 "first": {"steps": 3, "loss": {"supervised": {"_target_": "b", "path": "${folder}/y"}}},

@@ -99,7 +99,8 @@ class Method(Evaluator):
     Args:
         optimizer: parameter groups → optimiser.
         scheduler: (optimiser, steps) → schedule, stepped once per optimiser step.
-        head_lr_factor: learning rate of the classifier relative to the rest.
+        head_lr_factor: learning rate of the classifiers relative to the rest.
+        decay_norms: whether weight decay holds for normalisation layers too.
     """
 
     roles: tuple[str, ...] = ()
@@ -112,20 +113,22 @@ class Method(Evaluator):
         optimizer: Callable[..., Optimizer],
         scheduler: Callable[..., LRScheduler],
         head_lr_factor: float,
+        decay_norms: bool,
         steps: int,
         seed: int,
         align_corners: bool,
     ) -> None:
         super().__init__(model, evaluated, align_corners)
         self.space = space
-        self.build_optimizer, self.build_scheduler, self.head_lr_factor = optimizer, scheduler, head_lr_factor
+        self.build_optimizer, self.build_scheduler = optimizer, scheduler
+        self.head_lr_factor, self.decay_norms = head_lr_factor, decay_norms
         self.steps, self.seed = steps, seed
         self.terms: dict[str, Tensor] = {}  # what the step under way has logged as train/<name>
         self.description: dict[str, Any] = {}  # what a checkpoint says of its origin, in plain types
 
     def configure_optimizers(self) -> dict[str, Any]:
         lr = self.build_optimizer.keywords["lr"]
-        optimizer = self.build_optimizer(self.model.parameter_groups(lr, self.head_lr_factor))
+        optimizer = self.build_optimizer(self.model.parameter_groups(lr, self.head_lr_factor, self.decay_norms))
         schedule = self.build_scheduler(optimizer, steps=self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
