@@ -34,6 +34,7 @@ class LabelTable:
     ``r << 16 | g << 8 | b``), ``channel16`` (red channel of a 16-bit RGB PNG). raw_ids: per class, the values that mean
     it. ignore_ids: raw ids ignored on purpose; any other raw id is an error unless unknown_ids is ``ignore``. members,
     ignore_members: label names in polygon files. aliases: for evaluation only, see :meth:`LabelSpace.evaluation`.
+    subsets: classes over which papers average besides all of them, by the subset's name.
     """
 
     name: str
@@ -46,6 +47,7 @@ class LabelTable:
     members: tuple[tuple[str, ...], ...] = ()
     ignore_members: tuple[str, ...] = ()
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
+    subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:
@@ -62,6 +64,7 @@ class LabelTable:
         unknown = [name for name in self.aliases if name not in self.names]
         if unknown:
             raise ValueError(f"label table '{self.name}': aliases for {unknown}, which are not classes of the table")
+        self._check_subsets()
 
     def _check_raw_ids(self) -> None:
         owner: dict[int, str] = {}
@@ -85,6 +88,17 @@ class LabelTable:
                 if member in owner:
                     raise ValueError(f"label table '{self.name}': '{owner[member]}' and '{name}' both claim '{member}'")
                 owner[member] = name
+
+    def _check_subsets(self) -> None:
+        for subset, names in self.subsets.items():
+            where = f"label table '{self.name}': subset '{subset}'"
+            _check_names(where, names)
+            for name in names:
+                if name not in self.names:
+                    raise ValueError(
+                        f"{where}: '{name}' is not a class of the table{nearest(name, self.names)}; "
+                        f"it has {list(self.names)}"
+                    )
 
     @property
     def num_classes(self) -> int:
@@ -149,7 +163,7 @@ class LabelTable:
             where,
             document,
             required={"encoding", "classes"},
-            optional={"name", "ignore_ids", "ignore_rgb", "ignore_members", "unknown_ids", "aliases"},
+            optional={"name", "ignore_ids", "ignore_rgb", "ignore_members", "unknown_ids", "aliases", "subsets"},
         )
         ids, ignored = ("rgb", "ignore_rgb") if document["encoding"] == "rgb" else ("raw_ids", "ignore_ids")
         misplaced = {"ignore_rgb", "ignore_ids"} & set(document) - {ignored}
@@ -162,6 +176,11 @@ class LabelTable:
             _check_list(f"{where}, class {number}: {ids}", entry[ids])
             if not isinstance(entry["name"], str):
                 raise ValueError(f"{where}, class {number}: name {entry['name']!r} is not a string (quote it)")
+        subsets = document.get("subsets", {})
+        if not isinstance(subsets, Mapping):
+            raise ValueError(f"{where}: subsets: expected a mapping of lists of class names, got {subsets!r}")
+        for subset, names in subsets.items():
+            _check_list(f"{where}: subsets.{subset}", names)
         classes = document["classes"]
         to_ids = _pack_colors if ids == "rgb" else tuple
         return cls(
@@ -175,6 +194,7 @@ class LabelTable:
             members=tuple(tuple(entry.get("members", ())) for entry in classes),
             ignore_members=tuple(document.get("ignore_members", ())),
             aliases={key: tuple(names) for key, names in document.get("aliases", {}).items()},
+            subsets={key: tuple(names) for key, names in subsets.items()},
         )
 
 
@@ -183,7 +203,8 @@ class EvaluationSpace:
     """The classes of an evaluation dataset and the channels of the model that answer for them.
 
     Output channel channels[i] counts as class index classes[i] of the evaluation dataset. unmapped: classes for which
-    the model has no channel. names, colors: the evaluation dataset's own.
+    the model has no channel. names, colors: the evaluation dataset's own. subsets: those of its table that the model
+    answers in full; a mean over the rest of a subset would pass for the published one and be another number.
     """
 
     names: tuple[str, ...]
@@ -191,6 +212,7 @@ class EvaluationSpace:
     channels: Int64[Tensor, " m"]
     classes: Int64[Tensor, " m"]
     unmapped: tuple[str, ...]
+    subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def has_rivals(self) -> bool:
@@ -270,6 +292,7 @@ class LabelSpace:
             channels=torch.tensor([channel for channel, _ in pairs], dtype=torch.int64),
             classes=torch.tensor([index for _, index in pairs], dtype=torch.int64),
             unmapped=unmapped,
+            subsets={subset: names for subset, names in table.subsets.items() if not set(names) & set(unmapped)},
         )
 
     def _check_evaluation(

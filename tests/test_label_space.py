@@ -123,6 +123,21 @@ def test_cityscapes_train_ids_are_the_class_indices_of_cityscapes():
     assert LabelTable.load("cityscapes_train_ids").lookup().tolist()[:19] == list(range(19))
 
 
+@pytest.mark.parametrize("name", ["cityscapes", "cityscapes_train_ids"])
+def test_subsets_of_cityscapes_are_those_of_the_papers(name):
+    table = LabelTable.load(name)
+    train_ids = {subset: [table.class_index(name) for name in names] for subset, names in table.subsets.items()}
+    assert train_ids == {
+        "synthia16": [0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18],
+        "synthia13": [0, 1, 2, 6, 7, 8, 10, 11, 12, 13, 15, 17, 18],
+        "tail": [3, 6, 7, 12, 14, 15, 16, 17, 18],
+    }
+    assert table.subsets["synthia16"] == LabelTable.load("synthia").names
+    assert (
+        table.subsets["synthia13"] == LabelTable.load("nthu13").names == LabelTable.load("synthia").subsets["synthia13"]
+    )
+
+
 def test_void_of_camvid_is_11_and_ignored():
     assert LabelTable.load("camvid11").lookup()[11] == IGNORE
     assert not LabelTable.load("camvid11").known()[255]
@@ -166,6 +181,11 @@ def test_a_table_can_be_a_file_or_inline(tmp_path):
         ({"classes": [{"name": "road", "raw_ids": [7], "color": [0, 0, 256]}]}, "color"),
         ({"classes": [{"name": True, "raw_ids": [7], "color": [0, 0, 0]}]}, "class 0: name True is not a string"),
         ({"aliases": {"rider": ["bicyclist"]}}, r"aliases for \['rider'\]"),
+        ({"subsets": {"tail": ["rode"]}}, r"subset 'tail': 'rode' is not a class of the table \(did you mean road\?"),
+        ({"subsets": {"tail": ["road", "road"]}}, r"subset 'tail': classes \['road'\] occur more than once"),
+        ({"subsets": {"tail": []}}, "subset 'tail': no classes"),
+        ({"subsets": {"tail": "road"}}, r"subsets\.tail: expected a list, got 'road'"),
+        ({"subsets": ["road"]}, "subsets: expected a mapping"),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused_by_file(tmp_path, change, message):
@@ -314,6 +334,15 @@ def test_a_class_without_a_channel_is_named_in_a_warning():
     assert evaluation.unmapped == ("train",)
     assert evaluation.channels.tolist() == [0]
     assert evaluation.classes.tolist() == [1]
+
+
+def test_a_subset_counts_only_where_the_model_answers_all_of_its_classes():
+    cityscapes = LabelTable.load("cityscapes")
+    every = listed({"cityscapes": cityscapes}, cityscapes.names).evaluation(cityscapes)
+    assert list(every.subsets) == ["synthia16", "synthia13", "tail"]
+    with pytest.warns(UserWarning, match="no channel for 3 of its 19 classes.*: terrain, truck, train"):
+        of_synthia = listed({"a": cityscapes}, cityscapes.subsets["synthia16"]).evaluation(cityscapes)
+    assert list(of_synthia.subsets) == ["synthia16", "synthia13"]  # the tail has trucks and trains
 
 
 def test_a_dataset_of_which_nothing_maps_is_refused():
