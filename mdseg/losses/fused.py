@@ -164,7 +164,8 @@ class SupervisedLoss(nn.Module):
         datasets the images' dataset indices are not looked at.
     reduction: "labelled" divides by the number of labelled pixels, "all_pixels" by all; weights do not count.
     global_pixel_mean: divide by the mean count over all ranks: the averaged gradient is then that of one large batch.
-    variation: an attribute, None or a perturbation of the upsampled logits (see `fused_sum`).
+    variation: an attribute, None or a perturbation of the upsampled logits (see `fused_sum`). `perturb=False` in
+        forward leaves it out: auxiliary heads keep the plain loss.
 
     Raises:
         ValueError: for an unknown reduction; in forward, if mask, dataset or weight do not fit the logits.
@@ -204,6 +205,7 @@ class SupervisedLoss(nn.Module):
         mask: UInt8[Tensor, "n H W"],
         dataset: Int64[Tensor, " n"],
         weight: Float[Tensor, "n H W"] | None = None,
+        perturb: bool = True,
     ) -> Float[Tensor, ""]:
         self._check(logits, mask, dataset, weight)
         of_image = dataset.tolist() if len(self.pixel_losses) > 1 else [0] * len(mask)
@@ -233,7 +235,7 @@ class SupervisedLoss(nn.Module):
             band_of,
             align_corners=self.align_corners,
             band_bytes=self.band_bytes,
-            variation=self.variation,
+            variation=self.variation if perturb else None,
         )
         count = sum(labelled) if self.reduction == "labelled" else mask.numel()
         if self.global_pixel_mean:

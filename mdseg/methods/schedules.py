@@ -1,21 +1,29 @@
 """Learning-rate schedules per optimiser step."""
 
+from functools import partial
+
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 
-def poly(optimizer: Optimizer, steps: int, power: float = 0.9, warmup: int = 0) -> LambdaLR:
-    r"""Polynomial decay to zero, after a linear warm-up.
+def poly(optimizer: Optimizer, steps: int, power: float = 0.9, warmup: int = 0, floor: float = 0.0) -> LambdaLR:
+    r"""Polynomial decay, after a linear warm-up.
 
-    .. math:: lr(t) = lr_0 \cdot \min\left(1, \frac{t + 1}{warmup}\right) \left(1 - \frac{t}{steps}\right)^{power}
+    .. math:: lr(t) = \min\left(1, \frac{t + 1}{warmup}\right)
+        \left(floor + (lr_0 - floor) \left(1 - \frac{t}{steps}\right)^{power}\right)
+
+    With power 1 the linear schedule of DAFormer (Hoyer et al., CVPR 2022, arXiv:2111.14887). mmsegmentation's warm-up
+    has t / warmup (plus a ratio of 1e-6) where ours has (t + 1) / warmup: it is the same ramp one step later.
 
     Args:
         steps: steps of the whole fit, warm-up included.
         warmup: steps of the warm-up; 0 starts at the full rate.
+        floor: learning rate that the decay ends at, in every group (mmsegmentation's `min_lr`).
     """
 
-    def factor(step: int) -> float:
+    def factor(step: int, share: float) -> float:
         rising = min(1.0, (step + 1) / warmup) if warmup else 1.0
-        return rising * max(0.0, 1 - step / steps) ** power
+        return rising * (share + (1 - share) * max(0.0, 1 - step / steps) ** power)
 
-    return LambdaLR(optimizer, factor)
+    shares = [floor / group["lr"] if floor else 0.0 for group in optimizer.param_groups]
+    return LambdaLR(optimizer, [partial(factor, share=share) for share in shares])

@@ -22,19 +22,28 @@ class UniSeg(Method):
 
     The loss makes the method: Null BCE and Class-Relational BCE are UniSeg's stages, plain BCE and cross-entropy its
     baselines.
+
+    Args:
+        low_weight: weight of the same loss on a network's auxiliary head, 0.4 for PSPNet (Zhao et al., CVPR 2017,
+            arXiv:1612.01105) and its successors. Its logits are never perturbed (see `losses.variation`).
     """
 
     roles = ("labelled",)
 
-    def __init__(self, supervised: SupervisedLoss, **common: Any) -> None:
+    def __init__(self, supervised: SupervisedLoss, low_weight: float = 0.4, **common: Any) -> None:
         super().__init__(**common)
-        self.supervised = supervised
+        self.supervised, self.low_weight = supervised, low_weight
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
         labelled = batch["labelled"]
-        loss = self.supervised(self.model(labelled["image"]), labelled["mask"], labelled["dataset"])
+        high, low = self.model.levels(labelled["image"])
+        loss = self.supervised(high, labelled["mask"], labelled["dataset"])
         self.log("train/supervised", loss, prog_bar=True)
-        return loss
+        if low is None:
+            return loss
+        low_loss = self.supervised(low, labelled["mask"], labelled["dataset"], perturb=False)
+        self.log("train/supervised_low", low_loss)
+        return loss + self.low_weight * low_loss
 
 
 class RelationScores(pl.LightningModule):

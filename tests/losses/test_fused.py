@@ -193,6 +193,13 @@ def test_a_variation_perturbs_the_upsampled_logits():
     assert seen == [(0, 0), (4, 0), (8, 0), (0, 1), (4, 1), (8, 1)]
 
 
+def test_a_loss_that_does_not_perturb_leaves_its_variation_out():
+    logits, mask, dataset = batch()
+    loss = supervised(cubed_margin)
+    loss.variation = lambda band, channels, row, image: band + 1
+    assert torch.equal(loss(logits, mask, dataset, perturb=False), supervised(cubed_margin)(logits, mask, dataset))
+
+
 def test_it_runs_inside_a_compiled_function():
     logits, mask, dataset = batch()
     loss = supervised(cubed_margin)

@@ -29,6 +29,26 @@ def test_warm_up_rises_linearly_to_the_decaying_rate():
     assert values[4] == 2.0 * 0.6
 
 
+def test_a_floor_is_where_every_group_ends():
+    groups = [{"params": [torch.nn.Parameter(torch.zeros(1))], "lr": lr} for lr in (0.01, 0.1)]
+    optimizer = torch.optim.SGD(groups)
+    schedule = poly(optimizer, steps=4, power=0.9, floor=1e-4)
+    rates = []
+    for _ in range(4):
+        optimizer.step()
+        schedule.step()
+        rates.append(schedule.get_last_lr())
+    torch.testing.assert_close(rates[1], [1e-4 + (lr - 1e-4) * 0.5**0.9 for lr in (0.01, 0.1)])
+    torch.testing.assert_close(rates[3], [1e-4, 1e-4])
+
+
+def test_power_one_after_a_warm_up_is_mmsegmentations_linear_schedule_one_step_earlier():
+    values = rates(lambda optimizer: poly(optimizer, steps=4000, power=1.0, warmup=1500), 1600)
+    theirs = [2.0 * (1 - t / 4000) * (1 - (1 - min(t / 1500, 1)) * (1 - 1e-6)) for t in range(1601)]
+    assert max(abs(ours - their) for ours, their in zip(values, theirs, strict=True)) <= 2.0 / 1500
+    assert abs(values[700] / (1 - 700 / 4000) - theirs[701] / (1 - 701 / 4000)) < 2e-6
+
+
 def test_step_seeds_differ_by_seed_step_and_rank():
     assert len({step_seed(seed, step, rank) for seed in range(3) for step in range(50) for rank in range(3)}) == 450
     assert step_seed(1, 2, 3) == step_seed(1, 2, 3)

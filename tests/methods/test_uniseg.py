@@ -4,9 +4,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from mdseg.label_space import LabelTable, union
-from mdseg.methods.uniseg import RelationScores, relation_rule
+from mdseg.losses.cross_entropy import ce
+from mdseg.methods.schedules import poly
+from mdseg.methods.uniseg import RelationScores, UniSeg, relation_rule
 from mdseg.models.heads import CosineClassifier
 from mdseg.models.segmenter import Segmenter
+from mdseg.models.small import small
 
 NAMES = ("bicyclist", "person", "rider", "road")  # sorted, as the union is
 
@@ -132,3 +135,47 @@ def test_cosine_scores_need_the_cosine_head():
 def test_unknown_scores_are_refused():
     with pytest.raises(ValueError, match="'logit'"):
         RelationScores(model(), space(), "logit", align_corners=True)
+
+
+def method(low_head):
+    torch.manual_seed(0)
+    return UniSeg(
+        supervised=ce(space()),
+        low_weight=0.25,
+        model=small(4, widths=(8, 8, 8, 8, 8), low_head=low_head),
+        space=space(),
+        evaluated={},
+        head_lr_factor=1.0,
+        decay_norms=True,
+        steps=1,
+        seed=0,
+        align_corners=True,
+        optimizer=torch.optim.SGD,
+        scheduler=poly,
+    )
+
+
+def labelled_batch():
+    images = torch.randint(0, 256, (2, 3, 32, 48), dtype=torch.uint8)
+    masks = torch.randint(0, 4, (2, 32, 48), dtype=torch.uint8)
+    return {"labelled": {"image": images, "mask": masks, "dataset": torch.tensor([0, 1])}}
+
+
+@pytest.mark.filterwarnings("ignore:You are trying to `self.log")
+def test_an_auxiliary_head_gets_the_weighted_loss_without_perturbation():
+    two_levels, batch = method(low_head=True), labelled_batch()
+    two_levels.supervised.variation = lambda band, channels, row, image: band * 2
+    loss = two_levels.training_step(batch, 0)
+    high, low = two_levels.model.levels(batch["labelled"]["image"])
+    plain, labelled = ce(space()), (batch["labelled"]["mask"], batch["labelled"]["dataset"])
+    torch.testing.assert_close(loss, plain(2 * high, *labelled) + 0.25 * plain(low, *labelled))
+    assert set(two_levels.terms) == {"train/supervised", "train/supervised_low"}
+
+
+@pytest.mark.filterwarnings("ignore:You are trying to `self.log")
+def test_a_network_with_a_single_head_is_trained_by_one_term():
+    single, batch = method(low_head=False), labelled_batch()
+    loss = single.training_step(batch, 0)
+    labelled = batch["labelled"]
+    assert torch.equal(loss, ce(space())(single.model(labelled["image"]), labelled["mask"], labelled["dataset"]))
+    assert set(single.terms) == {"train/supervised"}
