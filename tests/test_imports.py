@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "mdseg"
 ENTRY_POINTS = {"run", "stages", "configuration", "report", "callbacks", "figures", "signals", "ranks", "trained"}
-ENTRY_POINTS |= {"evaluate", "predict", "activations", "composition"}
+ENTRY_POINTS |= {"evaluate", "predict", "activations", "compare", "composition"}
 ALLOWED = {
     "wording": set(),
     "label_space": {"wording"},

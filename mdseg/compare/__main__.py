@@ -1,0 +1,141 @@
+"""Models side by side on one dataset: before and after adaptation, with and without BLV.
+
+python -m mdseg.compare runs=[runs/maxsquare_gta5_cityscapes/.../source,runs/maxsquare_gta5_cityscapes/.../adapt]
+python -m mdseg.compare runs=[...] on=cityscapes output=pictures/
+
+runs=[...]        run folders, their stages' folders, or checkpoints
+on=cityscapes     dataset (conf/dataset) whose evaluation split is used, from where the first run's data came from;
+                  or from data=disk data.root=/datasets; default: the one that the first run evaluated
+count=3           images whose predictions are drawn, the first ones
+logits=40         pixels per class whose logits are drawn; 0: none
+output=compare    folder for predictions.png, classes.png, logits.png and compare.json
+
+classes.png is the picture of the probability imbalance: IoU, mean probability and frequency of every class.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from mdseg.composition import answer, compose_as_in_run, quoted, values
+from mdseg.run import mistakes_as_messages
+
+if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
+    from mdseg.trained import Trained
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse what the command lacks or contradicts.
+
+    Raises:
+        ValueError: it says what to write.
+    """
+    if len(cfg.on) != 1:
+        raise ValueError(f"on=<dataset>: name one dataset to compare on, got {', '.join(cfg.on) or 'none'}")
+    for key, least in (("count", 1), ("logits", 0), ("seed", 0)):
+        if not isinstance(cfg[key], int) or cfg[key] < least:
+            raise ValueError(f"{key}: expected a whole number of at least {least}, got {cfg[key]!r}")
+    if Path(cfg.output).expanduser().is_file():
+        raise ValueError(f"output={cfg.output}: that is a file; name a folder")
+
+
+def draw(overrides: Sequence[str]) -> None:
+    """Measure the models of a command and draw the figures."""
+    overrides = [quoted(override, ["output"]) for override in overrides]
+    paths = values(overrides).get("runs")
+    if not paths or isinstance(paths, str):
+        raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
+    from mdseg import checkpoints, figures
+    from mdseg.compare import figure
+    from mdseg.compare.measure import answers
+    from mdseg.configuration import descriptor, label_table, open_labelled, prepare_data
+    from mdseg.data.datamodule import EvaluationData
+    from mdseg.trained import load_trained
+
+    runs = [load_trained(Path(path).expanduser()) for path in paths]
+    evaluated = [name for names in runs[0].cfg.evaluate.values() for name in names]
+    cfg = compose_as_in_run("compare", overrides, runs[0].cfg, on=evaluated)
+    check(cfg)
+    prepare_data(cfg)
+    name, evaluation = cfg.on[0], runs[0].cfg.evaluation
+    table, dataset = label_table(cfg, name), open_labelled(cfg, name, descriptor(cfg, name).evaluation_split)
+    found = {}
+    for label, run in zip(labels(runs), runs, strict=True):
+        data = EvaluationData(
+            evaluated={name: dataset},
+            workers=cfg.data.workers,
+            evaluation_batch_size=1,
+            evaluation_short_side=evaluation.short_side,
+            score_at=evaluation.score_at,
+            multiple=run.model.input_multiple,
+        )
+        print(f"{label}: evaluating on {name} ({len(dataset)} images)", flush=True)
+        space = run.space.evaluation(table, name)
+        found[label] = answers(run, space, data.val_dataloader(), cfg.count, cfg.logits, cfg.seed)
+
+    folder = Path(cfg.output).expanduser()
+    shown = range(min(cfg.count, len(dataset)))
+    images, masks = [dataset.image(index) for index in shown], [dataset.mask(index) for index in shown]
+    title = f"{name}, {descriptor(cfg, name).evaluation_split}"
+    drawn = {
+        "predictions.png": figure.prediction_figure(images, masks, found, table.names, table.colors, title),
+        "classes.png": figure.class_figure(found, table.names, f"{title}: classes from frequent to rare"),
+    }
+    if cfg.logits:
+        title = f"{title}: t-SNE of the logits of the same {cfg.logits} pixels per class"
+        drawn["logits.png"] = figure.logit_figure(found, table.names, table.colors, cfg.seed, title)
+    for file, picture in drawn.items():
+        figures.save(folder / file, picture)
+    document = {
+        "on": name,
+        "runs": {
+            label: {"checkpoint": str(run.path.resolve()), **numbers(found[label], table.names)}
+            for label, run in zip(found, runs, strict=True)
+        },
+    }
+    checkpoints.write_text(folder / "compare.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
+    for label, answer_of in found.items():
+        print(f"{label}: mIoU {100 * number_mean(answer_of.iou):.1f} %")
+    print(f"{folder}: {', '.join(drawn)}, compare.json")
+
+
+def labels(runs: "Sequence[Trained]") -> list[str]:
+    """Experiment and stage of each run; runs that agree in both are told apart by folder and checkpoint."""
+    first = [f"{run.cfg.name}, {run.stage}" for run in runs]
+    return [
+        label if first.count(label) == 1 else ", ".join([label, *run.path.parts[-4:-3], run.path.stem])
+        for run, label in zip(runs, first, strict=True)
+    ]
+
+
+def number_mean(iou: Any) -> float:
+    """Mean over the classes that have an IoU."""
+    present = [float(value) for value in iou if not math.isnan(value)]
+    return sum(present) / len(present) if present else math.nan
+
+
+def numbers(answers: Any, names: Sequence[str]) -> dict[str, Any]:
+    """IoU, probability and share of every class as a file holds them."""
+    columns = {"iou": answers.iou, "probability": answers.probability, "predicted": answers.predicted}
+    return {
+        column: {
+            name: None if math.isnan(value) else round(float(value), 5) for name, value in zip(names, row, strict=True)
+        }
+        for column, row in columns.items()
+    }
+
+
+def main() -> None:
+    if answer(sys.argv[1:], "compare", (__doc__ or "").strip()):
+        return
+    with mistakes_as_messages():
+        draw(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+import json
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from mdseg.compare.__main__ import draw
+from mdseg.compare.measure import PixelDraw, ProbabilitySums, at_pixels
+from mdseg.evaluate import evaluate
+from mdseg.label_space import EvaluationSpace
+
+
+@pytest.fixture(scope="module")
+def compared(trained_run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("compare")
+    draw([f"runs=[{trained_run}/null_bce,{trained_run}]", "on=cityscapes", "count=1", "logits=5", f"output={folder}"])
+    return folder
+
+
+def test_pictures_and_numbers_of_two_models_lie_in_one_folder(compared):
+    pictures = ["classes.png", "logits.png", "predictions.png"]
+    assert sorted(path.name for path in compared.iterdir()) == ["classes.png", "compare.json", *pictures[1:]]
+    assert all((compared / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
+    document = json.loads((compared / "compare.json").read_text())
+    assert list(document["runs"]) == ["uniseg_cib, null_bce", "uniseg_cib, class_relational"]
+
+
+def test_its_ious_are_those_of_an_evaluation(compared, trained_run, tmp_path):
+    expected = evaluate([f"run={trained_run}", "on=cityscapes", f"output={tmp_path / 'evaluation'}"])
+    found = json.loads((compared / "compare.json").read_text())["runs"]["uniseg_cib, class_relational"]
+    assert found["iou"] == expected["evaluation"]["datasets"]["cityscapes"]["iou"]
+
+
+def test_mean_probability_is_over_the_annotated_pixels_predicted_as_the_class():
+    logits = torch.log(torch.tensor([[[0.9, 0.6, 0.2, 0.5]], [[0.1, 0.4, 0.8, 0.5]]]))
+    prediction, mask = torch.tensor([[0, 0, 1, 0]]).byte(), torch.tensor([[1, 0, 1, 255]]).byte()
+    space = EvaluationSpace(("a", "b", "c"), ((0,) * 3,) * 3, torch.tensor([0, 1]), torch.tensor([0, 1]), ("c",))
+    sums = ProbabilitySums(3)
+    sums.update(logits, prediction, mask, space, align_corners=True)
+    first, second, absent = sums.means()
+    assert (first, second) == (pytest.approx(0.75), pytest.approx(0.8))
+    assert math.isnan(absent)
+
+
+def test_the_same_pixels_are_drawn_for_every_model_and_never_ignored_ones():
+    mask = np.random.default_rng(0).integers(0, 4, (20, 30)).astype(np.uint8)
+    mask[mask == 3] = 255
+    first, second = (PixelDraw(6, seed=1).pixels(mask, 2) for _ in range(2))
+    assert np.array_equal(first, second)
+    assert np.bincount(mask[first[:, 0], first[:, 1]]).tolist() == [6, 6, 6]
+    assert not np.array_equal(first, PixelDraw(6, seed=1).pixels(mask, 3))
+
+
+def test_logits_of_a_pixel_are_those_of_its_cell():
+    logits = torch.arange(6.0).view(1, 2, 3)
+    places = np.array([[0, 0], [3, 5], [1, 2], [2, 4]])
+    assert at_pixels(logits, places, (4, 6)).flatten().tolist() == [0, 5, 1, 5]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["on=cityscapes"], r"runs=\[\.\.\.\] is required"),
+        (["runs=[{run}]", "on=[cityscapes,idd]"], "name one dataset"),
+        (["runs=[{run}]", "on=cityscapes", "count=0"], "count: expected a whole number of at least 1"),
+        (["runs=[{run}/nowhere]", "on=cityscapes"], "no such run folder"),
+    ],
+)
+def test_mistakes_are_named(trained_run, arguments, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        draw([argument.replace("{run}", str(trained_run)) for argument in arguments])
