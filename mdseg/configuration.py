@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from mdseg import conf_dir
 from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset, load_table
 from mdseg.data.streams import Stream
+from mdseg.data.transforms import RandomCrop, strict
 from mdseg.label_space import LabelSpace, LabelTable
 from mdseg.methods.base import Evaluated
 from mdseg.wording import nearest, shortened
@@ -30,6 +31,7 @@ STREAM = (
     "transform",
     "rare_class",
 )
+OPTIONAL = ("transform", "rare_class")  # of a stream; null where they are left out
 DATASET = ("layout", "root", "labels", "evaluation_split")
 AT_LEAST = {  # key → the least that it may be
     "log_every": 1,
@@ -56,8 +58,10 @@ def check_keys(cfg: DictConfig) -> None:
     for kind, keys in (("streams", STREAM), ("datasets", DATASET)):
         for name, node in _present(cfg.get(kind, {})).items():
             _check_known(f"{kind}.{name}.", node, keys)
-            for missing in (key for key in keys if key not in node):
-                raise ValueError(f"{kind}.{name}: key {missing} is missing; it needs {', '.join(keys)}")
+            needed = [key for key in keys if key not in OPTIONAL]
+            may = f", and may have {' and '.join(OPTIONAL)}" if kind == "streams" else ""
+            for missing in (key for key in needed if key not in node):
+                raise ValueError(f"{kind}.{name}: key {missing} is missing; it needs {', '.join(needed)}{may}")
     lists = {f"streams.{name}.datasets": stream.datasets for name, stream in _present(cfg.streams).items()}
     lists |= {f"evaluate.{role}": cfg.evaluate[role] for role in ROLES} | {"stages": cfg.stages}
     for key, value in lists.items():
@@ -110,13 +114,28 @@ def stage_config(cfg: DictConfig, name: str) -> DictConfig:
 def _laid_over(base: dict[str, Any], values: dict[str, Any], where: str) -> dict[str, Any]:
     unknown = set(values) - set(base)
     if unknown:
-        raise ValueError(f"{where}: unknown keys {sorted(unknown)}; a stage sets what the run has, here {sorted(base)}")
+        raise ValueError(f"{where}: unknown keys {sorted(unknown)}; it sets what the run has, here {sorted(base)}")
     return base | {
         key: _laid_over(base[key], value, f"{where}.{key}")
         if isinstance(value, dict) and "_target_" not in value and isinstance(base[key], dict)
         else value
         for key, value in values.items()
     }
+
+
+def build_transforms(cfg: DictConfig) -> dict[str, RandomCrop]:
+    """What the images of each stream go through: the run's transform, with the stream's own values over it.
+
+    Raises:
+        ValueError: a stream sets what the transform does not have, or to what it cannot be.
+    """
+    base = OmegaConf.to_container(cfg.transform, resolve=True)
+    transforms = {}
+    for name, stream in _present(cfg.streams).items():
+        own = OmegaConf.to_container(OmegaConf.create({"own": stream.get("transform")}), resolve=True)["own"] or {}
+        node = own if "_target_" in own else _laid_over(base, own, f"streams.{name}.transform")
+        transforms[name] = strict(instantiate, node, _convert_="all")
+    return transforms
 
 
 def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from mdseg.data.dataset import Sample, SegmentationDataset, UnknownLabels
+from mdseg.data.dataset import Sample, SegmentationDataset, UnknownLabels, seem_mapped
 from mdseg.data.layouts import SPLITS, IncompleteSplit, NoSplit
 from mdseg.data.statistics import count_classes
 from mdseg.label_space import IGNORE, LabelTable
@@ -170,9 +170,12 @@ def check_dataset(
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"checking {name}", total=sum(map(len, listed.values())))
         for wanted, samples in listed.items():
-            for reading in read_all(SegmentationDataset(name, samples, table), workers):
+            dataset = SegmentationDataset(name, samples, table)
+            for reading in read_all(dataset, workers):
                 splits[wanted].add(reading)
                 progress.advance(task)
+            if remark := seem_mapped(dataset):
+                problems.append(Problem(False, wanted, remark))
     for wanted, counted in splits.items():
         problems += problems_of_content(wanted, counted)
     problems += duplicates(splits)

@@ -1,6 +1,7 @@
 """One class for every dataset on disk: what differs is a list of files (a layout) and a label table."""
 
 import json
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from mdseg.label_space import IGNORE, LabelTable
-from mdseg.wording import shortened
+from mdseg.wording import Remark, shortened
 
 GREY, PALETTE = 0, 3  # colour types in a PNG header
 
@@ -30,11 +31,15 @@ class UnknownLabels(ValueError):
 
 @dataclass(frozen=True)
 class Sample:
-    """The files of one image; mask is None in an unlabelled split."""
+    """The files of one image; mask is None in an unlabelled split.
+
+    mask_size: (height, width) to which a mask of another size than its image is resized, None where they agree.
+    """
 
     key: str
     image: Path
     mask: Path | None
+    mask_size: tuple[int, int] | None = None
 
 
 class SegmentationDataset:
@@ -62,17 +67,15 @@ class SegmentationDataset:
         if path is None:
             raise ValueError(f"dataset '{self.name}': sample '{self.samples[index].key}' is unlabelled, it has no mask")
         if path.suffix.lower() == ".json":
-            return draw_polygons(path, self.table)
-        return self._class_indices(_READERS[self.table.encoding](path), path)
+            mask = draw_polygons(path, self.table)
+        else:
+            mask = self._class_indices(_READERS[self.table.encoding](path), path)
+        size = self.samples[index].mask_size
+        return mask if size is None else cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
     def size(self, index: int) -> tuple[int, int]:
         """(height, width) of an image, from the file's header only."""
-        path = self.samples[index].image
-        try:
-            with Image.open(path) as image:
-                return image.height, image.width
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise ValueError(f"{path}: not a readable image ({error})") from error
+        return read_size(self.samples[index].image)
 
     def check_size(self, index: int, image: np.ndarray, mask: np.ndarray) -> None:
         """Raise ValueError, naming both files, if an image and its mask differ in height or width."""
@@ -107,11 +110,48 @@ def load_dataset(
 ) -> SegmentationDataset:
     """Dataset from the fields of its descriptor, ``conf/dataset/<name>.yaml``; errors name dataset and split."""
     try:
-        return SegmentationDataset(name, layout(root, split), load_table(name, labels))
+        dataset = SegmentationDataset(name, layout(root, split), load_table(name, labels))
+        if remark := seem_mapped(dataset):
+            warnings.warn(f"dataset '{name}', split '{split}': {remark}", Remark, stacklevel=2)
+        return dataset
     except FileNotFoundError as error:
         raise FileNotFoundError(f"dataset '{name}', split '{split}': {error}") from error
     except ValueError as error:
         raise ValueError(f"dataset '{name}', split '{split}': {error}") from error
+
+
+def seem_mapped(dataset: SegmentationDataset) -> str | None:
+    """A remark if masks whose unknown raw ids are ignored seem to hold 0..n-1 instead of the raw ids of the table.
+
+    Copies of NTHU are in use whose labels were mapped already; they would be read as wrong classes without an error.
+    Files are read until one settles it, which is the first one of a copy that was not mapped.
+    """
+    table = dataset.table
+    largest = max(raw_id for raw_ids in table.raw_ids for raw_id in raw_ids)
+    masks = [sample.mask for sample in dataset.samples if sample.mask is not None]
+    if not masks or table.unknown_ids == "error" or table.encoding != "id" or largest < table.num_classes:
+        return None
+    for path in masks:
+        try:
+            raw = _read_id(path)
+        except ValueError:  # said when it is used
+            continue
+        if ((raw >= table.num_classes) & (raw != IGNORE)).any():
+            return None
+    last = table.num_classes - 1
+    return (
+        f"no mask has a raw id above {last}, so they seem to be mapped to 0..{last} already; if so, set the dataset's "
+        f"`labels: {table.name}_train_ids`"
+    )
+
+
+def read_size(path: Path) -> tuple[int, int]:
+    """(height, width) of an image file, from its header only."""
+    try:
+        with Image.open(path) as image:
+            return image.height, image.width
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: not a readable image ({error})") from error
 
 
 def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
@@ -201,11 +241,22 @@ def _read_rgb(path: Path) -> np.ndarray:
 def _read_channel16(path: Path) -> np.ndarray:
     pixels = _decode(path, cv2.IMREAD_UNCHANGED)
     if pixels.ndim != 3 or pixels.dtype != np.uint16:
-        raise ValueError(
-            f"{path}: expected a 16-bit RGB PNG with the id in red, found {pixels.dtype} of shape {pixels.shape}; "
-            "a copy already mapped to Cityscapes train ids needs `labels: cityscapes_train_ids`"
-        )
+        found = f"{pixels.dtype} of shape {pixels.shape}"
+        raise ValueError(f"{path}: expected a 16-bit RGB PNG with the id in red, found {found}; {_lost_bits(pixels)}")
     return np.minimum(pixels[..., 2], IGNORE).astype(np.uint8)  # OpenCV's order is BGR
+
+
+def _lost_bits(pixels: np.ndarray) -> str:
+    """What became of the 16 bits of such a mask, and what to do."""
+    if pixels.ndim == 3 and pixels.dtype == np.uint8:
+        return (
+            "either it lost its 16 bits when a program saved it again (Pillow keeps the upper 8: all ids become 0), "
+            "then unpack GT/LABELS of the download again, or it is a picture of GT/COLOR, which cannot be decoded"
+        )
+    return (
+        "a copy mapped to Cityscapes train ids needs `layout.annotation: train_ids` (or mapped) and "
+        "`labels: cityscapes_train_ids`"
+    )
 
 
 _READERS = {"id": _read_id, "palette": _read_palette, "rgb": _read_rgb, "channel16": _read_channel16}

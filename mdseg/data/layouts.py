@@ -4,16 +4,23 @@
 names repeat), never by position, and listed sorted by key.
 """
 
+import math
 import re
 import warnings
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from mdseg.data.dataset import Sample
+from mdseg.data.dataset import Sample, read_size
 from mdseg.wording import Remark
 
 IMAGES = (".jpeg", ".jpg", ".png")  # many users convert to JPEG; where both exist the last one, PNG, is taken
+JPEG_FIRST = (".png", ".jpeg", ".jpg")
 SPLITS = ("train", "val", "test")
+GTA5_USELESS = {"15188": "white", "17705": "black"}
+GTA5_VAL = 500  # images; the multi-source paper's test subset where GTA5 is the target has as many
+SYNTHIA_TRAIN = 9000  # of 9400 images, in the public list
 
 Files = dict[str, Path]
 
@@ -160,6 +167,122 @@ def camvid32(root: str | Path, split: str, lists: str | Path | None = None) -> l
     return _paired(_select(images, names, list_file), _select(masks, names, list_file))
 
 
+def gta5(root: str | Path, split: str, lists: str | Path | None = None, size_mismatch: str = "resize") -> list[Sample]:
+    """GTA5 ("Playing for Data"): images/00001.png and labels/00001.png; other files in labels/ are left alone.
+
+    lists: folder of {split}.txt, by default root, with a number (``1``) or file name (``00001.png``) per line. If it
+    holds none of the three, train is all images, as in the adaptation papers, val the first 500 of them, and there is
+    no test. size_mismatch: where an image and its mask differ in size, as 20801 to 20860 do, the mask is ``resize``-d
+    (nearest neighbour), the pair is ``skip``-ped, or reading it is an ``error``. Two useless images, one white and one
+    black, are left out.
+    """
+    _check_option("size_mismatch", size_mismatch, ("error", "resize", "skip"))
+    root = _root(root, split)
+    images = _numbered(_images(root / "images"), 5, root / "images")
+    masks = _numbered(_files(root / "labels", suffixes=(".png",)), 5, root / "labels")
+    list_file = _list_of(split, root if lists is None else Path(lists), needed=lists is not None)
+    if list_file is not None:
+        keys = [key.zfill(5) for key in _names(list_file)]
+        keys = [key for key in keys if key in images or key not in GTA5_USELESS]
+        images, masks = _select(images, keys, list_file), _select(masks, keys, list_file)
+    elif split == "test":
+        raise NoSplit(f"GTA5 has no test split without lists; put {split}.txt into {root} or set the layout's `lists`")
+    samples = _same_sizes(_useful(_paired(images, masks)), size_mismatch)
+    if list_file is None and split == "val":
+        samples = samples[:GTA5_VAL]
+        warnings.warn(
+            f"without lists, GTA5's val is its first {len(samples)} images, which are in train too",
+            Remark,
+            stacklevel=2,
+        )
+    return samples
+
+
+def _useful(samples: list[Sample]) -> list[Sample]:
+    dropped = [sample.key for sample in samples if sample.key in GTA5_USELESS]
+    if dropped:
+        shown = ", ".join(f"{key} ({GTA5_USELESS[key]})" for key in dropped)
+        warnings.warn(f"useless images left out: {shown}", Remark, stacklevel=3)
+    return [sample for sample in samples if sample.key not in GTA5_USELESS]
+
+
+def _same_sizes(samples: list[Sample], size_mismatch: str) -> list[Sample]:
+    """Pairs of one size; of the others the masks are to be resized when read, or they are left out."""
+    if size_mismatch == "error":
+        return samples  # found when the pair is read
+    with ThreadPoolExecutor(16) as pool:  # tens of thousands of headers, perhaps over a network
+        sizes = list(pool.map(read_size, [sample.image for sample in samples]))
+        mask_sizes = list(pool.map(read_size, [sample.mask for sample in samples]))
+    differing = [key for key, (size, mask_size) in enumerate(zip(sizes, mask_sizes, strict=True)) if size != mask_size]
+    if differing:
+        done = "left out" if size_mismatch == "skip" else "masks resized to their images"
+        first = samples[differing[0]].mask
+        warnings.warn(f"{len(differing)} pairs of different sizes, the first is {first}: {done}", Remark, stacklevel=3)
+    if size_mismatch == "skip":
+        return [sample for key, sample in enumerate(samples) if key not in set(differing)]
+    return [
+        replace(sample, mask_size=sizes[key]) if sizes[key] != mask_sizes[key] else sample
+        for key, sample in enumerate(samples)
+    ]
+
+
+def synthia(root: str | Path, split: str, annotation: str = "labels", lists: str | Path | None = None) -> list[Sample]:
+    """SYNTHIA-RAND-CITYSCAPES; root is RAND_CITYSCAPES or SYNTHIA_RAND_CITYSCAPES, or the folder that contains it.
+
+    annotation: ``labels`` (the download's 16-bit PNGs), or 8-bit copies: ``train_ids``
+    (GT/LABELS/<n>_labelTrainIds.png, with ``labels: cityscapes_train_ids``), ``mapped``
+    (synthia_mapped_to_cityscapes/<n>.png, found with those ids and with SYNTHIA's own, ``labels: synthia_8bit``).
+    lists: folder of {split}.txt, by default root, with a number or a file's name per line. If it holds none of the
+    three, images up to 0008999 are train and the rest is val; of a copy that has none beyond, the last 400 / 9400 are
+    val. There is no test.
+    """
+    _check_option("annotation", annotation, ("labels", "train_ids", "mapped"))
+    root = _root(root, split)
+    root = _descend(_descend(root, "RAND_CITYSCAPES"), "SYNTHIA_RAND_CITYSCAPES")
+    images = _numbered(_images(root / "RGB"), 7, root / "RGB")
+    masks = _synthia_masks(root, annotation)
+    list_file = _list_of(split, root if lists is None else Path(lists), needed=lists is not None)
+    if list_file is not None:
+        keys = [key.zfill(7) for key in _names(list_file)]
+        return _paired(_select(images, keys, list_file), _select(masks, keys, list_file))
+    if split == "test":
+        raise NoSplit(f"SYNTHIA has no test split without lists; put {split}.txt into {root} or set `lists`")
+    pairs = _paired(images, masks)
+    trained = sum(int(sample.key) < SYNTHIA_TRAIN for sample in pairs)
+    if trained == len(pairs):
+        trained -= math.ceil(len(pairs) * 400 / 9400)
+    return pairs[:trained] if split == "train" else pairs[trained:]
+
+
+def _synthia_masks(root: Path, annotation: str) -> Files:
+    labels, mapped = root / "GT" / "LABELS", root / "synthia_mapped_to_cityscapes"
+    folder, ending = {"labels": (labels, ""), "train_ids": (labels, "_labelTrainIds"), "mapped": (mapped, "")}[
+        annotation
+    ]
+    return _numbered(_files(folder, ending, (".png",)), 7, folder)
+
+
+def nthu(root: str | Path, split: str) -> list[Sample]:
+    """One city of the NTHU cross-city data, NTHU_Datasets/<City>: train is unlabelled, test labelled; there is no val.
+
+    List/{train,test}.txt names the images; without it a split is everything in its folder. Where an image exists as
+    JPEG and PNG, the JPEG is taken.
+    """
+    root = _root(root, split)
+    if split == "val":
+        raise NoSplit("NTHU has no val split; the labelled images of a city are `test`")
+    images = _images(root / "Images" / split.capitalize(), suffixes=JPEG_FIRST)
+    list_file = root / "List" / f"{split}.txt"
+    if list_file.is_file():
+        images = _select(images, _names(list_file), list_file)
+    if split == "train":
+        return _unlabelled(images)
+    masks = _files(root / "Labels" / "Test", "_eval", (".png",))
+    if list_file.is_file():
+        masks = {key: path for key, path in masks.items() if key in images}
+    return _paired(images, masks)
+
+
 def folder(
     root: str | Path,
     split: str,
@@ -227,27 +350,54 @@ def _check_option(option: str, value: str, allowed: Iterable[str]) -> None:
         raise ValueError(f"{option} '{value}', expected one of {list(allowed)}")
 
 
-def _images(folder: Path, ending: str = "", pattern: str = "*") -> Files:
+def _images(folder: Path, ending: str = "", suffixes: tuple[str, ...] = IMAGES, pattern: str = "*") -> Files:
     """The images of a split; NoSplit if there are none."""
     try:
-        return _files(folder, ending, pattern=pattern)
+        return _files(folder, ending, suffixes, pattern)
     except FileNotFoundError as error:
         raise NoSplit(str(error)) from error
 
 
 def _files(folder: Path, ending: str = "", suffixes: tuple[str, ...] = IMAGES, pattern: str = "*") -> Files:
-    """Key → file: name relative to the folder, without ending and suffix, both matched in any case."""
+    """Key → file: name relative to the folder, without ending and suffix, both matched in any case.
+
+    Where a name exists with several suffixes, the last of `suffixes` is taken.
+    """
     if not folder.is_dir():
         raise FileNotFoundError(f"no folder {folder} (set data.root or the dataset's root)")
     files: Files = {}
-    for path in sorted(folder.glob(pattern)):
+    found = [path for path in sorted(folder.glob(pattern)) if path.suffix.lower() in suffixes]
+    for path in sorted(found, key=lambda path: suffixes.index(path.suffix.lower())):
         name = path.stem
         hidden = name.startswith(".")  # "._name.png" is what macOS leaves in archives
-        if path.suffix.lower() in suffixes and name.lower().endswith(ending.lower()) and not hidden:
+        if name.lower().endswith(ending.lower()) and not hidden:
             files[path.relative_to(folder).parent.joinpath(name[: len(name) - len(ending)]).as_posix()] = path
     if not files:
         raise FileNotFoundError(f"no files {pattern}{ending} with suffix {', '.join(suffixes)} in {folder}")
     return files
+
+
+def _numbered(files: Files, digits: int, folder: Path) -> Files:
+    """Files whose whole name is a number of so many digits: other tools' files lie beside them."""
+    numbered = {key: path for key, path in files.items() if re.fullmatch(rf"\d{{{digits}}}", key)}
+    if not numbered:
+        first = next(iter(files.values())).name
+        raise FileNotFoundError(
+            f"no file in {folder} is named by {digits} digits, such as {'1'.zfill(digits)}.png ({first})"
+        )
+    return numbered
+
+
+def _list_of(split: str, folder: Path, needed: bool) -> Path | None:
+    """The list of a split, which must exist where `lists` is set or the folder has a list of another split."""
+    if needed or any((folder / f"{other}.txt").is_file() for other in SPLITS):
+        return folder / f"{split}.txt"
+    return None
+
+
+def _names(list_file: Path) -> list[str]:
+    """File names of a list without folder and suffix."""
+    return [_without_suffix(PurePosixPath(line).name) for line in _lines(list_file)]
 
 
 def _paired(images: Files, masks: Files, lone: str = "error") -> list[Sample]:

@@ -18,6 +18,18 @@ CITYSCAPES_IDS = (
     "caravan",
     "trailer", "train", "motorcycle", "bicycle",
 )  # fmt: skip
+SYNTHIA_IDS = (
+    "void", "sky", "building", "road", "sidewalk", "fence", "vegetation", "pole", "car", "traffic sign", "person",
+    "bicycle", "motorcycle", "parking slot", "road work", "traffic light", "terrain", "rider", "truck", "bus", "train",
+    "wall", "lane marking",
+)  # fmt: skip
+# World class → SYNTHIA's name where it is not the Cityscapes one: lane markings are a class, parking slots and terrain
+# never occur in its masks.
+_SYNTHIA_NAMES = {
+    "lane marking": "lane marking", "zebra crossing": "lane marking", "parking strip": "road", "terrain": "vegetation",
+    "barrier": "road work", "traffic cone": "road work", "street light": "pole", "guard rail": "fence",
+    "bridge": "building", "pickup": "car",
+}  # fmt: skip
 # Descriptor in conf/dataset → (domain, label table of the tree that is written for it).
 DATASETS: Mapping[str, tuple[str, str]] = {
     "cityscapes": ("cityscapes", "cityscapes"),
@@ -32,6 +44,12 @@ DATASETS: Mapping[str, tuple[str, str]] = {
     "camvid32_merged": ("camvid", "camvid11_merged"),
     "camvid32_strict": ("camvid", "camvid11_strict"),
     "labelmefacade": ("labelmefacade", "labelmefacade"),
+    "gta5": ("gta5", "gta5"),
+    "synthia": ("synthia", "synthia"),
+    "rome": ("rome", "nthu13"),
+    "rio": ("rio", "nthu13"),
+    "tokyo": ("tokyo", "nthu13"),
+    "taipei": ("taipei", "nthu13"),
 }
 
 
@@ -53,8 +71,11 @@ def raw_ids(dataset: str) -> Int64[np.ndarray, "256"]:
     table = table_of(dataset)
     ids = np.zeros(256, np.int64)
     for index, row in enumerate(WORLD.values()):
-        if table.name == "cityscapes":
+        if table.name in ("cityscapes", "gta5", "nthu13"):
             ids[index] = CITYSCAPES_IDS.index(row.cityscapes)
+        elif table.name == "synthia":
+            name = _SYNTHIA_NAMES.get(row.name, row.cityscapes)
+            ids[index] = SYNTHIA_IDS.index(name) if name in SYNTHIA_IDS else 0
         elif table.name == "wilddash2":
             ids[index] = row.wilddash2
         elif table.name == "idd":

@@ -264,5 +264,43 @@ DOMAINS = {
             greens=("summer", "dull", "bright"), lanes=(1, 3), warmth=0.1, saturation=(0.8, 1.1), exposure=(0.95, 1.25),
             contrast=(0.95, 1.2), noise=(1.0, 3.0), blur=(0.3, 0.6), aside=0.2, on_pavement=0.6, across=0.65,
         ),
+        Domain(
+            "gta5", (*4 * ((1, 1914 / 1052),), (1046 / 1052, 1914 / 1052)),
+            {"clear": 5, "overcast": 1, "dusk": 1, "dusty": 1}, {"city": 4, "suburb": 2, "highway": 2, "rural": 0.5},
+            _street(
+                person=2.5, bicyclist=0.1, bicycle=0.1, motorcycle=0.2, motorcyclist=0.2, utility_pole=0.5,
+                fire_hydrant=0.2, billboard=0.4, guard_rail=0.2, pickup=0.5, van=0.5, mountain=0.4, bonnet=0.6,
+            ),
+            camera_height=(1.3, 1.7), focal=(1.3, 1.7), horizon=(0.42, 0.52), facades="american",
+            greens=("summer", "dusty"), lanes=(3, 6), american=True, flat=True,
+        ),
+        Domain(
+            "synthia", ((1, 1280 / 760),), {"clear": 3, "overcast": 3, "dusk": 1},
+            {"city": 5, "oldtown": 2, "suburb": 2},
+            _street(
+                person=9.0, bicyclist=1.5, bicycle=0.6, motorcyclist=0.4, motorcycle=0.5, truck=0.0, tram=0.0,
+                rails=0.0, trailer=0.0, caravan=0.0, bus=0.25, bonnet=0.0, tunnel=0.0,
+            ),
+            camera_height=(1.4, 4.5), focal=(1.0, 1.4), horizon=(0.3, 0.55), facades="european", lanes=(2, 4),
+            flat=True,
+        ),
+        Domain(
+            "rome", ((1, 2),), {"clear": 4, "overcast": 2}, {"oldtown": 4, "city": 4, "suburb": 1},
+            _street(motorcycle=0.9, motorcyclist=0.4, parked=0.9), camera_height=(2.1, 2.5), focal=(1.1, 1.4),
+        ),
+        Domain(
+            "rio", ((1, 2),), {"clear": 4, "overcast": 2}, {"city": 5, "suburb": 2, "waterfront": 1.5},
+            _street(mountain=0.6, bus=0.5, boat=0.2), camera_height=(2.1, 2.5), focal=(1.1, 1.4), facades="global",
+            greens=("bright",),
+        ),
+        Domain(
+            "tokyo", ((1, 2),), {"clear": 3, "overcast": 3}, {"city": 5, "suburb": 3},
+            _street(utility_pole=0.9, bicycle=0.9), camera_height=(2.1, 2.5), focal=(1.1, 1.4), left_hand=True,
+            facades="american",
+        ),
+        Domain(
+            "taipei", ((1, 2),), {"overcast": 4, "clear": 2, "rain": 0.3}, {"city": 6, "suburb": 1},
+            _street(motorcycle=2.0, motorcyclist=2.0), camera_height=(2.1, 2.5), focal=(1.1, 1.4), facades="global",
+        ),
     )
 }  # fmt: skip

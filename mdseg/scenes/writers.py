@@ -5,7 +5,7 @@ import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mdseg.label_space import LabelTable
-from mdseg.scenes.annotation import DATASETS, raw_ids, table_of
+from mdseg.scenes.annotation import DATASETS, SYNTHIA_IDS, raw_ids, table_of
 from mdseg.scenes.world import WORLD
 
 RGB = UInt8[np.ndarray, "h w 3"]
@@ -50,6 +50,7 @@ class Scene:
     raw: np.ndarray  # raw ids, integers
     seed: int
     variant: str
+    traps: bool
 
     def file(self, *parts: str) -> Path:
         """A path below the root, whose folder exists."""
@@ -81,12 +82,12 @@ def write_scene(
         raw[-1, : len(ignored)] = ignored  # every ignored value occurs at least once per split
         if traps:
             raw[-3:-1, :2] = unknown_id(table)
-    _WRITERS[dataset](Scene(root, split, index, image, world, raw, seed, variant))
+    _WRITERS[dataset](Scene(root, split, index, image, world, raw, seed, variant, traps))
 
 
 def unknown_id(table: LabelTable) -> int:
     """A raw id that the table does not list."""
-    return int(np.flatnonzero(~table.known())[0])
+    return int(np.flatnonzero(~replace(table, unknown_ids="error").known())[0])
 
 
 def close_tree(
@@ -104,6 +105,10 @@ def close_tree(
         _camvid32_tables(root, counts, variant)
     elif dataset == "labelmefacade":
         _labelmefacade_lists(root, counts)
+    elif dataset == "gta5":
+        _gta5_lists(root, counts, traps)
+    elif dataset in _NTHU:
+        _nthu_lists(root, counts)
     elif dataset == "bdd" and traps:
         images, masks = _bdd_folders("train", variant)
         key, ending = "00000000-00000000", "_train_id" if variant == "old" else ""
@@ -300,18 +305,87 @@ def _labelmefacade_lists(root: Path, counts: Mapping[str, int]) -> None:
             (root / f"{stem}.txt").write_text("".join(lines), encoding="utf-8")
 
 
+def _gta5_key(split: str, index: int) -> str:
+    return f"{index + 1 + (18000 if split == 'val' else 0):05d}"
+
+
+def _gta5(scene: Scene) -> None:
+    key, table, raw = _gta5_key(scene.split, scene.index), table_of("gta5"), scene.raw
+    ending = ".jpg" if scene.index == 2 else ".png"  # some users convert to JPEG
+    _save(scene.file("images", f"{key}{ending}"), scene.image)
+    if scene.traps and scene.index == 1:  # the real ones of another size are half as large
+        raw = raw[::2, ::2]
+    _save_palette(scene.file("labels", f"{key}.png"), raw, table)
+    if scene.traps and scene.index == 0:  # what a preparation tool leaves beside
+        _save(scene.file("labels", f"{key}_labelTrainIds.png"), table.lookup()[_ids(raw)])
+
+
+def _gta5_lists(root: Path, counts: Mapping[str, int], traps: bool) -> None:
+    """Lists of the splits, numbers for train and file names for val; with ``traps``, the two useless images."""
+    for split, number in counts.items():
+        keys = [_gta5_key(split, index) for index in range(number)]
+        if traps and split == "train":
+            for key, grey in (("15188", 255), ("17705", 0)):
+                _save(root / "images" / f"{key}.png", np.full((8, 14, 3), grey, np.uint8))
+                _save_palette(root / "labels" / f"{key}.png", np.zeros((8, 14), np.int64), table_of("gta5"))
+                keys.append(key)
+        lines = [str(int(key)) if split == "train" else f"{key}.png" for key in keys]
+        (root / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _synthia(scene: Scene) -> None:
+    name, folder = f"{scene.index + (9000 if scene.split == 'val' else 0):07d}", "RAND_CITYSCAPES"
+    _save(scene.file(folder, "RGB", f"{name}.png"), scene.image)
+    instances = cv2.connectedComponents(np.isin(scene.raw, _SYNTHIA_THINGS).astype(np.uint8))[1]
+    channels = np.dstack([scene.raw, instances, np.zeros_like(scene.raw)]).astype(np.uint16)
+    _save(scene.file(folder, "GT", "LABELS", f"{name}.png"), channels)
+    colors = np.zeros((256, 3), np.uint8)
+    table = table_of("synthia")
+    colors[[ids[0] for ids in table.raw_ids]] = table.colors
+    colors[SYNTHIA_IDS.index("lane marking")] = colors[SYNTHIA_IDS.index("wall")]  # the official table has it so
+    _save(scene.file(folder, "GT", "COLOR", f"{name}.png"), colors[scene.raw])
+    if scene.traps and scene.index == 0:
+        _save(scene.file(folder, "GT", "LABELS", f"{name}_labelTrainIds.png"), table.lookup()[_ids(scene.raw)])
+
+
+_SYNTHIA_THINGS = [SYNTHIA_IDS.index(name) for name in ("car", "person", "bicycle", "motorcycle", "rider", "bus")]
+
+
+def _nthu_key(split: str, index: int) -> str:
+    number = index + (5000 if split == "test" else 0)
+    return f"pano_{number:05d}_{index % 4}_{180 * (index % 2)}"
+
+
+def _nthu(scene: Scene) -> None:
+    key, folder = _nthu_key(scene.split, scene.index), scene.split.capitalize()
+    _save(scene.file("Images", folder, f"{key}{'.png' if scene.index == 2 else '.jpg'}"), scene.image)
+    if scene.traps and scene.index == 0:
+        _save(scene.file("Images", folder, f"{key}.png"), np.zeros_like(scene.image))  # the JPEG counts
+    if scene.split == "test":
+        _save(scene.file("Labels", "Test", f"{key}_eval.png"), _ids(scene.raw))
+
+
+def _nthu_lists(root: Path, counts: Mapping[str, int]) -> None:
+    (root / "List").mkdir()
+    for split, number in counts.items():
+        names = "\n".join(_nthu_key(split, index) for index in range(number))
+        (root / "List" / f"{split}.txt").write_text(names + "\n", encoding="utf-8")
+
+
+_NTHU = ("rome", "rio", "tokyo", "taipei")
 _WRITERS: Mapping[str, Callable[[Scene], None]] = {
     "cityscapes": _cityscapes, "idd": _idd, "bdd": _bdd, "mapillary": _mapillary, "wilddash": _wilddash,
     "wilddash2": _wilddash2, "kitti": _kitti, "camvid11": _camvid11, "camvid32": _camvid32,
-    "labelmefacade": _labelmefacade,
+    "labelmefacade": _labelmefacade, "gta5": _gta5, "synthia": _synthia, **dict.fromkeys(_NTHU, _nthu),
 }  # fmt: skip
 # Descriptors that read another one's files.
 TREES: Mapping[str, str] = {name: "camvid32" if name.startswith("camvid32") else name for name in DATASETS}
 VARIANTS: Mapping[str, tuple[str, ...]] = {"bdd": ("old",), "mapillary": ("v2.0",), "camvid32": ("original",)}
 # The folder below root, as the descriptor says, where it is not the name.
-FOLDERS: Mapping[str, str] = {"camvid11": "camvid"}
+FOLDERS: Mapping[str, str] = {"camvid11": "camvid"} | {city: f"NTHU_Datasets/{city.capitalize()}" for city in _NTHU}
 # Splits a tree holds; where train and val are the same files, they are written once.
 SPLITS: Mapping[str, tuple[str, ...]] = dict.fromkeys(_WRITERS, ("train", "val", "test")) | {
-    "wilddash": ("val", "test")
-}
+    "wilddash": ("val", "test"), "gta5": ("train", "val"), "synthia": ("train", "val"),
+    **dict.fromkeys(_NTHU, ("train", "test")),
+}  # fmt: skip
 SHARED: frozenset[str] = frozenset({"kitti", "wilddash2"})

@@ -23,6 +23,12 @@ FROZEN = {
     "camvid32_merged": (0x493F2677, 0x1EFC2F61),
     "camvid32_strict": (0x493F2677, 0xAA274037),
     "labelmefacade": (0xD614C710, 0xABAECB7F),
+    "gta5": (0x5A7CD002, 0x6E2247BB),
+    "synthia": (0xEA334897, 0xCD725CD7),
+    "rome": (0x28E67D04, 0xEE09F93B),
+    "rio": (0x13967710, 0xE49AFC99),
+    "tokyo": (0x494EA928, 0x9639E11A),
+    "taipei": (0xABF312DF, 0x5F16F262),
 }
 
 
