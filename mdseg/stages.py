@@ -23,6 +23,7 @@ from mdseg.configuration import (
     bound,
     build,
     build_label_space,
+    build_transforms,
     check_keys,
     check_numbers,
     count_steps,
@@ -36,10 +37,9 @@ from mdseg.configuration import (
     stage_config,
 )
 from mdseg.data.datamodule import SegmentationDataModule, select_streams
-from mdseg.data.transforms import strict
 from mdseg.label_space import LabelSpace
 from mdseg.logging import Dashboard, MetricsFile, read_metrics
-from mdseg.methods.base import Evaluator, Method
+from mdseg.methods.base import Evaluator, Method, subset_mious
 from mdseg.methods.uniseg import RelationScores, relation_rule
 from mdseg.models.segmenter import Segmenter
 from mdseg.ranks import main_process
@@ -95,7 +95,7 @@ class Stage:
                 for name in cfg.evaluate[role]
             },
             space=self.space,
-            transform=strict(instantiate, cfg.transform, _convert_="all"),
+            transforms=build_transforms(cfg),
             seed=cfg.seed,
             steps=count_steps(cfg.steps, [stream for stream, _ in streams.values()]),
             workers=cfg.data.workers,
@@ -150,9 +150,9 @@ class Stage:
         return build_trainer(self.cfg.trainer, self.folder, callbacks=[*callbacks, progress], **options)
 
     def write_subsets(self, data: SegmentationDataModule) -> None:
-        """Write which images count as labelled where it is not all of them, one key per line."""
+        """Write which images a stream has where it is not all of them, labelled or the rest, one key per line."""
         for name, (_, datasets) in data.streams.items():
-            if self.cfg.streams[name].labelled != "all":
+            if self.cfg.streams[name].labelled != "all" or self.cfg.streams[name].exclude_labelled is not None:
                 for dataset in datasets:
                     keys = "".join(f"{sample.key}\n" for sample in dataset.samples)
                     checkpoints.write_text(self.folder / f"{name}_{dataset.name}.txt", keys)
@@ -339,13 +339,21 @@ def save_relations(stage: Stage, scores: torch.Tensor, counts: torch.Tensor, fou
 
 
 def evaluation_results(method: Evaluator) -> dict[str, Any]:
-    """Per dataset role, mIoU and IoU per class (null where absent), and the mean mIoU of each role."""
-    datasets = {}
+    """Results of the network that is the headline; below their names, those of the networks beside it."""
+    results = {network: network_results(method, network) for network in method.iou_of}
+    headline = results.pop(method.eval_model)
+    return {"network": method.eval_model, **headline, **results} if results else headline
+
+
+def network_results(method: Evaluator, network: str) -> dict[str, Any]:
+    """Per dataset role, mIoU, mIoU of subsets of its classes and IoU per class (null: absent); mean mIoU per role."""
+    datasets, iou = {}, method.iou_of[network]
     for name, evaluated in method.evaluated.items():
-        values = [_number(value) for value in method.iou[name].tolist()]
+        values = [_number(value) for value in iou[name].tolist()]
         datasets[name] = {
             "role": evaluated.role,
-            "miou": _number(method.iou[name].nanmean().item()),
+            "miou": _number(iou[name].nanmean().item()),
+            "subsets": {subset: _number(miou) for subset, miou in subset_mious(iou[name], evaluated.space).items()},
             "iou": dict(zip(evaluated.space.names, values, strict=True)),
         }
     means = {}
@@ -417,7 +425,8 @@ def run(cfg: DictConfig, folder: Path, stop: StopSignals) -> dict[str, Any]:
     prepare_data(cfg)
     space = build_label_space(cfg)
     results_path = folder / "results.json"
-    results = {"experiment": cfg.name, "family": cfg.family, "scale": cfg.scale, "seed": cfg.seed, "stages": {}}
+    results = {"experiment": cfg.name, "row": cfg.get("row"), "family": cfg.family, "scale": cfg.scale}
+    results |= {"seed": cfg.seed, "stages": {}}
     if results_path.exists():
         results = read_results(results_path)
     left = [name for name in cfg.stages if not (folder / name / "done").exists()]

@@ -13,6 +13,8 @@ from omegaconf import OmegaConf
 
 from mdseg.composition import compose_as_in_run
 from mdseg.evaluate import compose, evaluate
+from mdseg.label_space import LabelTable
+from mdseg.logging import read_metrics
 from mdseg.trained import load_trained
 
 QUICK = ["trainer=cpu", "data.workers=0", "panels=1", "trainer.enable_progress_bar=false"]
@@ -37,7 +39,7 @@ def command(*arguments, cwd):
 def of_results(document):
     """What results.json says, too."""
     datasets = {
-        name: {key: entry[key] for key in ("role", "miou", "iou")}
+        name: {key: entry[key] for key in ("role", "miou", "subsets", "iou")}
         for name, entry in document["evaluation"]["datasets"].items()
     }
     return {"mean_miou": document["evaluation"]["mean_miou"], "datasets": datasets}
@@ -63,6 +65,21 @@ def test_a_run_evaluated_again_gives_its_results_to_the_digit(trained_run, tmp_p
     document = evaluate([f"run={trained_run}", f"output={tmp_path / 'new'}", *QUICK])
     results = json.loads((trained_run / "results.json").read_text())
     assert of_results(document) == results["stages"]["class_relational"]["evaluation"]
+
+
+def test_subsets_are_means_over_their_classes_in_results_evaluation_and_log(trained_run, tmp_path):
+    document = evaluate([f"run={trained_run}", "on=[cityscapes,bdd]", f"output={tmp_path / 'new'}", *QUICK])
+    entry = document["evaluation"]["datasets"]["cityscapes"]
+    table = LabelTable.load("cityscapes")
+    means = {
+        subset: np.mean([entry["iou"][name] for name in names if entry["iou"][name] is not None])
+        for subset, names in table.subsets.items()
+    }
+    assert entry["subsets"] == pytest.approx(means, abs=2e-5)
+    assert set(means) == {"synthia16", "synthia13", "tail"}
+    logged = read_metrics(trained_run / "class_relational" / "metrics.csv")
+    assert logged["val/cityscapes/miou/tail"][2] == pytest.approx(means["tail"], abs=2e-5)
+    assert document["evaluation"]["datasets"]["bdd"]["subsets"] == {}
 
 
 def test_a_stage_can_be_chosen(trained_run, tmp_path):

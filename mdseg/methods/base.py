@@ -13,8 +13,9 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from mdseg.label_space import IGNORE, EvaluationSpace, LabelSpace
-from mdseg.metrics import ConfusionMatrix, iou
+from mdseg.metrics import ConfusionMatrix, iou, protocol
 
+STUDENT = "student"  # what the model that is trained is called beside others
 Batch = dict[str, dict[str, Any]]
 SupervisedLoss = Callable[..., Tensor]
 
@@ -41,51 +42,94 @@ def without_unmapped(mask: UInt8[Tensor, "n h w"], space: EvaluationSpace) -> UI
     return table[mask.int()]
 
 
+def subset_mious(values: Float[Tensor, " c"], space: EvaluationSpace) -> dict[str, float]:
+    """mIoU of every subset of the classes that papers average over, from the IoU of each class."""
+    return {subset: protocol(values, space.names, names).item() for subset, names in space.subsets.items()}
+
+
 class Evaluator(pl.LightningModule):
-    """A model and the IoU of its predictions on the evaluated datasets.
+    """A model, maybe others beside it, and the IoU of their predictions on the evaluated datasets.
 
     Args:
-        model: `features(image)`, `classify(features)`.
+        model: `features(image)`, `classify(features)`; called `student` where there are others.
         evaluated: dataset name → its role and class mapping.
         align_corners: how logits are upsampled, in losses as in the evaluation.
         trained: optimiser steps that the model was trained for so far.
+        others: networks that are evaluated beside the model, by name (`teacher`).
+        eval_model: the network whose results are the headline, `student` or one of the others.
+
+    Raises:
+        ValueError: there is no such network.
     """
 
     def __init__(
-        self, model: nn.Module, evaluated: Mapping[str, Evaluated], align_corners: bool, trained: int = 0
+        self,
+        model: nn.Module,
+        evaluated: Mapping[str, Evaluated],
+        align_corners: bool,
+        trained: int = 0,
+        others: Mapping[str, nn.Module] | None = None,
+        eval_model: str = STUDENT,
     ) -> None:
         super().__init__()
         self.model, self.evaluated, self.align_corners = model, dict(evaluated), align_corners
+        self.others, self.eval_model = dict(others or {}), eval_model  # a plain dict: who owns them registers them
+        if eval_model not in (STUDENT, *self.others):
+            raise ValueError(f"method.eval_model: expected {' or '.join((STUDENT, *self.others))}, got {eval_model!r}")
         self.confusion = nn.ModuleDict(
-            {name: ConfusionMatrix(len(dataset.space.names), align_corners) for name, dataset in self.evaluated.items()}
+            {network: self._confusion_matrices() for network in dict.fromkeys((eval_model, STUDENT, *self.others))}
         )
-        self.iou: dict[str, Tensor] = {}
+        self.iou_of: dict[str, dict[str, Tensor]] = {network: {} for network in self.confusion}
         self.trained, self.evaluated_at = trained, 0
 
+    def _confusion_matrices(self) -> nn.ModuleDict:
+        classes = {name: len(dataset.space.names) for name, dataset in self.evaluated.items()}
+        return nn.ModuleDict({name: ConfusionMatrix(count, self.align_corners) for name, count in classes.items()})
+
+    @property
+    def iou(self) -> dict[str, Tensor]:
+        """IoU of every class of every evaluated dataset, the headline's."""
+        return self.iou_of[self.eval_model]
+
     def validation_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        """Count the batch into its dataset's confusion matrix; returns logits at head resolution for pictures."""
-        logits = self.model(batch["image"])
+        """Count the batch into its dataset's confusion matrices; returns the headline's logits for pictures."""
         mapping = self.evaluated[batch["name"]].space
         mask = without_unmapped(batch["mask"], mapping)
-        self.confusion[batch["name"]].update(logits, mask, mapping.channels, mapping.classes)
-        return logits
+        networks = {STUDENT: self.model, **self.others}
+        logits = {name: network(batch["image"]) for name, network in networks.items()}
+        for network, confusion in self.confusion.items():
+            confusion[batch["name"]].update(logits[network], mask, mapping.channels, mapping.classes)
+        return logits[self.eval_model]
 
     def on_validation_epoch_end(self) -> None:
         self.evaluated_at = self.trained
         values = {}
-        for name, confusion in self.confusion.items():
-            self.iou[name] = iou(confusion.compute())
-            if not self.evaluated[name].space.has_rivals:
-                self.iou[name] = torch.full_like(self.iou[name], torch.nan)
-            confusion.reset()
-            values[f"val/{name}/miou"] = self.iou[name].nanmean().item()
-            for label, value in zip(self.evaluated[name].space.names, self.iou[name].tolist(), strict=True):
-                values[f"val/{name}/iou/{label}"] = value
+        for network, confusions in self.confusion.items():
+            beside = "" if network == self.eval_model else f"/{network}"
+            for name, confusion in confusions.items():
+                values |= self._values(f"val/{name}{beside}", self._compute(network, name, confusion), name)
         for role in dict.fromkeys(dataset.role for dataset in self.evaluated.values()):
             values[f"val/mean_{role}_miou"] = self.mean_miou(role).item()
         # Not self.log: it would take the step of a fresh trainer, 0, when a finished fit is evaluated again.
         for logger in self.loggers:
             logger.log_metrics(values, step=self.trained)
+
+    def _compute(self, network: str, name: str, confusion: ConfusionMatrix) -> Float[Tensor, " c"]:
+        """A network's IoU on a dataset; its confusion matrix starts anew."""
+        values = iou(confusion.compute())
+        if not self.evaluated[name].space.has_rivals:
+            values = torch.full_like(values, torch.nan)
+        confusion.reset()
+        self.iou_of[network][name] = values
+        return values
+
+    def _values(self, key: str, values: Float[Tensor, " c"], name: str) -> dict[str, float]:
+        """What goes into the log below a key."""
+        space = self.evaluated[name].space
+        mious = {"miou": values.nanmean().item()}
+        mious |= {f"miou/{subset}": miou for subset, miou in subset_mious(values, space).items()}
+        ious = {f"iou/{label}": value for label, value in zip(space.names, values.tolist(), strict=True)}
+        return {f"{key}/{what}": value for what, value in (mious | ious).items()}
 
     def mean_miou(self, role: str) -> Float[Tensor, ""]:
         """Mean mIoU of the datasets with this role; nan where there is none."""
@@ -101,6 +145,7 @@ class Method(Evaluator):
         scheduler: (optimiser, steps) → schedule, stepped once per optimiser step.
         head_lr_factor: learning rate of the classifiers relative to the rest.
         decay_norms: whether weight decay holds for normalisation layers too.
+        others, eval_model: see :class:`Evaluator`.
     """
 
     roles: tuple[str, ...] = ()
@@ -117,8 +162,10 @@ class Method(Evaluator):
         steps: int,
         seed: int,
         align_corners: bool,
+        others: Mapping[str, nn.Module] | None = None,
+        eval_model: str = STUDENT,
     ) -> None:
-        super().__init__(model, evaluated, align_corners)
+        super().__init__(model, evaluated, align_corners, others=others, eval_model=eval_model)
         self.space = space
         self.build_optimizer, self.build_scheduler = optimizer, scheduler
         self.head_lr_factor, self.decay_norms = head_lr_factor, decay_norms

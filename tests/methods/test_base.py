@@ -1,7 +1,9 @@
+import math
+
 import torch
 
 from mdseg.label_space import EvaluationSpace
-from mdseg.methods.base import Evaluated, Evaluator, step_seed, without_unmapped
+from mdseg.methods.base import Evaluated, Evaluator, step_seed, subset_mious, without_unmapped
 from mdseg.methods.schedules import poly
 
 
@@ -74,3 +76,12 @@ def test_a_class_without_a_rival_has_no_iou():
     assert evaluator.iou["alone"].isnan().all()
     assert evaluator.iou["rival"].nanmean() == 1
     assert evaluator.mean_miou("unseen") == 1
+
+
+def test_a_subset_of_which_no_class_occurs_is_undefined():
+    space = EvaluationSpace(
+        ("a", "b"), ((0, 0, 0), (1, 1, 1)), torch.arange(2), torch.arange(2), (), {"one": ("a",), "other": ("b",)}
+    )
+    mious = subset_mious(torch.tensor([0.5, torch.nan]), space)
+    assert mious["one"] == 0.5
+    assert math.isnan(mious["other"])
