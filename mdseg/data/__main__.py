@@ -90,13 +90,17 @@ def _counted(name: str, problems: Sequence[object], noun: str) -> str:
 def browse(overrides: Sequence[str]) -> None:
     """Write a page of the images that streams train on."""
     cfg = compose_browse(overrides)
-    from hydra.utils import instantiate
-
     from mdseg.checkpoints import write_text
-    from mdseg.configuration import build_label_space, open_dataset, open_labelled, prepare_data, stage_config
+    from mdseg.configuration import (
+        build_label_space,
+        build_transforms,
+        open_dataset,
+        open_labelled,
+        prepare_data,
+        stage_config,
+    )
     from mdseg.data.browse import page
     from mdseg.data.datamodule import StreamDataset, select_streams
-    from mdseg.data.transforms import strict
 
     if cfg.stages:
         cfg = stage_config(cfg, cfg.stages[0])
@@ -109,11 +113,11 @@ def browse(overrides: Sequence[str]) -> None:
     def load(name: str, split: str):
         return (open_labelled if name in space.datasets else open_dataset)(cfg, name, split)
 
-    transform = strict(instantiate, cfg.transform, _convert_="all")
-    data = StreamDataset(select_streams(streams, load, cfg.seed), space, transform, cfg.seed)
+    data = StreamDataset(select_streams(streams, load, cfg.seed), space, build_transforms(cfg), cfg.seed)
     title = f"{cfg.name}: {', '.join(cfg.datasets)}"
     details = f"{shlex.join(['python', '-m', 'mdseg.data', 'browse', *overrides])}\n\n"
-    details += OmegaConf.to_yaml({"transform": cfg.transform}, resolve=True)
+    own = {name: {"transform": stream["transform"]} for name, stream in streams.items() if stream.get("transform")}
+    details += OmegaConf.to_yaml({"transform": cfg.transform} | ({"streams": own} if own else {}), resolve=True)
     html = page(data, space, title, details, cfg.samples, cfg.versions)
     write_text(Path(cfg.output), html)
     print(f"{cfg.output}: {len(html) / 1e6:.1f} MB", flush=True)

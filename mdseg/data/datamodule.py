@@ -1,10 +1,12 @@
 """One loader and one worker pool for all streams; one more for evaluation."""
 
+import math
 import multiprocessing
 import os
 import signal
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import cv2
@@ -14,6 +16,8 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from mdseg.data.dataset import SegmentationDataset
+from mdseg.data.rare_class import RareClass, class_draw
+from mdseg.data.statistics import mask_sizes, train_id_pixels
 from mdseg.data.streams import SampleKey, Stream, StreamSampler, keyed_generator, labelled_subset
 from mdseg.data.transforms import RandomCrop, evaluation_size, pad_to_multiple, resize, resize_mask
 from mdseg.label_space import LabelSpace
@@ -28,11 +32,11 @@ class StreamDataset(Dataset):
         self,
         streams: Mapping[str, tuple[Stream, Sequence[SegmentationDataset]]],
         space: LabelSpace,
-        transform: RandomCrop,
+        transforms: Mapping[str, RandomCrop],
         seed: int,
         multiple: int = 1,
     ) -> None:
-        self.streams, self.transform, self.seed, self.multiple = dict(streams), transform, seed, multiple
+        self.streams, self.transforms, self.seed, self.multiple = dict(streams), dict(transforms), seed, multiple
         names = {dataset.name for _, datasets in self.streams.values() for dataset in datasets}
         self.dataset_index = {name: space.dataset_index(name) for name in names if name in space.datasets}
         self.train_ids = {name: space.train_ids(name) for name in self.dataset_index}
@@ -47,13 +51,17 @@ class StreamDataset(Dataset):
             mask = cv2.LUT(dataset.mask(index), self.train_ids[dataset.name])
             dataset.check_size(index, image, mask)
         generator = keyed_generator(self.seed, "sample", key.stream, key.step, key.slot)
-        image, mask = self.transform(image, mask, generator)
+        wanted = stream.wanted_at(self.seed, key.step, key.slot)
+        image, mask = self.transforms[key.stream](image, mask, generator, wanted)
         image, mask = pad_to_multiple(image, mask, self.multiple)
         return key, image, mask, self.dataset_index.get(dataset.name, -1)
 
 
 def collate(samples: Sequence[tuple[SampleKey, np.ndarray, np.ndarray | None, int]]) -> Batch:
-    """`{stream: {image uint8 [n 3 h w], mask uint8 [n h w] where labelled, dataset int64 [n], key int64 [n]}}`."""
+    """`{stream: {image uint8 [n 3 h w], mask uint8 [n h w] where labelled, dataset int64 [n], key int64 [n]}}`.
+
+    Streams may differ in their images' size.
+    """
     grouped = defaultdict(list)
     for sample in samples:
         grouped[sample[0].stream].append(sample)
@@ -228,6 +236,7 @@ class SegmentationDataModule(EvaluationData):
 
     Args:
         streams: name → (stream, its datasets in order).
+        transforms: name of a stream → what its images go through.
         steps: optimiser steps of the stage; the training loader has exactly this length.
         evaluation: arguments of :class:`EvaluationData`.
     """
@@ -236,31 +245,47 @@ class SegmentationDataModule(EvaluationData):
         self,
         streams: Mapping[str, tuple[Stream, Sequence[SegmentationDataset]]],
         space: LabelSpace,
-        transform: RandomCrop,
+        transforms: Mapping[str, RandomCrop],
         seed: int,
         steps: int,
         **evaluation: Any,
     ) -> None:
         super().__init__(**evaluation)
-        self.streams, self.space = dict(streams), space
-        self.transform, self.seed, self.steps = transform, seed, steps
+        self.streams = with_class_draws(streams, space, transforms, min(self.workers, cores()))
+        self.space, self.transforms, self.seed, self.steps = space, dict(transforms), seed, steps
         self.start = 0
 
     def check(self, world_size: int) -> None:
-        """The same for training, whose images are transformed, too."""
+        """The same for training, whose images are transformed, too.
+
+        Raises:
+            ValueError: images without masks would have to be padded, since nothing could mark the padding.
+        """
         streams = [stream for stream, _ in self.streams.values()]
         StreamSampler(streams, self.seed, self.steps, world_size=world_size)
         training = self._train_dataset()
         for stream in streams:
+            if stream.role != "labelled":
+                self._check_unpadded(stream.name)
             for first in stream.offsets[:-1]:
                 training[SampleKey(stream.name, first, 0, 0)]
         super().check(world_size)
+
+    def _check_unpadded(self, name: str) -> None:
+        crop = self.transforms[name].crop
+        fitting = tuple(max(1, round(side / self.multiple)) * self.multiple for side in crop)
+        if crop != fitting:
+            raise ValueError(
+                f"streams.{name}: the network takes sides that are multiples of {self.multiple}, and crops of "
+                f"{list(crop)} without masks are not padded, since nothing would mark the padding; a crop that fits is "
+                f"transform.crop=[{fitting[0]},{fitting[1]}] (streams.{name}.transform sets it for this stream alone)"
+            )
 
     def train_dataloader(self) -> DataLoader:
         return self._loader(self._train_dataset(), self._train_sampler(), collate)
 
     def _train_dataset(self) -> StreamDataset:
-        return StreamDataset(self.streams, self.space, self.transform, self.seed, self.multiple)
+        return StreamDataset(self.streams, self.space, self.transforms, self.seed, self.multiple)
 
     def _train_sampler(self) -> StreamSampler:
         streams = [stream for stream, _ in self.streams.values()]
@@ -290,15 +315,15 @@ def select_streams(
     """Streams of a configuration with their datasets read and their labelled subsets drawn.
 
     Args:
-        streams: name → `{role, datasets, split, batch_size, mixing, labelled, exclude_labelled}`. `labelled` keeps a
-            subset of each dataset; `exclude_labelled` names the stream whose subset is left out of this one.
+        streams: name → `{role, datasets, split, batch_size, mixing, labelled, exclude_labelled}`, and perhaps
+            `rare_class`. `labelled` keeps a subset of each dataset; `exclude_labelled` names the stream whose images
+            are left out of this one.
         load: (dataset name, split) → SegmentationDataset.
 
     Raises:
         ValueError: a subset that cannot be drawn, or `exclude_labelled` naming a stream that does not come before this
         one.
     """
-    chosen: dict[str, list[list[int]]] = {}
     selected: dict[str, tuple[Stream, list[SegmentationDataset]]] = {}
     for name, config in streams.items():
         datasets = [load(dataset, config["split"]) for dataset in config["datasets"]]
@@ -306,28 +331,76 @@ def select_streams(
         if excluded := config["exclude_labelled"]:
             if excluded not in selected:
                 raise ValueError(f"streams.{name}.exclude_labelled: no stream {excluded!r} before this one")
-            taken = {
-                dataset.name: set(subset)
-                for dataset, subset in zip(selected[excluded][1], chosen[excluded], strict=True)
-            }
+            taken = {sample.image for dataset in selected[excluded][1] for sample in dataset.samples}
             subsets = [
-                [index for index in subset if index not in taken.get(dataset.name, ())]
+                [index for index in subset if dataset.samples[index].image not in taken]
                 for dataset, subset in zip(datasets, subsets, strict=True)
             ]
-        chosen[name] = subsets
+            for dataset, subset in zip(datasets, subsets, strict=True):
+                if not subset and len(dataset):
+                    raise ValueError(
+                        f"streams.{name}: no image of dataset {dataset.name!r} is left, all are in streams.{excluded}; "
+                        f"label fewer of them, such as streams.{excluded}.labelled=1/8"
+                    )
         datasets = [_restricted(dataset, subset) for dataset, subset in zip(datasets, subsets, strict=True)]
         sizes = tuple(len(dataset) for dataset in datasets)
-        stream = Stream(name, config["role"], tuple(config["datasets"]), sizes, config["batch_size"], config["mixing"])
-        selected[name] = (stream, datasets)
+        selected[name] = (
+            Stream(
+                name,
+                config["role"],
+                tuple(config["datasets"]),
+                sizes,
+                config["batch_size"],
+                config["mixing"],
+                _rare_class(name, config.get("rare_class")),
+            ),
+            datasets,
+        )
     return selected
 
 
 def _subset(name: str, config: Mapping[str, Any], dataset: SegmentationDataset, seed: int) -> list[int]:
-    keys = [sample.key for sample in dataset.samples]
-    return labelled_subset(keys, config["labelled"], seed, f"streams.{name}.{dataset.name}")
+    keys, images = ([getattr(sample, part) for sample in dataset.samples] for part in ("key", "image"))
+    return labelled_subset(keys, config["labelled"], seed, f"streams.{name}.{dataset.name}", images)
 
 
 def _restricted(dataset: SegmentationDataset, subset: Sequence[int]) -> SegmentationDataset:
     if len(subset) == len(dataset):
         return dataset
     return SegmentationDataset(dataset.name, [dataset.samples[index] for index in subset], dataset.table)
+
+
+def _rare_class(name: str, options: Mapping[str, Any] | None) -> RareClass | None:
+    known = {field.name for field in fields(RareClass)}
+    if options is not None and set(options) != known:
+        raise ValueError(f"streams.{name}.rare_class: expected {', '.join(sorted(known))}, got {dict(options)}")
+    try:
+        return RareClass(**options) if options is not None else None
+    except ValueError as error:
+        raise ValueError(f"streams.{name}.rare_class.{error}") from error
+
+
+def with_class_draws(
+    streams: Mapping[str, tuple[Stream, Sequence[SegmentationDataset]]],
+    space: LabelSpace,
+    transforms: Mapping[str, RandomCrop],
+    workers: int = 0,
+) -> dict[str, tuple[Stream, Sequence[SegmentationDataset]]]:
+    """The streams with what mixing `rare_class` draws from, for which the pixels of their masks are counted.
+
+    Raises:
+        ValueError: such a stream has no labelled pixel.
+    """
+    drawn = {}
+    for name, (stream, datasets) in streams.items():
+        if stream.mixing == "rare_class":
+            pixels = np.concatenate([train_id_pixels(dataset, space, workers) for dataset in datasets])
+            sizes = np.concatenate([mask_sizes(dataset, workers) for dataset in datasets]).tolist()
+            resized = np.array([transforms[name].factor((height, width)) ** 2 for height, width in sizes])
+            try:
+                draw = class_draw(pixels, resized, math.prod(transforms[name].crop), stream.rare_class)
+            except ValueError as error:
+                raise ValueError(f"streams.{name}: {error}") from error
+            stream = replace(stream, class_draw=draw)
+        drawn[name] = (stream, datasets)
+    return drawn

@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -33,16 +34,12 @@ def class_pixels(dataset: SegmentationDataset, workers: int = 0) -> Int64[np.nda
     Raises:
         ValueError: a sample without a mask, or a mask that cannot be read.
     """
-    path = _folder() / f"{dataset.name}-{_fingerprint(dataset)}.npy"
-    counts = _read(path, (len(dataset), dataset.table.num_classes))
-    if counts is None:
-        counts = np.array(list(_counted(dataset, workers)), np.int64).reshape(len(dataset), -1)
-        try:
-            write_atomically(path, lambda file: np.save(file, counts))
-        except OSError as error:
-            message = f"class counts of dataset '{dataset.name}' are not kept ({error}); set MDSEG_CACHE to a folder"
-            warnings.warn(f"{message} that can be written to", Remark, stacklevel=2)
-    return counts
+    return _statistics(dataset, workers)[:, 2:]
+
+
+def mask_sizes(dataset: SegmentationDataset, workers: int = 0) -> Int64[np.ndarray, "images 2"]:
+    """Height and width of every mask; kept with the pixels of its classes."""
+    return _statistics(dataset, workers)[:, :2]
 
 
 def labelled_counts(
@@ -76,16 +73,35 @@ def count_classes(mask: UInt8[np.ndarray, "h w"]) -> Int64[np.ndarray, "256"]:
     return sum(cv2.calcHist([band], [0], None, [256], [0, 256]).ravel().astype(np.int64) for band in bands)
 
 
-def _counted(dataset: SegmentationDataset, workers: int) -> Iterator[np.ndarray]:
-    """Counts of every mask, in order; decoding leaves Python's lock, so threads are enough."""
+def _statistics(dataset: SegmentationDataset, workers: int) -> Int64[np.ndarray, "images _"]:
+    """Per mask its height, its width and the pixels of its classes."""
+    path = _folder() / f"{dataset.name}-{_fingerprint(dataset)}.npy"
+    found = _read(path, (len(dataset), 2 + dataset.table.num_classes))
+    if found is None:
+        found = np.array(list(_counted(dataset, workers)), np.int64).reshape(len(dataset), -1)
+        try:
+            write_atomically(path, lambda file: np.save(file, found))
+        except OSError as error:
+            message = f"class counts of dataset '{dataset.name}' are not kept ({error}); set MDSEG_CACHE to a folder"
+            warnings.warn(f"{message} that can be written to", Remark, stacklevel=3)
+    return found
+
+
+def _counted(dataset: SegmentationDataset, workers: int) -> Iterator[list[int]]:
+    """Statistics of every mask, in order; decoding leaves Python's lock, so threads are enough."""
+
+    def count(index: int) -> list[int]:
+        mask = dataset.mask(index)
+        return [*mask.shape, *count_classes(mask)[: dataset.table.num_classes].tolist()]
+
     began, silent = time.monotonic(), True
     pool = ThreadPoolExecutor(max(workers, 1))
     try:
-        for counts in pool.map(lambda index: count_classes(dataset.mask(index)), range(len(dataset))):
+        for counted in pool.map(count, range(len(dataset))):
             if silent and time.monotonic() - began > PATIENCE:
                 print(f"counting the classes of {dataset.name}, {len(dataset)} masks, once", flush=True)
                 silent = False
-            yield counts[: dataset.table.num_classes]
+            yield counted
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -98,20 +114,17 @@ def _fingerprint(dataset: SegmentationDataset) -> str:
     """Of whatever the counts depend on; not of the folder, since a dataset may move."""
     digest = hashlib.blake2b(repr((dataset.name, dataset.table)).encode(), digest_size=16)
     for sample in dataset.samples:
-        digest.update(repr((sample.key, *_state(sample.mask))).encode())
+        state = ()
+        if sample.mask is not None and sample.mask.is_file():  # otherwise reading it will say so
+            found = sample.mask.stat()
+            state = sample.mask.name, found.st_size, found.st_mtime_ns
+        digest.update(repr((replace(sample, image=Path(), mask=None), state)).encode())
     return digest.hexdigest()
-
-
-def _state(mask: Path | None) -> tuple[str, int, int] | tuple[()]:
-    if mask is None or not mask.is_file():  # reading it will say so
-        return ()
-    found = mask.stat()
-    return mask.name, found.st_size, found.st_mtime_ns
 
 
 def _read(path: Path, shape: tuple[int, int]) -> np.ndarray | None:
     try:
-        counts = np.load(path)
+        found = np.load(path)
     except (OSError, ValueError, EOFError):  # not there, or cut off by a full disk
         return None
-    return counts if counts.shape == shape and counts.dtype == np.int64 else None
+    return found if found.shape == shape and found.dtype == np.int64 else None

@@ -2,13 +2,17 @@
 
 import math
 import zlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from pathlib import Path
+from itertools import takewhile
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
+
+from mdseg.data.rare_class import ClassDraw, RareClass, Wanted
 
 ROLES = ("labelled", "unlabelled", "target")
 
@@ -47,8 +51,12 @@ class Stream:
         sizes: images per dataset, in order; an index counts through their concatenation.
         batch_size: images per step, over all ranks.
         mixing: `concat` (one permutation over the concatenation: datasets appear in proportion to their size),
-            `per_dataset` (equal shares of every batch, the first datasets getting what does not divide), or a weight
-            per dataset (each slot draws a dataset with these odds, then an image of it, with replacement).
+            `per_dataset` (equal shares of every batch, the first datasets getting what does not divide), a weight
+            per dataset (each slot draws a dataset with these odds, then an image of it, with replacement), or
+            `rare_class` (each slot draws a class, rare ones most often, then an image that shows it; labelled only).
+        rare_class: how `rare_class` draws; without a part in any other mixing.
+        class_draw: what `rare_class` draws from, which takes the images' statistics: see
+            :func:`mdseg.data.datamodule.with_class_draws`.
 
     Raises:
         ValueError: an unknown role or mixing, an empty dataset, a batch smaller than the number of shares.
@@ -60,6 +68,8 @@ class Stream:
     sizes: tuple[int, ...]
     batch_size: int
     mixing: str | Mapping[str, float | int] = "concat"
+    rare_class: RareClass | None = None
+    class_draw: ClassDraw | None = None
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -75,10 +85,18 @@ class Stream:
                     f"streams.{self.name}: mixing per_dataset needs a batch of at least {len(self.datasets)} images "
                     f"(one per dataset), got batch_size {self.batch_size}"
                 )
+        elif self.mixing == "rare_class":
+            if self.role != "labelled":
+                raise ValueError(f"streams.{self.name}: mixing rare_class needs labels, but the role is {self.role}")
+            if self.rare_class is None:
+                keys = ", ".join(key.name for key in fields(RareClass))
+                raise ValueError(
+                    f"streams.{self.name}: mixing rare_class needs streams.{self.name}.rare_class ({keys})"
+                )
         elif self.mixing != "concat" and not self._weights_are_valid():
             raise ValueError(
-                f"streams.{self.name}.mixing: expected 'concat', 'per_dataset' or a positive weight for each of "
-                f"{', '.join(self.datasets)}, got {self.mixing!r}"
+                f"streams.{self.name}.mixing: expected 'concat', 'per_dataset', 'rare_class' or a positive weight for "
+                f"each of {', '.join(self.datasets)}, got {self.mixing!r}"
             )
 
     def _weights_are_valid(self) -> bool:
@@ -113,7 +131,22 @@ class Stream:
             return [permuted(seed, self.name, first + slot, len(self)) for slot in range(self.batch_size)]
         if self.mixing == "per_dataset":
             return [self._shared_index(seed, step, slot) for slot in range(self.batch_size)]
+        if self.mixing == "rare_class":
+            return [self._rare_class(seed, step, slot)[1] for slot in range(self.batch_size)]
         return [self._drawn_index(seed, step, slot) for slot in range(self.batch_size)]
+
+    def rare_class_at(self, seed: int, step: int, slot: int) -> int | None:
+        """Train id of the class that a slot's image was drawn for; None where mixing is not `rare_class`."""
+        return self._rare_class(seed, step, slot)[0] if self.mixing == "rare_class" else None
+
+    def wanted_at(self, seed: int, step: int, slot: int) -> Wanted | None:
+        """What the crop of a slot should show."""
+        if self.mixing != "rare_class":
+            return None
+        return Wanted(self.rare_class_at(seed, step, slot), self.rare_class.in_crop, self.rare_class.attempts)
+
+    def _rare_class(self, seed: int, step: int, slot: int) -> tuple[int, int]:
+        return self.class_draw.draw(keyed_generator(seed, "rare class", self.name, step, slot))
 
     def _shared_index(self, seed: int, step: int, slot: int) -> int:
         count = len(self.datasets)
@@ -165,21 +198,25 @@ class StreamSampler:
         return self.steps
 
 
-def labelled_subset(keys: Sequence[str], labelled: str | int, seed: int, name: str) -> list[int]:
+def labelled_subset(
+    keys: Sequence[str], labelled: str | int, seed: int, name: str, images: Sequence[Path] = ()
+) -> list[int]:
     """Positions of the images that count as labelled, in order.
 
     Args:
-        labelled: `all`; a number of images; a fraction `1/8` (rounded up); or the path of a text file with one key per
-            line.
+        labelled: `all`; a number of images; a fraction `1/8` (rounded up); or the path of a text file with an image per
+            line: its key, or its file's path from anywhere above it, on which the path of its labels may follow (the
+            published partitions of Cityscapes).
+        images: the files of these keys, by which paths are recognised.
 
     Raises:
-        ValueError: more images asked for than there are, a fraction that is none, a key that does not exist.
+        ValueError: more images asked for than there are, a fraction that is none, an image that does not exist.
     """
     labelled = str(labelled)
     if labelled == "all":
         return list(range(len(keys)))
     if labelled.endswith(".txt"):
-        return _listed(keys, Path(labelled), name)
+        return _listed(keys, images, Path(labelled), name)
     count = _subset_size(labelled, len(keys), name)
     chosen = keyed_generator(seed, "labelled", name).permutation(len(keys))[:count]
     return sorted(chosen.tolist())
@@ -197,16 +234,57 @@ def _subset_size(labelled: str, available: int, name: str) -> int:
     return count
 
 
-def _listed(keys: Sequence[str], path: Path, name: str) -> list[int]:
+def _listed(keys: Sequence[str], images: Sequence[Path], path: Path, name: str) -> list[int]:
     if not path.is_file():
         raise FileNotFoundError(f"{name}.labelled: no list file {path}")
-    position = {key: index for index, key in enumerate(keys)}
-    wanted = [line.strip() for line in path.read_text().splitlines() if line.strip()]
-    if not wanted:
+    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    if not any(lines):
         raise ValueError(f"{name}.labelled: {path} names no image")
-    for key in wanted:
-        if key not in position:
+    position = {key: index for index, key in enumerate(keys)}
+    places = _by_name(keys, images)
+    chosen = set()
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        found = position.get(line)
+        for entry in (line, line.split()[0]):  # the whole line first: file names may hold blanks
+            found = _found(entry, places) if found is None else found
+        if found is None:
             raise ValueError(
-                f"{name}.labelled: {path} names {key!r}, which is none of the {len(keys)} images (such as {keys[0]!r})"
+                f"{name}.labelled: {path}, line {number}, names {line!r}, none of the {len(keys)} images (such as "
+                f"{keys[0]!r}); a line holds such a key, or an image's path, and after a blank perhaps its mask's"
             )
-    return sorted({position[key] for key in wanted})
+        chosen.add(found)
+    return sorted(chosen)
+
+
+def _by_name(keys: Sequence[str], images: Sequence[Path]) -> dict[str, list[tuple[int, int, tuple[str, ...]]]]:
+    """Name without folder and suffix → of each image so called its position, the parts of its key, and its path."""
+    places = defaultdict(list)
+    for index, key in enumerate(keys):
+        parts = PurePosixPath(key).parts
+        files = [images[index].with_suffix("").parts] if images else []
+        for place in {parts, *files}:
+            places[place[-1]].append((index, len(parts), place))
+    return places
+
+
+def _found(entry: str, places: Mapping[str, list[tuple[int, int, tuple[str, ...]]]]) -> int | None:
+    """The image whose path has most in common with this one, from its end on; at least the folders of its key.
+
+    What lies above, on another machine or in another copy, may differ.
+    """
+    path = PurePosixPath(entry)
+    common = {}
+    for parts in {path.parts, path.with_suffix("").parts}:
+        for index, needed, place in places.get(parts[-1], ()):
+            length = _common_tail(parts, place)
+            if length >= min(needed, len(parts)):
+                common[index] = max(length, common.get(index, 0))
+    best = [index for index, length in common.items() if length == max(common.values())]
+    return best[0] if len(best) == 1 else None
+
+
+def _common_tail(first: Sequence[str], second: Sequence[str]) -> int:
+    pairs = zip(reversed(first), reversed(second), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))

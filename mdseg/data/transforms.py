@@ -9,10 +9,15 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from mdseg.data.rare_class import Wanted
+from mdseg.data.statistics import count_classes
 from mdseg.label_space import IGNORE
 
 Image, Resized = UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "H W 3"]
 Mask, ResizedMask = UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "H W"]
+Region = tuple[slice, slice]
+
+REDRAWS = 10  # of a window in which one class has too large a share (mmsegmentation)
 
 
 class RandomCrop:
@@ -27,6 +32,9 @@ class RandomCrop:
         scale: lowest and highest random factor.
         crop: (height, width) of the result.
         augment: albumentations transforms; `fill_mask` must be 255 where a transform has it, since 0 is a class.
+        max_class_share: a labelled image's window is drawn anew, at the same scale and at most ten times, until it
+            shows two classes and none has this share of its labelled pixels (mmsegmentation's `cat_max_ratio`); null
+            takes any window.
 
     Raises:
         ValueError: an impossible size or range, or a transform that would paint a class into the mask.
@@ -38,6 +46,7 @@ class RandomCrop:
         scale: Sequence[float | int],
         crop: Sequence[int],
         augment: Sequence[albumentations.BasicTransform | albumentations.BaseCompose] = (),
+        max_class_share: float | int | None = None,
     ) -> None:
         if not _are_two(scale) or not 0 < scale[0] <= scale[1]:
             raise ValueError(f"transform.scale: expected two rising positive factors, got {scale}")
@@ -49,26 +58,43 @@ class RandomCrop:
                     f"transform.augment: {type(transform).__name__} fills the mask with {transform.fill_mask}, "
                     f"a class; set fill_mask: {IGNORE}"
                 )
+        if max_class_share is not None and not 0 < max_class_share <= 1:
+            raise ValueError(f"transform.max_class_share: expected a share in (0, 1] or null, got {max_class_share}")
+        self.max_class_share = max_class_share
         self.short_side, self.scale, self.crop = short_side, (scale[0], scale[1]), (crop[0], crop[1])
         self.augment = albumentations.Compose(list(augment))
 
+    def factor(self, size: tuple[int, int]) -> float:
+        """How much an image of this size is enlarged before the random factor."""
+        return (self.short_side or min(size)) / min(size)
+
     def window(self, size: tuple[int, int], generator: np.random.Generator) -> tuple[int, int, int, int]:
         """Top, left, height and width of the region to read, in pixels of the stored image."""
-        factor = generator.uniform(*self.scale) * ((self.short_side or min(size)) / min(size))
+        height, width = self._extent(size, generator)
+        return *_position(size, (height, width), generator), height, width
+
+    def _extent(self, size: tuple[int, int], generator: np.random.Generator) -> tuple[int, int]:
+        factor = generator.uniform(*self.scale) * self.factor(size)
         fit = min(1.0, size[0] * factor / self.crop[0], size[1] * factor / self.crop[1])
         height, width = (
             max(1, min(side, round(wanted * fit / factor))) for side, wanted in zip(size, self.crop, strict=True)
         )
-        top = int(generator.integers(size[0] - height + 1))
-        left = int(generator.integers(size[1] - width + 1))
-        return top, left, height, width
+        return height, width
 
     def __call__(
-        self, image: Image, mask: Mask | None, generator: np.random.Generator
+        self, image: Image, mask: Mask | None, generator: np.random.Generator, wanted: Wanted | None = None
     ) -> tuple[Resized, ResizedMask | None]:
-        """Crop, resize and augment; all randomness comes from the generator."""
-        top, left, height, width = self.window(image.shape[:2], generator)
-        region = (slice(top, top + height), slice(left, left + width))
+        """Crop, resize and augment; all randomness comes from the generator.
+
+        Args:
+            wanted: the class that the window should show; scale and window are drawn anew until it does, at most so
+                often as it says. Counted in the stored pixels of the window.
+        """
+        region = self._region(image.shape[:2], mask, generator)
+        for _ in range(wanted.attempts if wanted is not None and mask is not None else 0):
+            if wanted.is_in(mask[region]):
+                break
+            region = self._region(image.shape[:2], mask, generator)
         sample = {"image": resize(image[region], self.crop)}
         if mask is not None:
             sample["mask"] = resize_mask(mask[region], self.crop)
@@ -76,6 +102,25 @@ class RandomCrop:
             self.augment.set_random_seed(int(generator.integers(2**31)))
             sample = self.augment(**sample)
         return sample["image"], sample.get("mask")
+
+    def _region(self, size: tuple[int, int], mask: Mask | None, generator: np.random.Generator) -> Region:
+        top, left, height, width = self.window(size, generator)
+        for _ in range(REDRAWS if self.max_class_share is not None and mask is not None else 0):
+            if self._is_varied(mask[top : top + height, left : left + width]):
+                break
+            top, left = _position(size, (height, width), generator)
+        return slice(top, top + height), slice(left, left + width)
+
+    def _is_varied(self, mask: Mask) -> bool:
+        counts = count_classes(mask)[:IGNORE]
+        return np.count_nonzero(counts) > 1 and counts.max() < self.max_class_share * counts.sum()
+
+
+def _position(size: tuple[int, int], extent: tuple[int, int], generator: np.random.Generator) -> tuple[int, int]:
+    """Top and left of a window of this height and width."""
+    top = int(generator.integers(size[0] - extent[0] + 1))
+    left = int(generator.integers(size[1] - extent[1] + 1))
+    return top, left
 
 
 def _are_two(values: object) -> bool:

@@ -36,7 +36,7 @@ def streets(folder, table=STREETS, count=3):
 def stream_dataset(dataset, space, role="labelled", seed=0):
     stream = Stream(role, role, (dataset.name,), (len(dataset),), 1)
     transform = RandomCrop(None, (0.5, 2.0), (24, 32))
-    return StreamDataset({role: (stream, [dataset])}, space, transform, seed)
+    return StreamDataset({role: (stream, [dataset])}, space, {role: transform}, seed)
 
 
 def pictures(text, kind):

@@ -150,7 +150,7 @@ def test_written_subsets_can_be_read_again(stage):
 def test_ranks_read_their_slots_of_the_same_batch(stage):
     data = stage().build_data(1)
     described = [stream for stream, _ in data.streams.values()]
-    samples = StreamDataset(data.streams, data.space, data.transform, data.seed)
+    samples = StreamDataset(data.streams, data.space, data.transforms, data.seed)
     (whole, *parts) = (
         collate([samples[key] for key in StreamSampler(described, 0, 6, rank=rank, world_size=world).batch_at(2)])
         for world, rank in ((1, 0), (2, 0), (2, 1))
