@@ -22,7 +22,7 @@ ALLOWED = {
     "models": {"models", "upsample"},
     "data": {"data", "label_space", "wording", "checkpoints"},
     "scenes": {"scenes", "label_space"},
-    "methods": {"methods", "models", "losses", "metrics", "label_space", "relations", "upsample"},
+    "methods": {"methods", "models", "losses", "metrics", "argmax", "label_space", "relations", "upsample"},
     "logging": {"checkpoints", "label_space", "signals"},
 }
 

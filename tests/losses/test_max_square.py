@@ -83,8 +83,8 @@ def test_it_lies_between_minus_one_half_and_that_of_a_uniform_prediction(num_cla
 @settings(deadline=None, max_examples=30)
 @given(st.integers(1, 9), st.floats(0, 60), st.floats(0, 1), st.integers(0, 10**6))
 def test_the_weighted_loss_is_below_the_plain_one_and_bounded_by_the_number_of_classes(num_classes, scale, alpha, seed):
-    # No weight is below 1 / N. With f_c = N^c / N, the loss of certain predictions is -1/2 sum f_c^(1 - alpha), which is
-    # lowest where all classes are predicted equally often.
+    # No weight is below 1 / N. With f_c = N^c / N, the loss of certain predictions is -1/2 sum f_c^(1 - alpha), least
+    # where all classes are predicted equally often.
     torch.manual_seed(seed)
     logits = torch.randn(2, num_classes, 3, 4, dtype=torch.float64) * scale
     plain, lowest = max_square(logits, (5, 6)).item(), -(num_classes**alpha) / 2
