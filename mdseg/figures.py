@@ -102,7 +102,7 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str) -> Figure:
         series: name (`train/<term>`, `val/<dataset>/miou`) → step → value; other names are left out.
     """
     losses = {name: values for name, values in series.items() if name.startswith("train/")}
-    mious = {name.split("/")[1]: values for name, values in series.items() if name.endswith("/miou")}
+    mious = {" ".join(name.split("/")[1:-1]): values for name, values in series.items() if name.endswith("/miou")}
     figure = Figure(figsize=(12, 4), layout="constrained")
     figure.suptitle(title, fontsize=11)
     left, right = figure.subplots(1, 2, sharex=True)

@@ -1,0 +1,233 @@
+"""Self-training with an EMA teacher and ClassMix, for domain adaptation and semi-supervised learning."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from mdseg.argmax import CPU_BAND_BYTES, GPU_BAND_BYTES, first_argmax
+from mdseg.methods.base import Batch, Method, SupervisedLoss
+from mdseg.methods.mixing import Mixed, class_mask, mix
+from mdseg.upsample import upsample_rows
+
+
+class SelfTraining(Method):
+    r"""A student learns from labelled images and from mixed ones, whose other labels an average of itself predicts.
+
+    .. math:: L = CE(f(x_s), y_s) + \frac{\lambda}{BHW} \sum w_m \, CE(f(x_m), y_m)
+
+    Tranheden et al., WACV 2021 (DACS, arXiv:2007.08702); Hoyer et al., CVPR 2022 (the recipe of DAFormer,
+    arXiv:2111.14887, without its ImageNet feature distance); with a stream of unlabelled images of the same dataset the
+    self-training that BLV (Wang et al., CVPR 2023, arXiv:2306.02061) starts from. The optimisers of these codes see two
+    backward passes; one of the sum gives the same gradient.
+
+    Args:
+        mixed: the loss of mixed images, a supervised loss that divides by all pixels: ignored ones stay in the
+            denominator.
+        unlabelled: stream that pseudo-labels are made for, `target` or `unlabelled`; its images are cropped as those of
+            stream `labelled` and as many.
+        decay: a of the average, which is reached gradually, see :func:`ramp`.
+        teacher_bn: batch norm of the teacher: `batch` (statistics of the batch at hand, as DACS and DAFormer; its own
+            running averages for the evaluation) or `copy` (the student's running averages).
+        eval_model: whose results are the headline, `student` or `teacher`; the others stand beside.
+        tau, confidence_scope: see :func:`confidence_weight`. With several devices a batch is one device's part.
+        ignore_rows: shares of the height at the top and at the bottom where pseudo-labels do not count.
+        mixed_weight: lambda.
+        low_weight: weight of the supervised loss on a low head, where the network has one. It learns from labelled
+            images only and is not perturbed, as U2PL's auxiliary head (Wang et al., CVPR 2022, official code).
+        mix_ignore: see :func:`~mdseg.methods.mixing.class_mask`.
+        augment: what mixed images go through; labels stay.
+
+    Raises:
+        ValueError: an option that is out of range.
+    """
+
+    def __init__(
+        self,
+        supervised: SupervisedLoss,
+        mixed: SupervisedLoss,
+        unlabelled: str,
+        decay: float,
+        teacher_bn: str,
+        eval_model: str,
+        tau: float,
+        confidence_scope: str,
+        ignore_rows: Sequence[float],
+        mixed_weight: float,
+        low_weight: float,
+        mix_ignore: bool,
+        augment: Callable[[Tensor], Tensor],
+        model: nn.Module,
+        **common: Any,
+    ) -> None:
+        teacher = copy.deepcopy(model).requires_grad_(False)
+        super().__init__(model=model, others={"teacher": teacher}, eval_model=eval_model, **common)
+        if not 0 <= decay <= 1:
+            raise ValueError(f"method.decay: expected a number in [0, 1], got {decay}")
+        if teacher_bn not in ("batch", "copy"):
+            raise ValueError(f"method.teacher_bn: expected batch or copy, got {teacher_bn!r}")
+        if confidence_scope not in SCOPES:
+            raise ValueError(f"method.confidence_scope: expected {', '.join(SCOPES)}, got {confidence_scope!r}")
+        if len(ignore_rows) != 2 or min(ignore_rows) < 0 or sum(ignore_rows) > 1:
+            raise ValueError(f"method.ignore_rows: expected two shares of the height, [top, bottom], got {ignore_rows}")
+        self.supervised, self.mixed = supervised, mixed
+        self.teacher, self.decay, self.teacher_bn = teacher, decay, teacher_bn
+        self.unlabelled, self.tau, self.confidence_scope = unlabelled, tau, confidence_scope
+        self.ignore_rows, self.mixed_weight, self.low_weight = tuple(ignore_rows), mixed_weight, low_weight
+        self.mix_ignore, self.augment = mix_ignore, augment
+        self.roles = ("labelled", unlabelled)
+        self.lesson: Lesson | None = None
+        self.train()
+
+    def training_step(self, batch: Batch, step: int) -> Tensor:
+        labelled, unlabelled = batch["labelled"], batch[self.unlabelled]["image"]
+        check_pairs(labelled["image"], unlabelled, self.unlabelled)
+        with torch.no_grad():
+            pseudo = pseudo_labels(self.teacher(unlabelled), tuple(unlabelled.shape[-2:]), self.align_corners)
+            weight = confidence_weight(pseudo.confidence, self.tau, self.confidence_scope)
+            self.log("train/confidence", weight.mean())
+            weight = without_rows(weight, *self.ignore_rows)
+            # Mixed before the student draws anything (dropout, noise): the mix depends on seed and step alone.
+            pasted = class_mask(labelled["mask"], self.mix_ignore)
+            certain = Mixed(labelled["image"], labelled["mask"], torch.ones_like(weight))
+            mixed = mix(pasted, certain, Mixed(unlabelled, pseudo.label, weight))
+            mixed = mixed._replace(image=self.augment(mixed.image))
+        self.observe(pseudo.label)
+        self.lesson = Lesson(pseudo, pasted, mixed)
+
+        levels = self.model.levels(labelled["image"])
+        supervised = self.supervised(levels.high, labelled["mask"], labelled["dataset"])
+        self.log("train/supervised", supervised, prog_bar=True)
+        # A mixed image is one of the labelled image's dataset: its classes are those that both may hold.
+        mixed_loss = self.mixed(self.model(mixed.image), mixed.mask, labelled["dataset"], mixed.weight)
+        self.log("train/mixed", mixed_loss, prog_bar=True)
+        loss = supervised + self.mixed_weight * mixed_loss
+        if levels.low is not None:
+            low_loss = self.supervised(levels.low, labelled["mask"], labelled["dataset"], perturb=False)
+            self.log("train/supervised_low", low_loss)
+            loss = loss + self.low_weight * low_loss
+        return loss
+
+    def observe(self, label: UInt8[Tensor, "n h w"]) -> None:
+        """Tell the losses that count classes (BLV) of pseudo-labels."""
+        for loss in (self.supervised, self.mixed):
+            if getattr(loss, "variation", None) is not None:
+                loss.variation.counter.observe(label)
+
+    def optimizer_step(self, epoch: int, step: int, *arguments: Any, **options: Any) -> None:
+        super().optimizer_step(epoch, step, *arguments, **options)
+        # Here, not in on_train_batch_end: checkpoints are saved before that hook.
+        self.update_teacher(step)
+
+    @torch.no_grad()
+    def update_teacher(self, step: int) -> None:
+        """Average the parameters; integer buffers, and with `teacher_bn: copy` all, become the student's."""
+        new = 1 - ramp(step, self.decay)
+        averaged, student = list(self.teacher.parameters()), list(self.model.parameters())
+        if new == 1:
+            torch._foreach_copy_(averaged, student)
+        else:
+            torch._foreach_lerp_(averaged, student, new)
+        for buffer, of_student in zip(self.teacher.buffers(), self.model.buffers(), strict=True):
+            if self.teacher_bn == "copy" or not buffer.is_floating_point():
+                buffer.copy_(of_student)
+
+    def train(self, mode: bool = True) -> "SelfTraining":
+        """The teacher is in evaluation mode throughout; with `teacher_bn: batch` its batch norms follow the student."""
+        super().train(mode)
+        for module in self.teacher.modules():
+            batch_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+            # Not eval(): layers that are frozen are in evaluation mode by then, in the student as in the teacher.
+            module.training &= batch_norm and self.teacher_bn == "batch"
+        return self
+
+
+def ramp(step: int, decay: float) -> float:
+    r"""Share of the old average that the teacher keeps after a step: a plain mean of all students first.
+
+    .. math:: a_t = \min(1 - 1 / (t + 1), a)
+
+    After step 0 the teacher is a copy, as in DACS; DAFormer's code updates at the start of the next step and so keeps
+    the initial weights in its first average.
+    """
+    return min(1 - 1 / (step + 1), decay)
+
+
+class PseudoLabels(NamedTuple):
+    """The most probable class of every pixel, a train id, and its probability."""
+
+    label: UInt8[Tensor, "n H W"]
+    confidence: Float[Tensor, "n H W"]
+
+
+class Lesson(NamedTuple):
+    """What the step under way learns from, for pictures: the teacher's answers, the pixels pasted, the mixed images."""
+
+    pseudo: PseudoLabels
+    pasted: Tensor
+    mixed: Mixed
+
+
+def pseudo_labels(
+    logits: Float[Tensor, "n k h w"], size: tuple[int, int], align_corners: bool, band_bytes: int | None = None
+) -> PseudoLabels:
+    r"""Arg-max and maximum of the softmax of upsampled logits, without a gradient; evaluated in bands.
+
+    .. math:: \hat y = \arg\max_k p_k, \quad conf = \max_k p_k, \quad p = \mathrm{softmax}(\mathrm{upsample}(logits))
+
+    band_bytes: memory of one band of upsampled logits; None: by device.
+    """
+    logits = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
+    if band_bytes is None:
+        band_bytes = CPU_BAND_BYTES if logits.device.type == "cpu" else GPU_BAND_BYTES
+    height = max(1, band_bytes // (logits.shape[1] * size[1] * logits.element_size()))
+    label = torch.empty(len(logits), *size, dtype=torch.uint8, device=logits.device)
+    confidence = torch.empty(len(logits), *size, dtype=logits.dtype, device=logits.device)
+    for image, image_logits in enumerate(logits):
+        for start in range(0, size[0], height):
+            stop = min(start + height, size[0])
+            band = upsample_rows(image_logits, size, start, stop, align_corners)
+            label[image, start:stop] = first_argmax(band)
+            confidence[image, start:stop] = (band.amax(dim=0) - band.logsumexp(dim=0)).exp()
+    return PseudoLabels(label, confidence)
+
+
+SCOPES = ("batch", "image", "pixel")
+
+
+def confidence_weight(confidence: Float[Tensor, "n h w"], tau: float, scope: str = "batch") -> Float[Tensor, "n h w"]:
+    r"""Weight of every pseudo-label: the share of confident pixels in its batch or image, or whether it is confident.
+
+    .. math:: q = \frac{\#\{conf \ge \tau\}}{BHW}
+
+    scope: `batch` (Tranheden et al., WACV 2021, and DAFormer), `image`, or `pixel` (0 or 1, the option `threshold` of
+    the DACS code).
+    """
+    confident = (confidence >= tau).to(confidence.dtype)
+    if scope == "pixel":
+        return confident
+    return confident.mean(dim=(0, 1, 2) if scope == "batch" else (1, 2), keepdim=True).expand_as(confident)
+
+
+def without_rows(weight: Float[Tensor, "n h w"], top: float, bottom: float) -> Float[Tensor, "n h w"]:
+    """Zero in the upper and lower rows, given as shares of the height.
+
+    DAFormer (Hoyer et al., CVPR 2022) leaves out 15 and 120 rows of 512, where Cityscapes shows the edge of the
+    rectified image and the car's bonnet. The share of confident pixels still counts them.
+    """
+    height = weight.shape[1]
+    weight = weight.clone()
+    weight[:, : round(top * height)] = 0
+    weight[:, height - round(bottom * height) :] = 0
+    return weight
+
+
+def check_pairs(labelled: Tensor, unlabelled: Tensor, stream: str) -> None:
+    if labelled.shape != unlabelled.shape:
+        raise ValueError(
+            f"self-training mixes image by image: streams labelled and {stream} need the same batch_size and crop, got "
+            f"{tuple(labelled.shape)} and {tuple(unlabelled.shape)}"
+        )
