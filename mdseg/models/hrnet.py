@@ -33,6 +33,18 @@ def hrnet_w18_small(
     return _segmenter(backbone, num_classes, head, temperature, weights, published="hrnet_w18_small_v2.ms_in1k")
 
 
+def hrnet_w18(
+    num_classes: int,
+    head: str = "cosine",
+    temperature: float = 20.0,
+    weights: str | Path | None = None,
+    bn_momentum: float = 0.1,
+) -> Segmenter:
+    """HRNet-V2 W18; ``weights``: null, ``imagenet`` (a download) or a classifier's file."""
+    backbone = HRNet(width=18, blocks=4, modules=(1, 4, 3), bn_momentum=bn_momentum)
+    return _segmenter(backbone, num_classes, head, temperature, weights, published="hrnet_w18.ms_in1k")
+
+
 def hrnet_w48(
     num_classes: int,
     head: str = "cosine",

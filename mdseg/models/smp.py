@@ -6,11 +6,14 @@ from pathlib import Path
 
 import segmentation_models_pytorch as smp
 import timm
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from mdseg.models.heads import classifier
 from mdseg.models.segmenter import IMAGENET_MEAN, IMAGENET_STD, Segmenter
 from mdseg.models.weights import downloading, existing_file, load_weights
+
+THIRD_STAGE = 4  # in the list that an encoder answers with, after the image, the stem and two stages
 
 
 def encoder_decoder(
@@ -21,11 +24,13 @@ def encoder_decoder(
     temperature: float = 20.0,
     weights: str | Path | None = None,
     options: Mapping | None = None,
+    low_head: bool = False,
 ) -> Segmenter:
     """The decoder's output as features, at whatever resolution the architecture has, under one of our classifiers.
 
     ``weights`` initialises the encoder: null, ``imagenet`` (downloaded unless cached) or a file. ``options`` are
-    further arguments of the architecture, such as ``{encoder_output_stride: 8}``.
+    further arguments of the architecture, such as ``{encoder_output_stride: 8}``. ``low_head``: an auxiliary head on
+    the encoder's third stage, as PSPNet (Zhao et al., CVPR 2017, arXiv:1612.01105) and its successors have it.
 
     Raises:
         FileNotFoundError: the weights are not on disk, or their download failed.
@@ -40,12 +45,50 @@ def encoder_decoder(
     network = _build(arch, encoder, weights, dict(options or {}))
     in_channels = next(m for m in network.segmentation_head.modules() if isinstance(m, nn.Conv2d)).in_channels
     network.segmentation_head = nn.Identity()
+    if low_head:
+        _check_third_stage(arch, network)
     return Segmenter(
-        network,
+        WithThirdStage(network) if low_head else network,
         classifier(head, in_channels, num_classes, temperature),
         *_mean_and_std(encoder, weights),
         input_multiple=network.encoder.output_stride,
+        low_head=_auxiliary_head(network.encoder.out_channels[THIRD_STAGE], num_classes, head, temperature)
+        if low_head
+        else None,
     )
+
+
+class WithThirdStage(nn.Module):
+    """Encoder and decoder of an smp network; answers with the decoder's output and the encoder's third stage."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.decoder = network.encoder, network.decoder
+
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> tuple[Tensor, Tensor]:
+        features = self.encoder(image)
+        third = features[THIRD_STAGE]  # looked up first: a decoder may change the list
+        return self.decoder(features), third
+
+
+def _auxiliary_head(in_channels: int, num_classes: int, head: str, temperature: float) -> nn.Sequential:
+    """A 3×3 convolution to 256 channels, batch norm, ReLU, dropout of channels (0.1) and a classifier."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, 256, 3, padding=1, bias=False),
+        nn.BatchNorm2d(256),
+        nn.ReLU(inplace=True),
+        nn.Dropout2d(0.1),
+        classifier(head, 256, num_classes, temperature),
+    )
+
+
+def _check_third_stage(arch: str, network: nn.Module) -> None:
+    if type(network).forward is not smp.base.SegmentationModel.forward:
+        raise ValueError(f"model.low_head: {arch} is no plain encoder and decoder; choose another model.arch")
+    if len(network.encoder.out_channels) <= THIRD_STAGE:
+        raise ValueError(
+            f"model.low_head: the encoder of {arch} ends before its third stage; set model.options.encoder_depth=5"
+        )
 
 
 def _check_name(key: str, name: str, known: Collection[str]) -> None:

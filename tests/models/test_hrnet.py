@@ -3,7 +3,7 @@ import pytest
 import timm
 import torch
 
-from mdseg.models.hrnet import HRNet, hrnet_w18_small, hrnet_w48
+from mdseg.models.hrnet import HRNet, hrnet_w18, hrnet_w18_small, hrnet_w48
 
 torch.set_num_threads(1)
 
@@ -20,7 +20,11 @@ def w18():
 
 @pytest.mark.parametrize(
     ("network", "trunk", "fusion", "channels"),
-    [(hrnet_w18_small, 3_860_720, 73_710, 270), (hrnet_w48, 65_325_120, 520_560, 720)],
+    [
+        (hrnet_w18_small, 3_860_720, 73_710, 270),
+        (hrnet_w18, 9_562_260, 73_710, 270),
+        (hrnet_w48, 65_325_120, 520_560, 720),
+    ],
 )
 def test_networks_have_the_published_number_of_parameters(network, trunk, fusion, channels):
     with torch.device("meta"):
@@ -51,7 +55,9 @@ def test_every_parameter_gets_a_gradient(w18):
 
 
 @pytest.mark.parametrize(
-    ("network", "name"), [(hrnet_w18_small, "hrnet_w18_small_v2"), (hrnet_w48, "hrnet_w48")], ids=["w18", "w48"]
+    ("network", "name"),
+    [(hrnet_w18_small, "hrnet_w18_small_v2"), (hrnet_w18, "hrnet_w18"), (hrnet_w48, "hrnet_w48")],
+    ids=["w18_small", "w18", "w48"],
 )
 def test_trunk_keys_and_shapes_are_those_of_the_published_classifiers(network, name):
     with torch.device("meta"):

@@ -43,6 +43,46 @@ def test_the_smallest_step_in_size_is_the_input_multiple(arch):
         model(torch.zeros(1, 3, 3 * m + 1, 2 * m))
 
 
+@pytest.mark.parametrize(
+    ("arch", "stride", "options"),
+    [
+        ("PSPNet", 8, {"encoder_depth": 5, "output_stride": 8}),
+        ("UPerNet", 16, {}),
+        ("DeepLabV3Plus", 8, {"encoder_output_stride": 8}),
+    ],
+)
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
+def test_an_auxiliary_head_answers_on_the_third_stage(arch, stride, options, encoder):
+    torch.manual_seed(0)
+    model = encoder_decoder(3, arch=arch, encoder=encoder, options=options, low_head=True, head="linear")
+    image = torch.randint(0, 256, (2, 3, 64, 96), dtype=torch.uint8)
+    levels = model.levels(image)
+    assert levels.low.shape == (2, 3, 64 // stride, 96 // stride)
+    levels.low.square().mean().backward()
+    reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    beyond = ("head.", "backbone.decoder.", "backbone.encoder.layer4.", "backbone.encoder.model.layer4.")
+    assert reached == {name for name, _ in model.named_parameters() if not name.startswith(beyond)}
+
+
+def test_an_auxiliary_head_changes_no_other_weight_and_no_key():
+    states = []
+    for low_head in (False, True):
+        torch.manual_seed(0)
+        states.append(encoder_decoder(3, arch="UPerNet", encoder="resnet18", low_head=low_head).state_dict())
+    plain, with_low_head = states
+    assert all(key.startswith("low_head.") for key in with_low_head.keys() - plain.keys())
+    assert all(torch.equal(with_low_head[key], value) for key, value in plain.items())
+
+
+@pytest.mark.parametrize(
+    ("arch", "message"), [("PSPNet", r"model\.options\.encoder_depth=5"), ("DPT", r"choose another model\.arch")]
+)
+def test_an_auxiliary_head_without_a_third_stage_is_an_error(arch, message):
+    encoder = "tu-vit_tiny_patch16_224" if arch == "DPT" else "resnet18"
+    with pytest.raises(ValueError, match=message):
+        encoder_decoder(2, arch=arch, encoder=encoder, low_head=True)
+
+
 def test_architecture_names_ignore_case():
     assert encoder_decoder(2, arch="upernet", encoder="resnet18").head.weight.shape[0] == 2
 
