@@ -10,13 +10,32 @@ from mdseg.label_space import LabelTable
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 ANY_DATASETS = ["uniseg", "supervised"]  # they take what dataset=[...] names
+FAMILIES = {"cityscapes_supervised": "supervised", "cityscapes_semi": "semi"}  # maxsquare for the other tables
 NUM_CLASSES = {"cibm": 70, "cim": 70, "ibm": 70, "cbm": 67, "cib": 28}
 
 
+def family_of(experiment):
+    """The family that an experiment chooses, or one that it builds on; None where a row of a table chooses it."""
+    for entry in yaml.safe_load((conf_dir() / f"experiment/{experiment}.yaml").read_text())["defaults"]:
+        family = family_of(entry) if isinstance(entry, str) else entry.get("override /family")
+        if family is not None:
+            return family
+    return None
+
+
 def chosen(experiment):
-    """An experiment on the command line, with datasets where it has none of its own."""
+    """An experiment on the command line, with the datasets and the family that it leaves open."""
     datasets = ["dataset=[camvid11,labelmefacade]"] if experiment in ANY_DATASETS else []
-    return [f"experiment={experiment}", *datasets]
+    family = [] if family_of(experiment) else [f"family={FAMILIES.get(experiment, 'maxsquare')}"]
+    return [f"experiment={experiment}", *datasets, *family]
+
+
+def with_scales():
+    """Experiments with the scales that their families have recipes of: demo and paper at least."""
+    for experiment in EXPERIMENTS:
+        family = family_of(experiment) or FAMILIES.get(experiment, "maxsquare")
+        medium = ["medium"] if (conf_dir() / f"recipe/{family}_medium.yaml").exists() else []
+        yield from ((experiment, scale) for scale in ["demo", *medium, "paper"])
 
 
 def targets(node):
@@ -29,8 +48,7 @@ def targets(node):
             yield from targets(child)
 
 
-@pytest.mark.parametrize("scale", ["demo", "medium", "paper"])
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize(("experiment", "scale"), list(with_scales()))
 def test_every_experiment_composes_and_every_value_is_there(composed, experiment, scale, tmp_path):
     cfg = composed(*chosen(experiment), f"scale={scale}")
     cfg.run_folder = str(tmp_path)

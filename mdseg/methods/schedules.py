@@ -6,7 +6,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 
-def poly(optimizer: Optimizer, steps: int, power: float = 0.9, warmup: int = 0, floor: float = 0.0) -> LambdaLR:
+def poly(
+    optimizer: Optimizer,
+    steps: int,
+    power: float = 0.9,
+    warmup: int = 0,
+    floor: float = 0.0,
+    horizon: int | None = None,
+) -> LambdaLR:
     r"""Polynomial decay, after a linear warm-up.
 
     .. math:: lr(t) = \min\left(1, \frac{t + 1}{warmup}\right)
@@ -19,11 +26,13 @@ def poly(optimizer: Optimizer, steps: int, power: float = 0.9, warmup: int = 0, 
         steps: steps of the whole fit, warm-up included.
         warmup: steps of the warm-up; 0 starts at the full rate.
         floor: learning rate that the decay ends at, in every group (mmsegmentation's `min_lr`).
+        horizon: steps of the decay where a fit stops before its end; None: those of the fit.
     """
+    horizon = horizon or steps
 
     def factor(step: int, share: float) -> float:
         rising = min(1.0, (step + 1) / warmup) if warmup else 1.0
-        return rising * (share + (1 - share) * max(0.0, 1 - step / steps) ** power)
+        return rising * (share + (1 - share) * max(0.0, 1 - step / horizon) ** power)
 
     shares = [floor / group["lr"] if floor else 0.0 for group in optimizer.param_groups]
     return LambdaLR(optimizer, [partial(factor, share=share) for share in shares])

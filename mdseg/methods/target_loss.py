@@ -1,0 +1,92 @@
+"""Adaptation to unlabelled target images by a loss on their predictions (Chen et al., ICCV 2019, arXiv:1909.13589)."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mdseg.methods.base import Batch, Method, SupervisedLoss
+
+TargetLossFunction = Callable[[Tensor, tuple[int, int]], Tensor]
+GuidanceFunction = Callable[[Tensor, Tensor, tuple[int, int]], Tensor]
+
+
+class TargetLoss(Method):
+    r"""A supervised loss on source images plus an unsupervised loss on target images.
+
+    .. math:: L = CE(p^s) + \lambda_{low} CE(p^s_{low})
+        + \lambda_T L_T(p^t) + \lambda_{low} \lambda_T CE(p^t_{low}, l)
+
+    Chen et al., ICCV 2019, maximum squares loss. The target loss makes the method: entropy is MinEnt, squared
+    probabilities MaxSquare, weighted by class and image +IW. The last term is +Multi: a low head that learns the
+    pseudo-labels l of both heads. Without a target loss and guidance, training goes on with the source alone.
+
+    Source and target pass through the network one after the other, so that batch norm sees one domain at a time, as in
+    the authors' code; it calls backward after each, which equals the one backward of the sum.
+
+    Args:
+        target: (logits of the final head, image size) → loss.
+        guidance: (logits of the final head, of the low head, image size) → loss of the low head.
+        weight: of target loss and guidance.
+        low_weight: of what the low head learns, relative to the final head; nothing where there is no low head.
+
+    Raises:
+        ValueError: guidance of a network without a low head, a negative weight, an option that a loss does not take.
+    """
+
+    roles = ("labelled", "target")
+
+    def __init__(
+        self,
+        supervised: SupervisedLoss,
+        weight: float,
+        low_weight: float,
+        target: TargetLossFunction | None = None,
+        guidance: GuidanceFunction | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        for name, value in (("weight", weight), ("low_weight", low_weight)):
+            if value < 0:
+                raise ValueError(f"method.{name}: expected at least 0, got {value}")
+        if guidance is not None and self.model.low_head is None:
+            raise ValueError(
+                "loss/guidance teaches a low head, which this network does not have: set model.low_head=true, or "
+                "loss/guidance=none"
+            )
+        # A wrong option of a loss shows here, before anything is trained, and not when the first target image comes.
+        logits = torch.zeros(1, self.space.num_classes, 1, 1)
+        if target is not None:
+            target(logits, (1, 1))
+        if guidance is not None:
+            guidance(logits, logits, (1, 1))
+        if target is None and guidance is None:
+            self.roles = ("labelled",)
+        self.supervised, self.target, self.guidance = supervised, target, guidance
+        self.weight, self.low_weight = weight, low_weight
+
+    def training_step(self, batch: Batch, step: int) -> Tensor:
+        source = batch["labelled"]
+        high, low = self.model.levels(source["image"])
+        loss = self.supervised(high, source["mask"], source["dataset"])
+        self.log("train/supervised", loss, prog_bar=True)
+        if low is not None:
+            low_loss = self.supervised(low, source["mask"], source["dataset"], perturb=False)
+            self.log("train/supervised_low", low_loss)
+            loss = loss + self.low_weight * low_loss
+        if self.target is None and self.guidance is None:
+            return loss
+
+        image = batch["target"]["image"]
+        size = tuple(image.shape[-2:])
+        high, low = self.model.levels(image)
+        if self.target is not None:
+            target_loss = self.target(high, size)
+            self.log("train/target", target_loss, prog_bar=True)
+            loss = loss + self.weight * target_loss
+        if self.guidance is not None:
+            guidance = self.guidance(high, low, size)
+            self.log("train/guidance", guidance)
+            loss = loss + self.low_weight * self.weight * guidance
+        return loss
