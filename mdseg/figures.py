@@ -1,4 +1,4 @@
-"""Pictures: prediction panels, the relation heatmap, curves."""
+"""Pictures: prediction panels, the relation heatmap, lessons of self-training, curves."""
 
 import io
 import itertools
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import MaxNLocator
@@ -71,6 +72,58 @@ def panels(rows: Sequence[PanelRow], names: Sequence[str], colors: Sequence[Colo
     return figure
 
 
+@dataclass(frozen=True)
+class LessonRow:
+    """What self-training makes of one pair of images: arrays [h w 3] and [h w]; masks hold train ids, 255 = ignore.
+
+    confidence, weight: in [0, 1]. pasted: bool.
+    """
+
+    labelled: np.ndarray
+    mask: np.ndarray
+    pasted: np.ndarray
+    unlabelled: np.ndarray
+    pseudo_label: np.ndarray
+    confidence: np.ndarray
+    mixed: np.ndarray
+    mixed_mask: np.ndarray
+    weight: np.ndarray
+
+
+def lessons(rows: Sequence[LessonRow], names: Sequence[str], colors: Sequence[Color], title: str) -> Figure:
+    """A row per pair: labelled image, its labels (those not pasted faded), unlabelled image, pseudo-labels, confidence,
+    mixed image, its labels, their weights.
+    """
+    aspect = rows[0].labelled.shape[0] / rows[0].labelled.shape[1]
+    figure = Figure(figsize=(20, 2.5 * aspect * len(rows) + 1.4), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    axes = figure.subplots(len(rows), 8, squeeze=False)
+    for row, line in zip(rows, axes, strict=True):
+        faded = np.where(row.pasted[..., None], colorize(row.mask, colors), 0.25 * colorize(row.mask, colors) + 175)
+        pictures = (
+            row.labelled, faded.astype(np.uint8), row.unlabelled, colorize(row.pseudo_label, colors), row.confidence,
+            row.mixed, colorize(row.mixed_mask, colors), row.weight,
+        )  # fmt: skip
+        for axis, picture in zip(line, pictures, strict=True):
+            drawn = axis.imshow(picture, aspect="auto", interpolation="nearest", vmin=0, vmax=1, cmap="viridis")
+            axis.set_axis_off()
+    headings = ("labelled image", "labels; pasted ones in full colour", "unlabelled image", "pseudo-labels")
+    headings += ("confidence", "mixed image", "mixed labels", "weight in the loss")
+    for axis, heading in zip(axes[0], headings, strict=True):
+        axis.set_title(heading, fontsize=9)
+    figure.colorbar(drawn, ax=axes[:, -1], fraction=0.05)
+    occurring = np.unique(
+        np.concatenate([np.unique([*np.unique(row.mask), *np.unique(row.pseudo_label)]) for row in rows])
+    )
+    patches = [
+        Patch(facecolor=np.array(colors[index]) / 255, edgecolor="0.5", linewidth=0.3, label=names[index])
+        for index in occurring
+        if index != IGNORE
+    ]
+    figure.legend(handles=patches, loc="outside lower center", ncols=12, fontsize=7, frameon=False)
+    return figure
+
+
 def relation_heatmap(
     scores: np.ndarray, relations: np.ndarray, rows: Sequence[str], columns: Sequence[str], title: str
 ) -> Figure:
@@ -96,38 +149,52 @@ def relation_heatmap(
 
 
 def curves(series: Mapping[str, Mapping[int, float]], title: str) -> Figure:
-    """Loss terms, and the mIoU of every evaluated dataset, over the steps of a fit.
+    """Loss terms, the mIoU of every evaluated dataset, and what else was logged, over the steps of a fit.
 
     Args:
-        series: name (`train/<term>`, `val/<dataset>/miou`) → step → value; other names are left out.
+        series: name → step → value. `train/<term>` is a loss, `val/<dataset>/miou` and `val/<dataset>/<network>/miou`
+            are mIoUs; other names below `val/` are left out, all others (sigma of BLV, the share of confident pixels)
+            have axes of their own, if there are any.
     """
     losses = {name: values for name, values in series.items() if name.startswith("train/")}
+    others = {name: values for name, values in series.items() if not name.startswith(("train/", "val/"))}
     mious = {" ".join(name.split("/")[1:-1]): values for name, values in series.items() if name.endswith("/miou")}
-    figure = Figure(figsize=(12, 4), layout="constrained")
+    count = 3 if others else 2
+    figure = Figure(figsize=(6 * count, 4), layout="constrained")
     figure.suptitle(title, fontsize=11)
-    left, right = figure.subplots(1, 2, sharex=True)
-    for name, values in losses.items():
-        steps, loss = _points(values)
-        (line,) = left.plot(steps, loss, linewidth=0.8, alpha=0.35)
-        few = "o" if len(steps) <= FEW_POINTS else None  # one point alone is no line
-        left.plot(steps, _smoothed(loss), color=line.get_color(), label=name, marker=few, markersize=4)
+    left, right, *last = figure.subplots(1, count, sharex=True)
+    _lines(left, losses)
+    for axis in last:
+        _lines(axis, others)
+        axis.set_title("beside the losses", fontsize=9)
     for (dataset, values), marker in zip(mious.items(), itertools.cycle("osD^vP*X"), strict=False):
         steps, miou = _points(values)
         label = f"{dataset} {100 * miou[-1]:.1f}"
         right.plot(steps, 100 * miou, marker=marker, markersize=4, linewidth=1, label=label)
-    for axis, heading in ((left, "loss"), (right, "mIoU %, and its last value")):
-        axis.set_title(heading, fontsize=9)
+    left.set_title("loss", fontsize=9)
+    right.set_title("mIoU %, and its last value", fontsize=9)
+    for axis in (left, right, *last):
         axis.set_xlabel("step", fontsize=8)
         axis.tick_params(labelsize=8)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
     left.set_xlim(0, 1.02 * left.get_xlim()[1])  # no marker on the frame
     right.set_ylim(0, 1.08 * right.get_ylim()[1])
-    if losses:
-        left.legend(fontsize=8, frameon=False, loc="upper right")
+    for axis, drawn in ((left, losses), *((axis, others) for axis in last)):
+        if drawn:
+            axis.legend(fontsize=8, frameon=False, loc="upper right")
     if mious:
         right.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure
+
+
+def _lines(axis: Axes, series: Mapping[str, Mapping[int, float]]) -> None:
+    """Every series as a faint line under its running mean."""
+    for name, values in series.items():
+        steps, heights = _points(values)
+        (line,) = axis.plot(steps, heights, linewidth=0.8, alpha=0.35)
+        few = "o" if len(steps) <= FEW_POINTS else None  # one point alone is no line
+        axis.plot(steps, _smoothed(heights), color=line.get_color(), label=name, marker=few, markersize=4)
 
 
 def _points(values: Mapping[int, float]) -> tuple[np.ndarray, np.ndarray]:

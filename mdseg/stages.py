@@ -17,7 +17,7 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import checkpoints, figures, relations
-from mdseg.callbacks import Bar, Finite, Mirror, Panels, Progress, Save, SaveBest, Timing, peak_memory_mb
+from mdseg.callbacks import Bar, Finite, Lessons, Mirror, Panels, Progress, Save, SaveBest, Timing, peak_memory_mb
 from mdseg.configuration import (
     ROLES,
     bound,
@@ -241,6 +241,7 @@ def fit(stage: Stage) -> dict[str, Any]:
             Finite(stage.name, data, log_every, advice=stage.after_divergence),
             Save(stage.last, cfg.checkpoint_every, data.steps, val_every, stage.stop),
             panels,
+            Lessons(stage.folder / "figures" / "lessons.png", cfg.panels, data.steps, val_every, stage.dashboard),
             best,
             Mirror(stage.dashboard, panels, best),
         ],

@@ -27,6 +27,21 @@ def test_a_single_validation_is_a_visible_point_on_the_steps_of_the_fit():
     assert right.get_ylim()[0] == 0
 
 
+def test_what_is_no_loss_has_axes_of_its_own():
+    series = {"train/mixed": {0: 1.0}, "blv/sigma": {0: 0.0, 20: 6.0, 40: 0.0}, "val/idd/teacher/miou": {41: 0.25}}
+    left, right, other = figures.curves(series, "title").axes
+    assert [line.get_label() for line in other.lines if not line.get_label().startswith("_")] == ["blv/sigma"]
+    assert "blv/sigma" not in [line.get_label() for line in left.lines]
+    assert right.lines[0].get_label() == "idd teacher 25.0"
+
+
+def test_a_lesson_shows_eight_pictures_of_every_pair():
+    image, mask = np.zeros((8, 16, 3), np.uint8), np.zeros((8, 16), np.uint8)
+    row = figures.LessonRow(image, mask, mask > 0, image, mask, mask / 2, image, mask, mask / 2)
+    figure = figures.lessons([row, row], ["road"], [(128, 64, 128)], "title")
+    assert len(figure.axes) == 2 * 8 + 1  # and the scale
+
+
 def test_no_miou_lies_on_the_frame():
     for values in ({10: 0.5}, {10: 0.4999, 20: 0.5}, {10: 0.0}):
         _, right = figures.curves({"val/idd/miou": values}, "title").axes

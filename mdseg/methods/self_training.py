@@ -88,7 +88,7 @@ class SelfTraining(Method):
         with torch.no_grad():
             pseudo = pseudo_labels(self.teacher(unlabelled), tuple(unlabelled.shape[-2:]), self.align_corners)
             weight = confidence_weight(pseudo.confidence, self.tau, self.confidence_scope)
-            self.log("train/confidence", weight.mean())
+            self.log("pseudo_labels/weight", weight.mean())
             weight = without_rows(weight, *self.ignore_rows)
             # Mixed before the student draws anything (dropout, noise): the mix depends on seed and step alone.
             pasted = class_mask(labelled["mask"], self.mix_ignore)
