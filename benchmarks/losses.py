@@ -1,8 +1,11 @@
-"""Value and gradient of the supervised losses against their plain PyTorch definitions: `python -m benchmarks.losses`.
+"""Value and gradient of the losses against their plain PyTorch definitions: `python -m benchmarks.losses`.
 
-2×70×128² logits of the union of Cityscapes, IDD, BDD100K and Mapillary, masks of 512². Both images are Mapillary's,
-which annotates most classes (65 of 70): the most work for Null BCE. Labels are uniform over classes in patches of 32
-pixels: a third of the pixels has a class relation, the most work for Class-Relational BCE. One pixel in 16 is ignored.
+Supervised: 2×70×128² logits of the union of Cityscapes, IDD, BDD100K and Mapillary, masks of 512². Both images are
+Mapillary's, which annotates most classes (65 of 70): the most work for Null BCE. Labels are uniform over classes in
+patches of 32 pixels: a third of the pixels has a class relation, the most work for Class-Relational BCE. One pixel in
+16 is ignored.
+
+Of unlabelled predictions: 2×19×64×128 random logits, images of 512×1024: the most work for the arg-max of MaxSquare-IW.
 """
 
 import argparse
@@ -14,7 +17,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy,
 from benchmarks.measure import Case, costs, show
 from mdseg.label_space import IGNORE, LabelSpace, LabelTable, union
 from mdseg.losses.cross_entropy import ce
+from mdseg.losses.entropy import entropy
 from mdseg.losses.fused import SupervisedLoss
+from mdseg.losses.guidance import self_produced_guidance
+from mdseg.losses.max_square import max_square, max_square_iw
 from mdseg.losses.relational_bce import class_relational_bce, null_bce
 
 
@@ -73,6 +79,62 @@ def build(name: str, device: str, small: bool) -> Case:
     return value_and_gradient
 
 
+def plain_entropy(logits, size):
+    log_probs = interpolate(logits, size=size, mode="bilinear", align_corners=True).log_softmax(1)
+    return -(log_probs.exp() * log_probs).sum(1).mean()
+
+
+def plain_max_square(logits, size):
+    probs = interpolate(logits, size=size, mode="bilinear", align_corners=True).softmax(1)
+    return -probs.square().sum(1).mean() / 2
+
+
+def plain_max_square_iw(logits, size):
+    """The authors' code: weights of the predicted classes, image by image; mean over classes, no 1/2."""
+    probs = interpolate(logits, size=size, mode="bilinear", align_corners=True).softmax(1)
+    predicted, num_classes, pixels = probs.detach().argmax(1), probs.shape[1], size[0] * size[1]
+    counts = torch.stack([torch.bincount(image.flatten(), minlength=num_classes) for image in predicted])
+    weights = 1 / (counts.clamp(min=1) ** 0.2 * pixels**0.8)
+    of_pixels = torch.stack([table[image] for table, image in zip(weights, predicted, strict=True)])
+    return -(probs.square() * of_pixels[:, None]).sum() / (len(probs) * num_classes)
+
+
+def plain_guidance(high, low, size):
+    upsampled = [interpolate(each, size=size, mode="bilinear", align_corners=True) for each in (high, low)]
+    with torch.no_grad():
+        high_probs, low_probs = (each.softmax(1) for each in upsampled)
+        sure = (high_probs.amax(1) > 0.95) | (low_probs.amax(1) > 0.95)
+        labels = ((high_probs + low_probs) / 2).argmax(1).where(sure, IGNORE)
+    return cross_entropy(upsampled[1], labels, ignore_index=IGNORE)
+
+
+UNLABELLED = {
+    "plain entropy": plain_entropy,
+    "fused entropy": entropy,
+    "plain MaxSquare": plain_max_square,
+    "fused MaxSquare": max_square,
+    "plain MaxSquare-IW": plain_max_square_iw,
+    "fused MaxSquare-IW": partial(max_square_iw, normalisation="official", iw_index="argmax"),
+    "fused MaxSquare-IW, channel": max_square_iw,
+    "plain guidance": plain_guidance,
+    "fused guidance": self_produced_guidance,
+}
+
+
+def build_unlabelled(name: str, device: str, small: bool) -> Case:
+    torch.manual_seed(0)
+    height = 8 if small else 64
+    heads = [3 * torch.randn(2, 19, height, 2 * height, device=device) for _ in range(2 if "guidance" in name else 1)]
+    heads[-1].requires_grad_()
+    size = (8 * height, 16 * height)
+
+    def value_and_gradient():
+        heads[-1].grad = None
+        UNLABELLED[name](*heads, size).backward()
+
+    return value_and_gradient
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
@@ -80,7 +142,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     options = parser.parse_args()
 
-    def measured(*names: str):
+    def measured(*names: str, build=build):
         builds = {name: partial(build, name) for name in names}
         return costs(builds, options.device, options.threads, options.rounds)
 
@@ -88,6 +150,10 @@ def main() -> None:
     show("Null BCE, 2×70×128² → 512²", measured(*names), names[0], {"fused Null BCE": (0.2, 0.15)})
     names = ("plain CE", "fused CE", "fused CE, autograd")
     show("Cross-entropy, 2×70×128² → 512²", measured(*names), names[0], {"fused CE": (0.6, 0.2)})
+    for loss, *more in (("entropy",), ("MaxSquare",), ("MaxSquare-IW", "fused MaxSquare-IW, channel"), ("guidance",)):
+        names = (f"plain {loss}", f"fused {loss}", *more)
+        targets = {names[1]: (0.5, 0.12)} if loss in ("entropy", "MaxSquare-IW") else {}
+        show(f"{loss}, 2×19×64×128 → 512×1024", measured(*names, build=build_unlabelled), names[0], targets)
 
 
 if __name__ == "__main__":
