@@ -134,7 +134,7 @@ def _pedestrians(cast: Cast) -> None:
             side, z, level = draws.choice(street.sides), cast.distance(5, 42), base
             near, far = side.pavement
             x = side.sign * draws.uniform(near + 0.3, far)
-            if draws.chance(0.14 if cast.domain.facades != "indian" else 0.35):
+            if draws.chance(cast.domain.stray):
                 x, z, level = draws.uniform(*(s.edge for s in street.sides)), cast.distance(8, 40), 0.0
                 if not cast.free(x, z, 0.4):
                     continue

@@ -39,11 +39,13 @@ BODIES = {
 }
 
 
-def car(canvas: Canvas, draws: Draws, x: float, z: float, heading: float, kind: str) -> None:
+def car(
+    canvas: Canvas, draws: Draws, x: float, z: float, heading: float, kind: str, paints: tuple[Color, ...] = PAINTS
+) -> None:
     """A passenger car or light van: sill, cabin with glass, wheels, lights, number plate."""
     body = BODIES[kind]
     canvas.at(z)
-    pose, color = Pose(x, z, heading), draws.choice(PAINTS)
+    pose, color = Pose(x, z, heading), draws.choice(paints)
     half, side, label = body.length / 2, body.width / 2, body.label
     underside(canvas, pose, half, side, label)
     rear, front = body.sill[0] * half, body.sill[1] * half

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from mdseg.scenes.canvas import Color
 from mdseg.scenes.world import World as W
 
 # What each feature of a street can put into the picture besides the classes every street has.
@@ -130,12 +131,20 @@ class Domain:
     blur: tuple[float, float] = (0.3, 0.6)  # image pixels
     vignetting: float = 0.15
     distortion: tuple[float, ...] = ()
-    flat: bool = False  # synthetic sources: no texture, no sensor
+    flat: bool = False  # synthetic sources: no texture, no noise, blur or vignetting
     extra_haze: float = 0.0  # per metre, beyond the weather's
     aside: float = 0.08  # how far the picture's middle may lie from straight ahead, in widths
     on_pavement: float = 0.0  # chance that the camera stands on the pavement, not in a lane
     across: float = 0.0  # chance that it looks across the street at the houses, not along it
-    tags: tuple[str, ...] = field(default=())
+    asphalt: Color = (98, 98, 100)
+    paving: tuple[Color, ...] = ((150, 146, 142), (166, 158, 148), (136, 134, 134), (158, 140, 128))
+    grass: tuple[Color, ...] = ((96, 118, 62), (110, 124, 70), (86, 108, 58), (128, 124, 78))
+    paints: tuple[Color, ...] = ()  # of cars, where they are not the usual ones
+    trees: Mapping[str, float] = field(
+        default_factory=dict
+    )  # palm, pine → share of the trees; the rest is of all kinds
+    stray: float = 0.14  # chance that a pedestrian walks in the road
+    tags: tuple[str, ...] = field(default=())  # windscreen, signboards
 
     def occurring(self) -> frozenset[W]:
         """World classes that images of this domain may contain."""
@@ -177,7 +186,7 @@ DOMAINS = {
                 bonnet=0.25, border=0.25, curb_cut=0.05, mountain=0.12, junction_box=0.25, trash_can=0.2,
             ),
             camera_height=(1.2, 1.6), focal=(1.7, 2.2), horizon=(0.4, 0.5), facades="indian", greens=("dusty",
-            "summer"),
+            "summer"), stray=0.35,
             lanes=(1, 3), left_hand=True, warmth=0.5, saturation=(0.8, 1.0), exposure=(0.95, 1.2), contrast=(0.8, 1.0),
             noise=(2.0, 4.5), extra_haze=0.004,
         ),
@@ -266,41 +275,97 @@ DOMAINS = {
         ),
         Domain(
             "gta5", (*4 * ((1, 1914 / 1052),), (1046 / 1052, 1914 / 1052)),
-            {"clear": 5, "overcast": 1, "dusk": 1, "dusty": 1}, {"city": 4, "suburb": 2, "highway": 2, "rural": 0.5},
+            {"clear": 6, "dusk": 1.2, "dusty": 1.2, "overcast": 0.6},
+            {"city": 4, "suburb": 2, "highway": 2.2, "rural": 0.8},
             _street(
-                person=2.5, bicyclist=0.1, bicycle=0.1, motorcycle=0.2, motorcyclist=0.2, utility_pole=0.5,
-                fire_hydrant=0.2, billboard=0.4, guard_rail=0.2, pickup=0.5, van=0.5, mountain=0.4, bonnet=0.6,
+                lane_marking=0.95, zebra=0.25, bike_lane=0.0, parking=0.15, manhole=0.3, tram=0.02, rails=0.02,
+                bridge=0.08, wall=0.4, fence=0.4, guard_rail=0.2, mountain=0.55, utility_pole=0.5, street_light=0.9,
+                traffic_light=1.0, sign=1.0, gantry=0.1, billboard=0.4, car=4.0, parked=0.35, van=0.6, pickup=0.7,
+                truck=0.4, bus=0.14, bicycle=0.12, bicyclist=0.12, motorcycle=0.2, motorcyclist=0.2, person=2.6,
+                child=0.0, dog=0.0, stroller=0.0, fire_hydrant=0.3, mailbox=0.15, trash_can=0.4, bonnet=0.4, border=0.0,
             ),
-            camera_height=(1.3, 1.7), focal=(1.3, 1.7), horizon=(0.42, 0.52), facades="american",
-            greens=("summer", "dusty"), lanes=(3, 6), american=True, flat=True,
+            camera_height=(1.2, 2.0), focal=(1.3, 1.8), horizon=(0.40, 0.54), facades="californian",
+            greens=("dry", "rendered"), lanes=(3, 7), american=True, warmth=0.35, saturation=(1.1, 1.4),
+            exposure=(0.75, 1.0), contrast=(1.05, 1.3), flat=True, extra_haze=0.003, aside=0.15, on_pavement=0.1,
+            asphalt=(122, 118, 114), paving=((196, 188, 174), (184, 178, 168), (206, 198, 186)),
+            grass=((128, 132, 66), (146, 134, 84), (108, 124, 56)), trees={"palm": 0.45},
         ),
         Domain(
-            "synthia", ((1, 1280 / 760),), {"clear": 3, "overcast": 3, "dusk": 1},
-            {"city": 5, "oldtown": 2, "suburb": 2},
+            "synthia", ((1, 1280 / 760),), {"clear": 3, "overcast": 3, "dusk": 1.5, "rain": 0.5},
+            {"city": 5, "oldtown": 3, "suburb": 1.5},
             _street(
-                person=9.0, bicyclist=1.5, bicycle=0.6, motorcyclist=0.4, motorcycle=0.5, truck=0.0, tram=0.0,
-                rails=0.0, trailer=0.0, caravan=0.0, bus=0.25, bonnet=0.0, tunnel=0.0,
+                lane_marking=0.95, zebra=0.35, bike_lane=0.0, parking=0.0, manhole=0.05, catch_basin=0.0, tram=0.0,
+                rails=0.0, tunnel=0.0, bridge=0.02, wall=0.12, fence=0.3, hedge=0.15, mountain=0.02, street_light=1.0,
+                traffic_light=1.0, sign=1.6, billboard=0.05, car=4.0, parked=0.3, van=0.6, truck=0.0, bus=0.25,
+                caravan=0.0, trailer=0.0, other_vehicle=0.0, bicycle=0.5, motorcycle=0.4, bicyclist=1.6,
+                motorcyclist=0.5, person=10.0, child=0.0, dog=0.0, bird=0.0, barrier=0.2, cone=0.2, bonnet=0.0,
+                trash_can=0.5, bench=0.3,
             ),
-            camera_height=(1.4, 4.5), focal=(1.0, 1.4), horizon=(0.3, 0.55), facades="european", lanes=(2, 4),
-            flat=True,
+            camera_height=(1.2, 5.0), focal=(0.95, 1.4), horizon=(0.24, 0.56), facades="blocks", greens=("rendered",),
+            lanes=(2, 5), warmth=-0.1, saturation=(0.85, 1.15), exposure=(0.7, 1.1), contrast=(1.1, 1.3), flat=True,
+            aside=0.25, on_pavement=0.35, asphalt=(76, 76, 84), stray=0.5,
+            paving=((150, 112, 96), (132, 118, 106), (164, 150, 134)), grass=((64, 104, 40), (84, 112, 48)),
         ),
         Domain(
-            "rome", ((1, 2),), {"clear": 4, "overcast": 2}, {"oldtown": 4, "city": 4, "suburb": 1},
-            _street(motorcycle=0.9, motorcyclist=0.4, parked=0.9), camera_height=(2.1, 2.5), focal=(1.1, 1.4),
+            "rome", ((1, 2),), {"clear": 5, "overcast": 2, "dusk": 0.3}, {"oldtown": 5, "city": 4, "suburb": 1},
+            _street(
+                lane_marking=0.55, zebra=0.4, bike_lane=0.02, parking=0.45, archway=0.04, wall=0.35, fence=0.25,
+                street_light=0.7, traffic_light=0.7, sign=1.8, car=3.6, parked=0.85, van=0.6, truck=0.15, bus=0.3,
+                bicycle=0.25, bicyclist=0.2, motorcycle=1.1, motorcyclist=0.7, person=5.0, trash_can=0.6, bollard=0.5,
+                tram=0.06, mountain=0.03,
+            ),
+            camera_height=(2.2, 2.6), focal=(1.1, 1.4), horizon=(0.42, 0.52), facades="roman",
+            greens=("summer", "dull"), lanes=(1, 4), warmth=0.4, saturation=(0.8, 1.05), exposure=(0.9, 1.2),
+            contrast=(1.0, 1.2), noise=(0.8, 2.5), blur=(0.35, 0.7), aside=0.15, asphalt=(92, 90, 90),
+            paving=((122, 118, 114), (150, 144, 134), (136, 128, 120)), trees={"pine": 0.6, "palm": 0.04},
         ),
         Domain(
-            "rio", ((1, 2),), {"clear": 4, "overcast": 2}, {"city": 5, "suburb": 2, "waterfront": 1.5},
-            _street(mountain=0.6, bus=0.5, boat=0.2), camera_height=(2.1, 2.5), focal=(1.1, 1.4), facades="global",
-            greens=("bright",),
+            "rio", ((1, 2),), {"clear": 5, "overcast": 2, "dusk": 0.3}, {"city": 5, "suburb": 2, "waterfront": 1.2},
+            _street(
+                lane_marking=0.75, zebra=0.25, bike_lane=0.08, pothole=0.2, tunnel=0.05, bridge=0.08, wall=0.55,
+                fence=0.5, mountain=0.8, utility_pole=0.6, street_light=0.8, traffic_light=0.8, sign=1.3, car=4.0,
+                parked=0.45, van=0.6, truck=0.3, bus=0.7, bicycle=0.35, bicyclist=0.35, motorcycle=0.3,
+                motorcyclist=0.4, person=4.0, boat=0.3, water=0.02, sand=0.1, billboard=0.2, tram=0.01, rails=0.0,
+            ),
+            camera_height=(2.2, 2.6), focal=(1.1, 1.4), horizon=(0.42, 0.52), facades="brazilian",
+            greens=("tropical", "bright"), lanes=(2, 5), warmth=0.2, saturation=(1.05, 1.3), exposure=(0.95, 1.25),
+            contrast=(1.0, 1.25), noise=(0.8, 2.5), blur=(0.35, 0.7), aside=0.15, asphalt=(104, 102, 100),
+            paving=((190, 184, 174), (168, 164, 158), (146, 142, 138)), trees={"palm": 0.4},
+            paints=(*4 * ((232, 196, 40),), (205, 205, 208), (232, 232, 230), (60, 62, 66), (28, 29, 33), (168, 30, 32),
+            (120, 124, 130), (34, 62, 128)),
         ),
         Domain(
-            "tokyo", ((1, 2),), {"clear": 3, "overcast": 3}, {"city": 5, "suburb": 3},
-            _street(utility_pole=0.9, bicycle=0.9), camera_height=(2.1, 2.5), focal=(1.1, 1.4), left_hand=True,
-            facades="american",
+            "tokyo", ((1, 2),), {"overcast": 4, "clear": 3}, {"city": 6, "suburb": 3, "highway": 0.3},
+            _street(
+                lane_marking=0.95, zebra=0.35, bike_lane=0.0, parking=0.05, wall=0.3, fence=0.35, guard_rail=0.9,
+                hedge=0.3, utility_pole=0.9, street_light=0.5, traffic_light=1.1, sign=2.0, gantry=0.1, banner=0.06,
+                car=3.2, parked=0.15, van=0.9, truck=0.5, bus=0.15, bicycle=1.1, bicyclist=0.7, motorcycle=0.3,
+                motorcyclist=0.25, person=3.5, cone=0.3, mountain=0.02, bridge=0.08, tram=0.01, rails=0.01,
+            ),
+            camera_height=(2.3, 2.7), focal=(1.1, 1.4), horizon=(0.42, 0.52), facades="japanese",
+            greens=("summer", "dull"), lanes=(1, 5), left_hand=True, warmth=-0.25, saturation=(0.7, 0.95),
+            exposure=(0.95, 1.25), contrast=(0.95, 1.15), noise=(0.8, 2.5), blur=(0.35, 0.7), aside=0.15,
+            asphalt=(88, 90, 96), paving=((160, 156, 152), (146, 142, 144), (172, 150, 132)),
+            paints=((236, 236, 236), (236, 236, 236), (28, 29, 33), (28, 29, 33), (176, 178, 182), (60, 62, 66),
+            (52, 92, 60), (34, 62, 128), (150, 30, 36)),
+            tags=("signboards",),
         ),
         Domain(
-            "taipei", ((1, 2),), {"overcast": 4, "clear": 2, "rain": 0.3}, {"city": 6, "suburb": 1},
-            _street(motorcycle=2.0, motorcyclist=2.0), camera_height=(2.1, 2.5), focal=(1.1, 1.4), facades="global",
+            "taipei", ((1, 2),), {"overcast": 4, "clear": 2, "dusty": 1, "rain": 0.3}, {"city": 7, "suburb": 1.2},
+            _street(
+                lane_marking=0.95, zebra=0.45, bike_lane=0.0, parking=0.3, wall=0.25, fence=0.25, hedge=0.2,
+                guard_rail=0.15, mountain=0.2, utility_pole=0.15, street_light=0.9, traffic_light=1.1, sign=1.4,
+                gantry=0.12, billboard=0.35, banner=0.12, car=3.4, parked=0.45, van=0.6, truck=0.3, bus=0.45,
+                bicycle=0.25, bicyclist=0.25, motorcycle=2.6, motorcyclist=3.0, person=3.2, cone=0.25, tram=0.01,
+                rails=0.0,
+            ),
+            camera_height=(2.2, 2.6), focal=(1.1, 1.4), horizon=(0.42, 0.52), facades="taiwanese",
+            greens=("tropical", "dull"), lanes=(2, 6), warmth=0.1, green=0.2, saturation=(0.8, 1.05),
+            exposure=(0.9, 1.2), contrast=(0.85, 1.05), noise=(1.0, 3.0), blur=(0.4, 0.8), extra_haze=0.004, aside=0.15,
+            asphalt=(96, 98, 100), paving=((158, 132, 116), (150, 148, 144), (138, 130, 126)), trees={"palm": 0.15},
+            paints=(*4 * ((238, 190, 30),), (205, 205, 208), (232, 232, 230), (60, 62, 66), (28, 29, 33), (168, 30, 32),
+            (120, 124, 130)),
+            tags=("signboards",),
         ),
     )
 }  # fmt: skip

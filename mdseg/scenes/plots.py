@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mdseg.scenes import houses, plants, structures, vehicles
+from mdseg.scenes import houses, plants, signs, structures, vehicles
 from mdseg.scenes.cast import Cast
 from mdseg.scenes.plants import GREENS
 from mdseg.scenes.street import Side
@@ -51,6 +51,10 @@ def line_houses(cast: Cast, side: Side) -> None:
                 and domain.facades != "indian"
             )
             cast.add_behind(z + 0.5, houses.house, draws, side.sign, line, (z, z + long), tall, domain.facades, pitched)
+            if "signboards" in domain.tags:
+                for place in sorted(draws.uniform(z, z + long) for _ in range(draws.count(2.2))):
+                    if place > 4:
+                        cast.add(place, signs.signboard, draws, side.sign, line, place, tall)
             if cast.weather.shadows and cast.canvas.light.sun * side.sign > 0.25:
                 cast.shade(side.sign * (line - min(tall * 0.32, 7)), z + long / 2, min(tall * 0.64, 14), long)
         elif draws.chance(0.5):
@@ -61,6 +65,7 @@ def line_houses(cast: Cast, side: Side) -> None:
                 side.sign * (side.line + draws.uniform(2, 5)),
                 z + long / 2,
                 cast.greens,
+                domain.trees,
             )
         z += long + (
             draws.uniform(2, 6)
@@ -120,7 +125,7 @@ def line_greenery(cast: Cast, side: Side) -> None:
         else:
             x = side.sign * (side.line + draws.uniform(-2, 18))
         place = cast.add_behind if abs(x) > side.line - 0.5 else cast.add
-        place(z, plants.tree, draws, x, z, cast.greens)
+        place(z, plants.tree, draws, x, z, cast.greens, cast.domain.trees)
         cast.shade(x, z, 2.2, 2.2, 5.0)
     if side.outer != World.WATER and (not street.raised or street.scenery == "suburb"):
         for _ in range(draws.count(2.5)):

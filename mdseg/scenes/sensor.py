@@ -49,9 +49,10 @@ def develop(
     height, width = canvas.height // 2, canvas.width // 2
     mask = np.ascontiguousarray(pixels[1::2, 1::2, 3])
     image = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB), (width, height), interpolation=cv2.INTER_AREA)
-    if domain.flat:
-        return image, mask
     film = image.astype(np.float32)
+    if domain.flat:
+        _grade(film, domain, draws)
+        return np.clip(film, 0, 255).astype(np.uint8), mask
     if not weather.light.night:
         film += _texture(mask, draws)[..., None]
     else:
@@ -61,7 +62,9 @@ def develop(
         _windscreen(film, draws)
     sigma = draws.uniform(*domain.blur) * (height / 128)
     film = cv2.GaussianBlur(film, (0, 0), sigma)
-    _expose(film, domain, draws)
+    _grade(film, domain, draws)
+    if domain.vignetting:
+        film *= (1 - domain.vignetting * vignette(height, width))[..., None]
     film += (draws.uniform(*domain.noise) * (1.5 if weather.light.night else 1.0)) * _crop(
         grain(), height, width, draws
     )[..., None]
@@ -112,7 +115,8 @@ def _windscreen(film: np.ndarray, draws: Draws) -> None:
     film += (dirt * low * draws.uniform(8, 30))[..., None]
 
 
-def _expose(film: np.ndarray, domain: Domain, draws: Draws) -> None:
+def _grade(film: np.ndarray, domain: Domain, draws: Draws) -> None:
+    """Exposure, white balance, saturation and contrast."""
     exposure, contrast = draws.uniform(*domain.exposure), draws.uniform(*domain.contrast)
     warm, green = 0.08 * domain.warmth + draws.uniform(-0.02, 0.02), 0.06 * domain.green
     gain = np.array([1 + warm - green * 0.4, 1 + green + 0.3 * warm, 1 - warm - green * 0.4], np.float32) * exposure
@@ -120,5 +124,3 @@ def _expose(film: np.ndarray, domain: Domain, draws: Draws) -> None:
     mix = np.full((3, 3), (1 - saturation) / 3, np.float32) + saturation * np.eye(3, dtype=np.float32)
     matrix = np.hstack([(mix * gain[:, None]) * contrast, np.full((3, 1), 118 * (1 - contrast), np.float32)])
     film[:] = cv2.transform(film, matrix)
-    if domain.vignetting:
-        film *= (1 - domain.vignetting * vignette(*film.shape[:2]))[..., None]

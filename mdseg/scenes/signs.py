@@ -154,6 +154,36 @@ def billboard(canvas: Canvas, draws: Draws, x: float, z: float) -> None:
         )
 
 
+def signboard(canvas: Canvas, draws: Draws, side: int, line: float, z: float, tall: float) -> None:
+    """A tall board that sticks out of a facade over the pavement; it is annotated as part of the building."""
+    canvas.at(z)
+    low = draws.uniform(2.8, 4.5)
+    high = min(low + draws.uniform(1.6, 5.0), max(tall, low + 1.2))
+    x0, x1 = side * (line - draws.uniform(0.7, 1.3)), side * line
+    back, front = draws.choice(
+        (
+            ((214, 44, 40), (250, 244, 230)),
+            ((244, 244, 240), (190, 30, 36)),
+            ((36, 84, 160), (250, 250, 250)),
+            ((246, 206, 60), (40, 40, 46)),
+            ((40, 130, 80), (250, 246, 220)),
+            ((250, 250, 246), (40, 60, 130)),
+        )
+    )
+    columns = canvas.project(x0, low, z)[0], canvas.project(x1, low, z)[0]
+    left, right = min(columns), max(columns)
+    top, bottom = canvas.project(x0, high, z)[1], canvas.project(x0, low, z)[1]
+    canvas.rect(left, top, right, bottom, canvas.ink(back, World.BUILDING, canvas.light.shade(0, 1)))
+    wide, letters = right - left, max(int((high - low) / 0.8), 1)
+    if wide < 3:
+        return
+    ink, step = canvas.ink(front, World.BUILDING), (bottom - top) / letters
+    for letter in range(letters):
+        y = top + step * letter
+        canvas.rect(left + 0.25 * wide, y + 0.2 * step, right - 0.25 * wide, y + 0.38 * step, ink)
+        canvas.rect(left + 0.42 * wide, y + 0.2 * step, right - 0.42 * wide, y + 0.8 * step, ink)
+
+
 def banner(canvas: Canvas, draws: Draws, half_road: float, z: float) -> None:
     """A cloth banner hung across the street."""
     canvas.at(z)

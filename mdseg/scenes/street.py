@@ -144,11 +144,10 @@ def _plan_side(side: Side, street: Street, domain: Domain, draws: Draws, weather
 def paint_ground(canvas: Canvas, street: Street, domain: Domain, draws: Draws, weather: Weather) -> None:
     """Carriageway, strips, crossing street and markings, without texture and shadows."""
     tone = draws.uniform(0.82, 1.18)
-    gray = tuple(part * tone for part in ground.FLATS[World.ROAD])
+    gray = tuple(part * tone for part in domain.asphalt)
     if weather.snow:
         gray = tuple(part * 0.6 + 80 for part in gray)
-    paving = draws.choice(((150, 146, 142), (166, 158, 148), (136, 134, 134), (158, 140, 128)))
-    grass = draws.choice(((96, 118, 62), (110, 124, 70), (86, 108, 58), (128, 124, 78)))
+    paving, grass = draws.choice(domain.paving), draws.choice(domain.grass)
     for side in street.sides:
         ground.strip(canvas, side.edge, side.sign * 400, side.outer, grass if side.outer == World.TERRAIN else None)
     left, right = (side.edge for side in street.sides)

@@ -69,6 +69,17 @@ def crowns() -> tuple[UInt8[np.ndarray, "128 128"], ...]:
     return tuple(_crown(Draws("crown", number), number % 6) for number in range(18))
 
 
+@cache
+def flat_crowns() -> tuple[UInt8[np.ndarray, "128 128"], ...]:
+    """The same crowns as a simple renderer shows them: a closed outline in three tones."""
+    flat = []
+    for crown in crowns():
+        smooth = cv2.medianBlur(crown, 11)
+        tones = np.select([smooth > 170, smooth > 110], [190, 140], 90).astype(np.uint8)
+        flat.append(np.where(smooth > 0, tones, 0).astype(np.uint8))
+    return tuple(flat)
+
+
 def _crown(draws: Draws, shape: int) -> UInt8[np.ndarray, "128 128"]:
     crown = np.zeros((128, 128), np.uint8)
     if shape == 4:

@@ -5,7 +5,7 @@ from math import pi
 import numpy as np
 
 from mdseg.scenes import people, vehicles
-from mdseg.scenes.cars import CARS, car
+from mdseg.scenes.cars import CARS, PAINTS, car
 from mdseg.scenes.cast import Cast
 from mdseg.scenes.street import Side, Street
 from mdseg.scenes.world import World
@@ -86,7 +86,8 @@ def _vehicle(cast: Cast, kind: str, x: float, z: float, heading: float) -> None:
         cast.add(z, people.two_wheeler, draws, x, z, False, True, False)
         return
     if kind in CARS:
-        cast.add(z, car, draws, x, z, heading, kind)
+        paints = PAINTS if kind in ("van", "pickup") else cast.domain.paints or PAINTS
+        cast.add(z, car, draws, x, z, heading, kind, paints)
     elif kind == "truck":
         cast.add(z, vehicles.truck, draws, x, z, heading, cast.domain.facades == "indian")
     else:

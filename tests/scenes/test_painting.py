@@ -23,12 +23,12 @@ FROZEN = {
     "camvid32_merged": (0x493F2677, 0x1EFC2F61),
     "camvid32_strict": (0x493F2677, 0xAA274037),
     "labelmefacade": (0xD614C710, 0xABAECB7F),
-    "gta5": (0x5A7CD002, 0x6E2247BB),
-    "synthia": (0xEA334897, 0xCD725CD7),
-    "rome": (0x28E67D04, 0xEE09F93B),
-    "rio": (0x13967710, 0xE49AFC99),
-    "tokyo": (0x494EA928, 0x9639E11A),
-    "taipei": (0xABF312DF, 0x5F16F262),
+    "gta5": (0x5FCB1A70, 0x3214D52E),
+    "synthia": (0x5425F2B9, 0x50B6225C),
+    "rome": (0x051EDD81, 0x168D70BB),
+    "rio": (0x7E93C466, 0x68464EAC),
+    "tokyo": (0x49410E66, 0x974E3A8E),
+    "taipei": (0x0151E1CF, 0xD6DEBE37),
 }
 
 
