@@ -1,7 +1,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from mdseg.configuration import check_overrides, count_steps, stage_config
+from mdseg.configuration import check_keys, check_overrides, count_steps, stage_config
 from mdseg.data.streams import Stream
 
 
@@ -88,3 +88,12 @@ def test_uniseg_s_150_epochs():
 def test_impossible_steps_are_refused(steps):
     with pytest.raises(ValueError, match="steps: expected"):
         count_steps(steps, [a_stream()])
+
+
+def test_streams_of_users_may_leave_out_what_may_be_null(composed):
+    own = "{role:target,datasets:[cityscapes],split:train,batch_size:2,mixing:concat,labelled:all"
+    check_keys(
+        composed("experiment=supervised", "dataset=[cityscapes]", f"+streams.mine={own},exclude_labelled:null}}")
+    )
+    with pytest.raises(ValueError, match="exclude_labelled is missing.* and may have transform and rare_class"):
+        check_keys(composed("experiment=supervised", "dataset=[cityscapes]", f"+streams.mine={own}}}"))

@@ -15,7 +15,7 @@ class Wanted(NamedTuple):
     attempts: int
 
     def is_in(self, mask: UInt8[np.ndarray, "h w"]) -> bool:
-        return np.count_nonzero(mask == self.train_id) >= self.share * mask.size
+        return bool(np.count_nonzero(mask == self.train_id) >= self.share * mask.size)
 
 
 @dataclass(frozen=True)

@@ -113,7 +113,7 @@ class RandomCrop:
 
     def _is_varied(self, mask: Mask) -> bool:
         counts = count_classes(mask)[:IGNORE]
-        return np.count_nonzero(counts) > 1 and counts.max() < self.max_class_share * counts.sum()
+        return bool(np.count_nonzero(counts) > 1 and counts.max() < self.max_class_share * counts.sum())
 
 
 def _position(size: tuple[int, int], extent: tuple[int, int], generator: np.random.Generator) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from smoke import SMOKE
 from mdseg.configuration import build_label_space, open_dataset, prepare_data
 from mdseg.data.datamodule import EvaluationSampler, StreamDataset, collate, cores, select_streams
 from mdseg.data.dataset import Sample, SegmentationDataset
+from mdseg.data.statistics import labelled_counts
 from mdseg.data.streams import StreamSampler
 from mdseg.label_space import LabelTable
 from mdseg.signals import StopSignals
@@ -115,7 +116,7 @@ TABLE = LabelTable(name="t", names=("a", "b"), colors=((0, 0, 0), (9, 9, 9)), en
 
 
 def dataset(name="d", count=20):
-    samples = [Sample(f"{name}_{i:02}", Path(f"{i}.png"), None) for i in range(count)]
+    samples = [Sample(f"{name}_{i:02}", Path(f"{name}/{i}.png"), None) for i in range(count)]
     return SegmentationDataset(name, samples, TABLE)
 
 
@@ -145,6 +146,20 @@ def test_written_subsets_can_be_read_again(stage):
         selected = select_streams({"x": again}, lambda name, split, whole=whole: whole, 99)
         assert len(described) < len(whole)
         assert selected["x"][1][0].samples == described.samples
+
+
+def test_the_labelled_images_and_the_rest_are_written(stage):
+    rest = (
+        "+streams.rest={role:unlabelled,datasets:[bdd,cityscapes],split:train,batch_size:2,mixing:concat,labelled:all,"
+        "exclude_labelled:labelled}"
+    )
+    built = stage("streams.labelled.labelled=1/4", rest)
+    built.write_subsets(built.build_data(1))
+    for name in ("bdd", "cityscapes"):
+        written = [(built.folder / f"{stream}_{name}.txt").read_text().split() for stream in ("labelled", "rest")]
+        keys = [sample.key for sample in open_dataset(built.cfg, name, "train").samples]
+        assert len(written[0]) == -(-len(keys) // 4)
+        assert sorted(written[0] + written[1]) == sorted(keys)
 
 
 def test_ranks_read_their_slots_of_the_same_batch(stage):
@@ -178,3 +193,107 @@ def test_an_image_of_another_size_than_its_mask_is_named(stage, tmp_path):
     datasets[0] = SegmentationDataset(datasets[0].name, [broken] * len(datasets[0]), datasets[0].table)
     with pytest.raises(ValueError, match=r"image\.png.*mask\.png"):
         batches(data)
+
+
+RARE = (
+    "streams.labelled.mixing=rare_class",
+    "streams.labelled.rare_class={temperature:0.1,in_image:0.01,in_crop:0.02,attempts:10}",
+    "transform.max_class_share=0.75",
+)
+
+
+def test_rare_classes_do_not_depend_on_the_workers_or_on_where_training_began(stage):
+    expected = batches(stage(*RARE, "data.workers=0").build_data(1))
+    assert same(batches(stage(*RARE, "data.workers=2").build_data(1)), expected)
+    assert same(batches(stage(*RARE, "data.workers=1").build_data(1), start=4), expected[4:])
+
+
+def test_crops_show_the_class_that_they_were_drawn_for(stage):
+    data = stage(*RARE, "transform.augment=[]").build_data(1)
+    stream, _ = data.streams["labelled"]
+    found = [
+        (mask == stream.rare_class_at(data.seed, step, slot)).any()
+        for step, batch in enumerate(batches(data))
+        for slot, mask in enumerate(batch["mask"])
+    ]
+    assert len(found) == 24
+    assert np.mean(found) > 0.75
+
+
+def test_crops_without_the_option_are_what_they_were_with_other_options_set(stage):
+    assert same(batches(stage(RARE[1]).build_data(1)), batches(stage().build_data(1)))
+
+
+TARGET = (
+    "+streams.target={role:target,datasets:[bdd],split:train,batch_size:2,mixing:concat,labelled:all,"
+    "exclude_labelled:null,transform:{short_side:20,crop:[16,24]}}"
+)
+
+
+def test_streams_may_differ_in_their_images_size(stage):
+    expected, other = (
+        list(stage(TARGET, *more).build_data(1).train_dataloader()) for more in ((), ("data.workers=2",))
+    )
+    for batch, again in zip(expected, other, strict=True):
+        assert batch["labelled"]["image"].shape == (4, 3, 32, 48)
+        assert batch["target"]["image"].shape == (2, 3, 16, 24)
+        assert "mask" not in batch["target"]
+        assert same([batch["target"]], [again["target"]])
+    alone = batches(stage().build_data(1))
+    assert same([batch["labelled"] for batch in expected], alone), "a stream does not change the others"
+
+
+def test_a_transform_of_another_class_replaces_the_run_s_as_a_whole(stage):
+    own = "{_target_:mdseg.data.transforms.RandomCrop,short_side:null,scale:[1,1],crop:[8,8]}"
+    data = stage(TARGET.replace("{short_side:20,crop:[16,24]}", own)).build_data(1)
+    assert data.transforms["target"].augment.transforms == []
+    assert data.transforms["labelled"].crop == (32, 48)
+
+
+def test_a_misspelt_key_of_a_stream_s_transform_is_named(stage):
+    with pytest.raises(ValueError, match=r"streams\.target\.transform.*'shortside'.*short_side"):
+        stage(TARGET.replace("short_side", "shortside")).build_data(1)
+
+
+def test_crops_without_masks_that_would_be_padded_are_refused_with_one_that_fits(stage):
+    stage(TARGET).build_data(8).check(1)
+    with pytest.raises(ValueError, match=r"streams\.target.*multiples of 32.*\[16, 24\].*transform\.crop=\[32,32\]"):
+        stage(TARGET).build_data(32).check(1)
+
+
+def test_statistics_of_the_streams_are_counted_in_train_ids(stage):
+    built = stage()
+    data = built.build_data(1)
+    counts = labelled_counts(data.streams, built.space)
+    masks = [
+        built.space.train_ids(dataset.name)[dataset.mask(index)]
+        for dataset in data.streams["labelled"][1]
+        for index in range(len(dataset))
+    ]
+    expected = np.bincount(np.concatenate([mask.ravel() for mask in masks]), minlength=256)
+    assert counts.tolist() == expected[: built.space.num_classes].tolist()
+
+
+def test_a_labelled_stream_that_takes_all_images_leaves_none(stage):
+    configs = {"labelled": config(), "unlabelled": config(role="unlabelled", exclude_labelled="labelled")}
+    with pytest.raises(
+        ValueError, match="streams.unlabelled: no image of dataset 'd' is left.*streams.labelled.labelled=1/8"
+    ):
+        select_streams(configs, lambda name, split: dataset(name), seed=0)
+
+
+def test_only_the_images_of_the_same_split_are_excluded():
+    configs = {
+        "labelled": config(labelled=5),
+        "more": config(role="unlabelled", split="val", exclude_labelled="labelled"),
+    }
+    streams = select_streams(configs, lambda name, split: dataset(f"{split}_{name}"), seed=0)
+    assert len(streams["more"][1][0]) == 20
+
+
+def test_options_of_rare_classes_are_checked():
+    with pytest.raises(ValueError, match=r"streams\.l\.rare_class: expected attempts, in_crop.*got"):
+        select_streams({"l": config(rare_class={"temperature": 1})}, lambda name, split: dataset(name), 0)
+    options = {"temperature": -1, "in_image": 0.1, "in_crop": 0.1, "attempts": 1}
+    with pytest.raises(ValueError, match=r"streams\.l\.rare_class\.temperature"):
+        select_streams({"l": config(rare_class=options)}, lambda name, split: dataset(name), 0)

@@ -1,5 +1,7 @@
 from collections import Counter
 from itertools import islice
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pytest
@@ -166,6 +168,59 @@ def test_subsets_follow_the_seed():
 def test_a_list_file_chooses_by_key(tmp_path):
     (tmp_path / "mine.txt").write_text("image_4\nimage_2")
     assert labelled_subset(KEYS, str(tmp_path / "mine.txt"), 0, "x") == [2, 4]
+
+
+CITIES = ("aachen", "bochum")
+CITY_KEYS = [f"{city}/{city}_{number:06}_000019" for city in CITIES for number in range(3)]
+CITY_IMAGES = [Path(f"/data/cityscapes/leftImg8bit/train/{key}_leftImg8bit.png") for key in CITY_KEYS]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "bochum/bochum_000001_000019",
+        "bochum/bochum_000001_000019_leftImg8bit.png",
+        "train/bochum/bochum_000001_000019_leftImg8bit.jpg",
+        "leftImg8bit/train/bochum/bochum_000001_000019_leftImg8bit.png "
+        "gtFine/train/bochum/bochum_000001_000019_gtFine_labelTrainIds.png",
+        "/mnt/elsewhere/leftImg8bit/train/bochum/bochum_000001_000019_leftImg8bit.png\tx.png",
+        "bochum_000001_000019_leftImg8bit.png",
+        "  bochum_000001_000019  ",
+    ],
+)
+def test_published_lists_name_images_by_their_paths(tmp_path, line):
+    # The last line of the published lists lacks its newline.
+    (tmp_path / "mine.txt").write_text(f"{line}\n\n{CITY_KEYS[0]}")
+    assert labelled_subset(CITY_KEYS, str(tmp_path / "mine.txt"), 0, "x", CITY_IMAGES) == [0, 4]
+
+
+@given(st.lists(st.sampled_from(range(6)), min_size=1), st.booleans())
+def test_lists_of_paths_choose_what_lists_of_keys_choose(chosen, with_masks):
+    lines = [f"{CITY_IMAGES[index]}{' gt.png' * with_masks}" for index in chosen]
+    with NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write("\n".join(lines))
+        file.flush()
+        assert labelled_subset(CITY_KEYS, file.name, 0, "x", CITY_IMAGES) == sorted(set(chosen))
+
+
+def test_a_path_must_agree_with_the_folders_of_a_key(tmp_path):
+    (tmp_path / "mine.txt").write_text("aachen/1.png\nbochum/1.png")
+    keys, images = ["aachen/1", "aachen/2"], [Path("/d/aachen/1.png"), Path("/d/aachen/2.png")]
+    with pytest.raises(ValueError, match=r"mine\.txt, line 2, names 'bochum/1\.png', none of the 2 images.*'aachen/1'"):
+        labelled_subset(keys, str(tmp_path / "mine.txt"), 0, "streams.labelled.a", images)
+
+
+def test_a_name_that_several_images_have_is_refused(tmp_path):
+    (tmp_path / "mine.txt").write_text("1.png")
+    keys, images = ["aachen/1", "bochum/1"], [Path("/d/aachen/1.png"), Path("/d/bochum/1.png")]
+    with pytest.raises(ValueError, match=r"line 1, names '1\.png'"):
+        labelled_subset(keys, str(tmp_path / "mine.txt"), 0, "x", images)
+
+
+def test_names_may_hold_blanks(tmp_path):
+    (tmp_path / "mine.txt").write_text("a street.jpg")
+    images = [Path("/d/a street.jpg"), Path("/d/another.jpg")]
+    assert labelled_subset(["a street", "another"], str(tmp_path / "mine.txt"), 0, "x", images) == [0]
 
 
 @pytest.mark.parametrize(

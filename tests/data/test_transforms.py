@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from mdseg.data.rare_class import Wanted
 from mdseg.data.streams import keyed_generator
 from mdseg.data.transforms import RandomCrop, evaluation_size, pad_to_multiple, resize_mask, strict
 
@@ -143,3 +144,86 @@ def test_padding_reaches_the_multiple_and_is_ignored():
     assert (labels[:30, :33] == mask).all()
     assert (labels[30:] == 255).all()
     assert (labels[:, 33:] == 255).all()
+
+
+def test_windows_are_drawn_as_they_always_were():
+    # Values of the first release: a run must find its old batches again.
+    crop = RandomCrop(40, (0.5, 2.0), (24, 40))
+    windows = [crop.window((50, 80), np.random.default_rng(seed)) for seed in range(3)]
+    assert windows == [(15, 12, 21, 34), (20, 39, 24, 39), (1, 7, 34, 56)]
+
+
+def halves(share, width=60):
+    """Class 0 on the left, class 1 on the right, ignored in between."""
+    mask = np.full((20, width), 255, np.uint8)
+    mask[:, : int(share * width)], mask[:, -int(share * width) :] = 0, 1
+    return np.zeros((20, width, 3), np.uint8), mask
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_windows_with_a_dominating_class_are_drawn_anew(seed):
+    image, mask = halves(0.4)
+    _, labels = RandomCrop(None, (1.0, 1.0), (20, 30), max_class_share=0.75)(image, mask, np.random.default_rng(seed))
+    counts = np.bincount(labels.ravel(), minlength=256)[:2]
+    assert counts.min() > 0
+    assert counts.max() < 0.75 * counts.sum()
+
+
+def test_a_window_that_suits_is_the_one_drawn_without_the_option():
+    image, mask = picture(40, 60)  # five classes everywhere
+    plain, limited = (
+        RandomCrop(30, (0.5, 2.0), (24, 40), max_class_share=share)(image, mask, np.random.default_rng(7))
+        for share in (None, 0.75)
+    )
+    assert all((first == second).all() for first, second in zip(plain, limited, strict=True))
+
+
+def test_redrawn_windows_keep_their_scale_and_end_after_ten():
+    image, mask = np.zeros((50, 80, 3), np.uint8), np.zeros((50, 80), np.uint8)
+    generator, again = np.random.default_rng(0), np.random.default_rng(0)
+    RandomCrop(40, (0.5, 2.0), (24, 40), max_class_share=0.75)(image, mask, generator)
+    _, _, height, width = RandomCrop(40, (0.5, 2.0), (24, 40)).window((50, 80), again)
+    for _ in range(10):
+        again.integers(50 - height + 1)
+        again.integers(80 - width + 1)
+    assert generator.integers(2**31) == again.integers(2**31)
+
+
+def test_images_without_masks_take_any_window():
+    image, _ = picture(40, 60)
+    plain, limited = (
+        RandomCrop(30, (0.5, 2.0), (24, 40), max_class_share=share)(image, None, np.random.default_rng(7))[0]
+        for share in (None, 0.01)
+    )
+    assert (plain == limited).all()
+
+
+def test_all_ignored_images_are_cropped_all_the_same():
+    image, mask = np.zeros((40, 60, 3), np.uint8), np.full((40, 60), 255, np.uint8)
+    crop = RandomCrop(30, (1.0, 1.0), (24, 24), max_class_share=0.75)
+    assert (crop(image, mask, np.random.default_rng(0), Wanted(3, 0.1, 10))[1] == 255).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_windows_are_drawn_until_they_show_the_wanted_class(seed):
+    image, mask = picture(40, 120)
+    mask[:, :40] = 9
+    crop = RandomCrop(None, (1.0, 1.0), (40, 40))
+    _, labels = crop(image, mask, np.random.default_rng(seed), Wanted(9, share=0.5, attempts=200))
+    assert (labels == 9).mean() >= 0.5
+
+
+def test_a_class_that_no_window_shows_ends_after_its_attempts():
+    image, mask = picture(40, 60)
+    crop = RandomCrop(None, (0.5, 2.0), (24, 24))
+    generator, again = np.random.default_rng(0), np.random.default_rng(0)
+    crop(image, mask, generator, Wanted(9, 0.1, attempts=3))
+    for _ in range(4):
+        crop.window((40, 60), again)
+    assert generator.integers(2**31) == again.integers(2**31)
+
+
+@pytest.mark.parametrize("share", [0.0, -0.5, 1.5, 75])
+def test_impossible_shares_are_refused(share):
+    with pytest.raises(ValueError, match="max_class_share"):
+        RandomCrop(8, (1.0, 1.0), (8, 8), max_class_share=share)
