@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "mdseg"
 ENTRY_POINTS = {"run", "stages", "configuration", "report", "callbacks", "figures", "signals", "ranks", "trained"}
 ENTRY_POINTS |= {"evaluate", "predict", "activations", "compare", "composition"}
 ALLOWED = {
+    "references": set(),
     "wording": set(),
     "label_space": {"wording"},
     "upsample": set(),

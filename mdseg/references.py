@@ -1,0 +1,48 @@
+"""What papers publish for the rows of their tables: conf/references.yaml."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import yaml
+
+from mdseg import conf_dir
+
+
+@dataclass(frozen=True)
+class Published:
+    """A row of a published table, in percent.
+
+    Args:
+        values: `miou` or the name of a subset of the classes → mIoU.
+        given: what a run's command has besides experiment and row for the entry to hold; None: any.
+        host: the published network where the row has another one.
+    """
+
+    values: dict[str, float]
+    given: str | None = None
+    host: str | None = None
+
+
+@cache
+def document() -> dict[str, Any]:
+    """All of conf/references.yaml."""
+    return yaml.safe_load((conf_dir() / "references.yaml").read_text(encoding="utf-8"))
+
+
+def rows(experiment: str) -> list[str]:
+    """Rows of an experiment's table in the order of the papers; none where nothing is published."""
+    return list(document()["experiments"].get(experiment, {}).get("rows", ()))
+
+
+def dataset(experiment: str) -> str | None:
+    """The dataset that the published values of an experiment are of."""
+    return document()["experiments"].get(experiment, {}).get("dataset")
+
+
+def published(experiment: str, row: str, overrides: Sequence[str] = ()) -> list[Published]:
+    """What is published for a run: entries for its very overrides, or, where there are none, those for any."""
+    entries = document()["experiments"].get(experiment, {}).get("rows", {}).get(row, ())
+    kept = [Published(entry["values"], entry.get("given"), entry.get("host")) for entry in entries]
+    return [entry for entry in kept if entry.given in overrides] or [entry for entry in kept if entry.given is None]
