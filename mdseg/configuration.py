@@ -271,17 +271,22 @@ def evaluation_spaces(cfg: DictConfig, space: LabelSpace) -> dict[str, Evaluated
 
 
 def count_steps(steps: int | str | None, streams: Sequence[Stream]) -> int:
-    """Steps of a fit: a number, or `"150 epochs"` of the first stream, rounded up; 0 where nothing is trained."""
+    """Steps of a fit: a number, `"150 epochs"` of the first stream or `"200 epochs of unlabelled"`, another one.
+
+    Rounded up; 0 where nothing is trained.
+    """
     if steps is None:
         return 0
-    number, *unit = str(steps).split() or [""]
+    per_epoch = {f"epochs of {stream.name}": len(stream) / stream.batch_size for stream in streams}
+    per_epoch |= {"epochs": len(streams[0]) / streams[0].batch_size}
+    number, _, unit = str(steps).partition(" ")
     try:
-        per_epoch = len(streams[0]) / streams[0].batch_size
-        count = math.ceil(float(number) * per_epoch) if unit == ["epochs"] else int(number)
-    except ValueError:
+        count = math.ceil(float(number) * per_epoch[unit]) if unit else int(number)
+    except (ValueError, KeyError):
         count = 0
-    if count < 1 or unit not in ([], ["epochs"]):
-        raise ValueError(f'steps: expected a positive number of steps or "<n> epochs", got {steps!r}')
+    if count < 1:
+        units = " or ".join(f'"<n> {unit}"' for unit in per_epoch)
+        raise ValueError(f"steps: expected a positive number of steps or {units}, got {steps!r}")
     return count
 
 

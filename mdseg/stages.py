@@ -387,6 +387,7 @@ def quieten_lightning() -> None:
         r".*resuming from a checkpoint that ended before the epoch ended and your dataloader is not resumable",
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated",
         r".*sync_dist=True",  # confusion matrices are added up over the ranks by torchmetrics
+        r"Found \d+ module\(s\) in eval mode at the start of training",  # teachers, frozen batch norms
         r".*was called before the ``update`` method",  # a rank that no image of a dataset was dealt to
     ):
         warnings.filterwarnings("ignore", message)
