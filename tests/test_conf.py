@@ -124,6 +124,19 @@ def test_paper_scale_carries_the_paper_s_hyper_parameters(composed):
     assert second["from"] == "null_bce"
 
 
+@pytest.mark.parametrize("network", ["upernet_r50", "upernet_r101", "pspnet_r50", "pspnet_r101", "hrnet_w18"])
+def test_blv_s_supervised_hosts_share_mmsegmentation_s_schedule(composed, network):
+    cfg = composed("experiment=cityscapes_supervised", "family=host", "scale=paper", f"model={network}")
+    stage = stage_config(cfg, "fit")
+    assert (stage.optimizer.lr, stage.optimizer.momentum, stage.optimizer.weight_decay) == (0.01, 0.9, 5e-4)
+    assert (stage.steps, stage.scheduler.power, stage.scheduler.floor) == (40_000, 0.9, 1e-4)
+    assert (stage.streams.labelled.batch_size, stage.transform.crop) == (16, [512, 1024])
+    assert stage.method.low_weight == 0.4
+    assert stage.model.weights == "imagenet"
+    assert not stage.align_corners
+    strict(instantiate, stage.transform, _convert_="all")
+
+
 def test_baselines_differ_from_uniseg_by_their_loss_alone(composed):
     baseline = stage_config(composed("experiment=multi_dataset_cibm", "loss/supervised=null_bce"), "fit")
     uniseg = stage_config(composed("experiment=uniseg_cibm"), "null_bce")
