@@ -249,9 +249,12 @@ def synthia(root: str | Path, split: str, annotation: str = "labels", lists: str
         raise NoSplit(f"SYNTHIA has no test split without lists; put {split}.txt into {root} or set `lists`")
     pairs = _paired(images, masks)
     trained = sum(int(sample.key) < SYNTHIA_TRAIN for sample in pairs)
-    if trained == len(pairs):
+    if trained == len(pairs) > 1:
         trained -= math.ceil(len(pairs) * 400 / 9400)
-    return pairs[:trained] if split == "train" else pairs[trained:]
+    chosen = pairs[:trained] if split == "train" else pairs[trained:]
+    if not chosen:
+        raise NoSplit(f"none of the {len(pairs)} images in {root / 'RGB'} is of the {split} split; set `lists`")
+    return chosen
 
 
 def _synthia_masks(root: Path, annotation: str) -> Files:

@@ -1,5 +1,7 @@
 import json
+import re
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
@@ -166,6 +168,49 @@ def test_an_8_bit_copy_of_synthia_is_refused_with_advice(tmp_path):
     cv2.imwrite(str(tmp_path / "m.png"), np.zeros((2, 2), np.uint8))
     with pytest.raises(ValueError, match=r"m\.png: expected a 16-bit RGB PNG .* cityscapes_train_ids"):
         read_mask(tmp_path / "m.png", "synthia")
+
+
+def test_a_synthia_mask_that_lost_its_16_bits_is_refused_with_what_to_do(tmp_path):
+    cv2.imwrite(str(tmp_path / "m.png"), np.full((2, 2, 3), 3, np.uint16))
+    Image.open(tmp_path / "m.png").save(tmp_path / "again.png")  # Pillow keeps the upper bits: all zero
+    with pytest.raises(
+        ValueError, match=r"again\.png: .* found uint8 of shape \(2, 2, 3\); .*lost its 16 bits .*unpack"
+    ):
+        read_mask(tmp_path / "again.png", "synthia")
+
+
+def test_a_mask_is_resized_without_new_ids_where_its_sample_says_so(tmp_path):
+    cv2.imwrite(str(tmp_path / "m.png"), np.array([[7, 33], [0, 8]], np.uint8))
+    sample = Sample("a", tmp_path / "a.png", tmp_path / "m.png", mask_size=(4, 6))
+    mask = SegmentationDataset("gta5", [sample], LabelTable.load("cityscapes")).mask(0)
+    assert mask.tolist() == [[0] * 3 + [18] * 3] * 2 + [[IGNORE] * 3 + [1] * 3] * 2
+
+
+@pytest.mark.parametrize("mapped", [True, False])
+def test_nthu_labels_that_look_mapped_already_are_remarked_upon(tmp_path, mapped):
+    samples = [Sample(str(number), tmp_path / "a.jpg", tmp_path / f"{number}_eval.png") for number in range(3)]
+    for number, sample in enumerate(samples):
+        values = [number, 12, IGNORE] if mapped or number < 2 else [7, 13, 26]
+        cv2.imwrite(str(sample.mask), np.array([values], np.uint8))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        load_dataset("rome", lambda root, split: samples, tmp_path, "nthu13", "test")
+        load_dataset("rome", lambda root, split: samples, tmp_path, "nthu13_train_ids", "test")
+    said = [str(warning.message) for warning in caught]
+    assert len(said) == mapped
+    if mapped:
+        assert re.search(r"'rome', split 'test': no mask has a raw id above 12.*`labels: nthu13_train_ids`", said[0])
+
+
+@pytest.mark.parametrize("name", ["nthu13", "synthia"])
+def test_tables_of_copies_with_other_ids_have_the_same_classes(name):
+    copy = {"nthu13": "nthu13_train_ids", "synthia": "synthia_8bit"}[name]
+    table, other = LabelTable.load(name), LabelTable.load(copy)
+    assert (other.names, other.colors) == (table.names, table.colors)
+    if name == "nthu13":
+        assert other.raw_ids == tuple((index,) for index in range(13))
+    else:
+        assert other.raw_ids == table.raw_ids
 
 
 @pytest.mark.parametrize("kept", [0.0, 0.5, 0.97])

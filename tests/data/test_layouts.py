@@ -10,6 +10,7 @@ from mdseg import conf_dir
 from mdseg.data import layouts
 from mdseg.data.dataset import Sample
 from mdseg.label_space import LabelTable
+from mdseg.wording import Remark
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 
@@ -106,6 +107,9 @@ def test_an_unknown_annotation_is_refused(cityscapes):
         layouts.kitti,
         layouts.camvid,
         layouts.camvid32,
+        layouts.gta5,
+        layouts.synthia,
+        lambda root, split: layouts.nthu(root, split if split != "val" else "test"),
         lambda root, split: layouts.folder(root, split, "images", "masks"),
     ],
 )
@@ -309,6 +313,210 @@ def test_camvid32_splits_the_original_folders_by_lists_of_names_or_paths(tmp_pat
     (tmp_path / "original" / "val.txt").write_text("0001TP_999999\n")
     with pytest.raises(FileNotFoundError, match=r"val.txt names 1 files that .* lacks, the first is '0001TP_999999'"):
         layouts.camvid32(tmp_path / "original", "val")
+
+
+# GTA5
+
+
+def sized(path: Path, height: int, width: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), np.zeros((height, width), np.uint8))
+
+
+def gta5_tree(root: Path, *keys: str) -> Path:
+    write(root, *(f"{folder}/{key}.png" for key in keys for folder in ("images", "labels")))
+    return root
+
+
+def test_gta5_matches_names_exactly_beside_what_a_preparation_tool_wrote(tmp_path):
+    gta5_tree(tmp_path, "00001", "00002")
+    write(tmp_path, "labels/00001_labelTrainIds.png", "labels/00001_color.png", "images/00003.jpg", "labels/00003.png")
+    assert listing(tmp_path, layouts.gta5(tmp_path, "train")) == [
+        ("00001", "images/00001.png", "labels/00001.png"),
+        ("00002", "images/00002.png", "labels/00002.png"),
+        ("00003", "images/00003.jpg", "labels/00003.png"),
+    ]
+
+
+def test_gta5_without_lists_trains_on_all_images_and_says_where_its_val_comes_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(layouts, "GTA5_VAL", 2)
+    gta5_tree(tmp_path, "00001", "00002", "00003")
+    assert len(layouts.gta5(tmp_path, "train")) == 3
+    with pytest.warns(Remark, match="val is its first 2 images, which are in train too"):
+        assert [sample.key for sample in layouts.gta5(tmp_path, "val")] == ["00001", "00002"]
+    with pytest.raises(layouts.NoSplit, match="no test split without lists"):
+        layouts.gta5(tmp_path, "test")
+
+
+@pytest.mark.parametrize("lines", ["1\n3\n", "00001.png\n00003.png", "images/00001.png\n\nimages/00003.png\n"])
+@pytest.mark.parametrize("own", [True, False])
+def test_gta5_takes_lists_of_numbers_or_file_names_in_its_folder_or_elsewhere(tmp_path, lines, own):
+    root = gta5_tree(tmp_path / "gta5", "00001", "00002", "00003")
+    lists = root if own else tmp_path / "lists"
+    lists.mkdir(exist_ok=True)
+    (lists / "train.txt").write_text(lines)
+    options = {} if own else {"lists": str(lists)}
+    assert [sample.key for sample in layouts.gta5(root, "train", **options)] == ["00001", "00003"]
+    with pytest.raises(layouts.NoSplit, match=r"no list .*val.txt"):
+        layouts.gta5(root, "val", **options)
+    (lists / "val.txt").write_text("4\n")
+    with pytest.raises(FileNotFoundError, match=r"val.txt names 1 files that .* lacks, the first is '00004'"):
+        layouts.gta5(root, "val", **options)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_gta5_leaves_the_two_useless_images_out_and_says_so(tmp_path, listed):
+    gta5_tree(tmp_path, "15187", "15188", "17705")
+    if listed:
+        (tmp_path / "train.txt").write_text("15187\n15188\n17705\n")
+    with pytest.warns(Remark, match=r"useless images left out: 15188 \(white\), 17705 \(black\)"):
+        assert [sample.key for sample in layouts.gta5(tmp_path, "train")] == ["15187"]
+
+
+def test_gta5_lists_may_name_useless_images_that_were_deleted(tmp_path):
+    gta5_tree(tmp_path, "15187")
+    (tmp_path / "train.txt").write_text("15187\n15188\n")
+    assert [sample.key for sample in layouts.gta5(tmp_path, "train")] == ["15187"]
+
+
+def test_gta5_pairs_of_different_sizes_are_resized_or_left_out_and_counted(tmp_path):
+    for key, size in (("20800", (6, 10)), ("20801", (3, 5)), ("20802", (4, 7))):
+        sized(tmp_path / f"images/{key}.png", 6, 10)
+        sized(tmp_path / f"labels/{key}.png", *size)
+    with pytest.warns(Remark, match=r"2 pairs of different sizes, the first is .*labels/20801.png: masks resized"):
+        samples = layouts.gta5(tmp_path, "train")
+    assert [sample.mask_size for sample in samples] == [None, (6, 10), (6, 10)]
+    with pytest.warns(Remark, match=r"2 pairs of different sizes, the first is .*20801.png: left out"):
+        samples = layouts.gta5(tmp_path, "train", size_mismatch="skip")
+    assert [sample.key for sample in samples] == ["20800"]
+    assert [sample.mask_size for sample in layouts.gta5(tmp_path, "train", size_mismatch="error")] == [None] * 3
+    with pytest.raises(ValueError, match=r"size_mismatch 'crop', expected one of \['error', 'resize', 'skip'\]"):
+        layouts.gta5(tmp_path, "train", size_mismatch="crop")
+
+
+def test_gta5_labels_of_images_that_were_not_downloaded_are_counted(tmp_path):
+    gta5_tree(tmp_path, "00001")
+    write(tmp_path, "labels/00002.png", "labels/00003.png")
+    with pytest.raises(layouts.IncompleteSplit, match=r"2 masks without image, the first is .*00002.png"):
+        layouts.gta5(tmp_path, "train")
+
+
+def test_files_without_a_numbered_name_are_not_gta5(tmp_path):
+    write(tmp_path, "images/00001.png", "labels/00001_labelTrainIds.png")
+    with pytest.raises(FileNotFoundError, match=r"no file in .*labels is named by 5 digits, such as 00001.png"):
+        layouts.gta5(tmp_path, "train")
+
+
+# SYNTHIA
+
+
+def synthia_tree(root: Path, numbers: range | tuple[int, ...]) -> Path:
+    for number in numbers:
+        write(root, *(f"{folder}/{number:07d}.png" for folder in ("RGB", "GT/LABELS", "GT/COLOR", "Depth/Depth")))
+    return root
+
+
+@pytest.mark.parametrize("folder", ["RAND_CITYSCAPES", "SYNTHIA_RAND_CITYSCAPES", "."])
+def test_synthia_is_found_under_both_names_of_its_folder_and_split_by_number(tmp_path, folder):
+    synthia_tree(tmp_path / folder, (0, 8999, 9000, 9399))
+    write(tmp_path / folder, "GT/LABELS/0000000_labelTrainIds.png")
+    top = f"{folder}/" if folder != "." else ""
+    assert listing(tmp_path, layouts.synthia(tmp_path, "train")) == [
+        (key, f"{top}RGB/{key}.png", f"{top}GT/LABELS/{key}.png") for key in ("0000000", "0008999")
+    ]
+    assert [sample.key for sample in layouts.synthia(tmp_path / folder, "val")] == ["0009000", "0009399"]
+    with pytest.raises(layouts.NoSplit, match="no test split"):
+        layouts.synthia(tmp_path, "test")
+
+
+@pytest.mark.parametrize(("images", "held_out"), [(2, 1), (47, 2), (48, 3)])
+def test_of_a_smaller_copy_of_synthia_the_last_images_are_val(tmp_path, images, held_out):
+    synthia_tree(tmp_path, range(images))
+    train, val = layouts.synthia(tmp_path, "train"), layouts.synthia(tmp_path, "val")
+    assert [int(sample.key) for sample in [*train, *val]] == list(range(images))
+    assert len(val) == held_out
+
+
+def test_a_copy_of_synthia_without_images_of_a_split_says_so(tmp_path):
+    synthia_tree(tmp_path, (9000, 9001))
+    assert len(layouts.synthia(tmp_path, "val")) == 2
+    with pytest.raises(layouts.NoSplit, match=r"none of the 2 images in .*RGB is of the train split; set `lists`"):
+        layouts.synthia(tmp_path, "train")
+
+
+def test_synthia_has_copies_in_train_ids_beside_its_labels_or_in_a_folder_of_their_own(tmp_path):
+    synthia_tree(tmp_path, (0, 9000))
+    write(tmp_path, *(f"GT/LABELS/{key}_labelTrainIds.png" for key in ("0000000", "0009000")))
+    write(tmp_path, *(f"synthia_mapped_to_cityscapes/{key}.png" for key in ("0000000", "0009000")))
+    masks = {
+        annotation: layouts.synthia(tmp_path, "val", annotation=annotation)[0].mask.relative_to(tmp_path).as_posix()
+        for annotation in ("labels", "train_ids", "mapped")
+    }
+    assert masks == {
+        "labels": "GT/LABELS/0009000.png",
+        "train_ids": "GT/LABELS/0009000_labelTrainIds.png",
+        "mapped": "synthia_mapped_to_cityscapes/0009000.png",
+    }
+
+
+def test_synthia_takes_lists(tmp_path):
+    synthia_tree(tmp_path, (0, 1, 9000))
+    (tmp_path / "train.txt").write_text("0\n1\n9000\n")
+    (tmp_path / "val.txt").write_text("0000000.png\n")
+    assert [sample.key for sample in layouts.synthia(tmp_path, "train")] == ["0000000", "0000001", "0009000"]
+    assert [sample.key for sample in layouts.synthia(tmp_path, "val")] == ["0000000"]
+
+
+# NTHU
+
+
+@pytest.fixture
+def rome(tmp_path):
+    write(
+        tmp_path,
+        *(f"Images/Train/pano_0000{number}_2_180.jpg" for number in (1, 2, 3)),
+        "Images/Test/pano_10001_2_180.png",
+        "Images/Test/pano_10002_0_0.jpg",
+        "Images/Test/pano_10002_0_0.png",
+        "Labels/Test/pano_10001_2_180_eval.png",
+        "Labels/Test/pano_10002_0_0_eval.png",
+    )
+    (tmp_path / "List").mkdir()
+    (tmp_path / "List" / "train.txt").write_text("pano_00003_2_180\npano_00001_2_180\n")
+    return tmp_path
+
+
+def test_nthu_trains_without_labels_on_the_images_of_its_list(rome):
+    assert listing(rome, layouts.nthu(rome, "train")) == [
+        (f"pano_0000{number}_2_180", f"Images/Train/pano_0000{number}_2_180.jpg", None) for number in (1, 3)
+    ]
+
+
+def test_nthu_labels_its_test_split_and_takes_the_jpeg_where_there_are_two(rome):
+    assert listing(rome, layouts.nthu(rome, "test")) == [
+        ("pano_10001_2_180", "Images/Test/pano_10001_2_180.png", "Labels/Test/pano_10001_2_180_eval.png"),
+        ("pano_10002_0_0", "Images/Test/pano_10002_0_0.jpg", "Labels/Test/pano_10002_0_0_eval.png"),
+    ]
+    (rome / "List" / "test.txt").write_text("pano_10002_0_0")
+    assert [sample.key for sample in layouts.nthu(rome, "test")] == ["pano_10002_0_0"]
+
+
+def test_nthu_says_where_the_labels_are_when_asked_for_val(rome):
+    with pytest.raises(layouts.NoSplit, match="labelled images of a city are `test`"):
+        layouts.nthu(rome, "val")
+
+
+def test_nthu_names_a_listed_image_that_is_missing(rome):
+    (rome / "List" / "train.txt").write_text("pano_00003_2_180\npano_00009_2_180\n")
+    with pytest.raises(FileNotFoundError, match=r"train.txt names 1 files .* the first is 'pano_00009_2_180'"):
+        layouts.nthu(rome, "train")
+
+
+def test_the_four_cities_lie_in_one_folder(tmp_path):
+    for city in ("rome", "rio", "tokyo", "taipei"):
+        with initialize_config_dir(str(conf_dir()), version_base=None):
+            cfg = compose(overrides=[f"+dataset={city}", f"+data.root={tmp_path}"])
+        assert cfg.datasets[city].root == f"{tmp_path}/NTHU_Datasets/{city.capitalize()}"
 
 
 # A user's own folders

@@ -15,9 +15,11 @@ from PIL import Image
 
 from mdseg import conf_dir
 from mdseg.data.dataset import load_dataset
+from mdseg.label_space import IGNORE
 from mdseg.scenes import VERSION, annotate, generate, scene
 from mdseg.scenes.annotation import DATASETS, table_of
 from mdseg.scenes.writers import SPLITS, TREES
+from mdseg.wording import Remark
 
 HEIGHT = 40
 TREE_NAMES = sorted(set(TREES.values()))
@@ -121,6 +123,9 @@ def test_names_are_those_of_the_real_files(trees):
         "wilddash": r"[a-z]{2}\d{4}_100000\.png",
         "kitti": r"\d{6}_10\.png",
         "labelmefacade": r"(static|spatial_envelope)_[a-z0-9_]+__[a-zA-Z_]+\d{4}\.jpg",
+        "gta5": r"\d{5}\.(png|jpg)",
+        "synthia": r"\d{7}\.png",
+        "taipei": r"pano_\d{5}_\d_\d+\.(png|jpg)",
         "camvid32": r"(0001TP_\d{6}|0006R0_f\d{5}|0016E5_\d{5}|Seq05VD_f\d{5})\.png",
     }
     for dataset, pattern in patterns.items():
@@ -174,7 +179,8 @@ def test_the_other_package_of_a_dataset_is_read_too(tmp_path, dataset, variant):
         data.mask(0)
 
 
-@pytest.mark.parametrize("dataset", ["cityscapes", "idd", "mapillary", "camvid32"])
+@pytest.mark.filterwarnings("ignore:useless images")
+@pytest.mark.parametrize("dataset", ["cityscapes", "idd", "mapillary", "camvid32", "gta5", "synthia"])
 def test_traps_have_an_unknown_id(tmp_path, dataset):
     data = load(dataset, generate(tmp_path, dataset, {"train": 1}, height=HEIGHT, traps=True), "train")
     with pytest.raises(ValueError, match=re.escape(data.samples[0].mask.name)):
@@ -187,10 +193,73 @@ def test_traps_of_bdd_have_files_without_a_partner(tmp_path):
         assert len(load("bdd", root, "train")) == 2
 
 
-def test_clean_trees_raise_no_warning(trees):
+def test_traps_of_gta5_are_a_pair_of_two_sizes_two_useless_images_and_a_stale_copy(tmp_path):
+    root = generate(tmp_path, "gta5", {"train": 4, "val": 2}, height=HEIGHT, traps=True)
+    assert (root / "labels" / "00001_labelTrainIds.png").is_file()
+    with pytest.warns(Remark) as caught:
+        data = load("gta5", root, "train")
+    assert [str(remark.message).split(":")[0].split(",")[0] for remark in caught] == [
+        "useless images left out",
+        "1 pairs of different sizes",
+    ]
+    assert [sample.key for sample in data.samples] == ["00001", "00002", "00003", "00004"]
+    assert data.samples[2].image.suffix == ".jpg"
+    data.check_size(1, data.image(1), data.mask(1))
+    with pytest.warns(Remark, match="left out"):
+        assert len(load("gta5", root, "train", size_mismatch="skip")) == 3
+    with pytest.warns(Remark, match="useless"):
+        data = load("gta5", root, "train", size_mismatch="error")
+    with pytest.raises(ValueError, match="sizes .* differ"):
+        data.check_size(1, data.image(1), data.mask(1))
+
+
+def test_gta5_has_its_two_sizes_and_the_palette_of_its_classes(tmp_path):
+    data = load("gta5", generate(tmp_path, "gta5", {"train": 12}, height=128), "train")
+    assert {data.size(index) for index in range(12)} == {(128, 233), (127, 233)}
+    table = table_of("gta5")
+    with Image.open(data.samples[0].mask) as mask:
+        palette = np.array(mask.getpalette()).reshape(-1, 3)
+    np.testing.assert_array_equal(palette[[ids[0] for ids in table.raw_ids]], table.colors)
+
+
+def test_synthia_has_16_bits_with_the_class_in_red_and_the_instance_in_green(trees):
+    data = load("synthia", trees["synthia"], "train")
+    assert [sample.key for sample in data.samples] == [f"{number:07d}" for number in range(5)]
+    assert load("synthia", trees["synthia"], "val").samples[0].key == "0009000"
+    pixels = cv2.imread(str(data.samples[1].mask), cv2.IMREAD_UNCHANGED)
+    blue, green, red = np.moveaxis(pixels, -1, 0)
+    assert pixels.dtype == np.uint16
+    assert not blue.any()
+    things = np.isin(red, [8, 10, 11, 12, 17, 19])
+    assert (green > 0).tolist() == things.tolist()
+    with Image.open(data.samples[1].mask) as mask:
+        assert not np.array(mask).any()  # what Pillow makes of it
+
+
+def test_synthia_never_shows_the_classes_that_the_real_one_lacks(trees):
+    found = set()
+    for sample in load("synthia", trees["synthia"], "train").samples[1:]:
+        found |= set(np.unique(open_ids(sample.mask)).tolist())
+    assert not found & {13, 16, 18, 20}  # parking slot, terrain, truck, train
+    assert 22 in found  # lane marking, which is ignored
+
+
+def test_traps_of_the_cities_are_a_black_png_beside_a_jpeg_and_other_ids(tmp_path):
+    root = generate(tmp_path, "rio", {"train": 2, "test": 3}, height=HEIGHT, traps=True)
+    assert root == tmp_path / "NTHU_Datasets" / "Rio"
+    train, test = load("rio", root, "train"), load("rio", root, "test")
+    assert {sample.mask for sample in train.samples} == {None}
+    assert (root / "Images" / "Test" / f"{test.samples[0].key}.png").is_file()
+    assert [sample.image.suffix for sample in test.samples] == [".jpg", ".jpg", ".png"]
+    assert test.image(0).any()
+    assert (test.mask(0) == IGNORE).any()  # unknown ids of this dataset are ignored
+
+
+@pytest.mark.parametrize("dataset", ["bdd", "gta5", "synthia", "tokyo"])
+def test_clean_trees_raise_no_warning(trees, dataset):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        load("bdd", trees["bdd"], "train")
+        load(dataset, trees[dataset], labelled(dataset))
 
 
 def test_a_second_call_keeps_the_tree(trees):

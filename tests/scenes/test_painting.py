@@ -96,7 +96,10 @@ def test_height_scales_the_picture():
 
 
 def test_mapillary_and_kitti_vary_in_size_but_cityscapes_does_not():
-    sizes = {domain: {scene(domain, "train", index, 40)[1].shape for index in range(12)} for domain in DOMAINS}
+    sizes = {
+        domain: {scene(domain, "train", index, 40)[1].shape for index in range(12)}
+        for domain in ("mapillary", "kitti", "cityscapes")
+    }
     assert len(sizes["mapillary"]) > 3
     assert len(sizes["kitti"]) > 1
     assert len(sizes["cityscapes"]) == 1
@@ -108,6 +111,26 @@ def test_a_synthetic_style_has_no_noise():
     real, _ = scene(DOMAINS["cityscapes"], "train", 0, HEIGHT)
     assert image[world == World.ROAD].std() < real[world == World.ROAD].std() + 5
     assert len(np.unique(image.reshape(-1, 3), axis=0)) < len(np.unique(real.reshape(-1, 3), axis=0)) / 2
+
+
+@pytest.mark.parametrize("domain", ["gta5", "synthia"])
+def test_synthetic_sources_are_smooth_where_real_images_are_rough(domain):
+    def roughness(name):
+        """Median difference of neighbouring pixels of the road."""
+        values = []
+        for index in range(6):
+            image, world = scene(name, "train", index, HEIGHT)
+            step = np.abs(np.diff(image.astype(float).mean(-1), axis=1))
+            values.append(step[(world == World.ROAD)[:, 1:]])
+        return np.median(np.concatenate(values))
+
+    assert roughness(domain) < 0.5 < 1.5 < roughness("cityscapes")
+
+
+def test_tokyo_drives_on_the_left_and_taipei_on_many_motorcycles():
+    assert DOMAINS["tokyo"].left_hand
+    features = {name: domain.features for name, domain in DOMAINS.items()}
+    assert features["taipei"]["motorcyclist"] == max(feature["motorcyclist"] for feature in features.values())
 
 
 def test_an_unknown_domain_is_an_error_that_lists_the_known_ones():
