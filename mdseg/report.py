@@ -1,6 +1,8 @@
 """Tables of results: of one run, or of all runs below a folder, averaged over seeds.
 
 python -m mdseg.report runs/
+
+Runs that are rows of a published table, sweep=<row>, get a table for each experiment with the paper's values beside.
 """
 
 import io
@@ -9,16 +11,21 @@ import shlex
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from mdseg import references
+from mdseg.references import Published
+
 # What differs between runs of the same setting: not part of a setting's name.
 NOT_A_SETTING = (
     "experiment=",
+    "sweep=",
     "seed=",
     "runs=",
     "run_folder=",
@@ -32,26 +39,44 @@ NOT_A_SETTING = (
 
 
 def results_table(results: dict[str, Any], width: int = 110) -> str:
-    """mIoU in percent per evaluated dataset (rows) and stage (columns), and what the relations stage found."""
-    fits = {name: stage for name, stage in results["stages"].items() if "evaluation" in stage}
+    """mIoU in percent per evaluated dataset (rows) and stage (columns), and what the relations stage found.
+
+    A stage that evaluated several networks has a column for each, its headline's first.
+    """
+    fits = {}
+    for name, stage in results["stages"].items():
+        if "evaluation" in stage:
+            networks = by_network(stage["evaluation"])
+            fits |= {f"{name}, {network}" if network else name: node for network, node in networks.items()}
     title = f"{results['experiment']}: mIoU % (classes present), seed {results['seed']}"
     table = Table()
     table.add_column("dataset")
     table.add_column("role")
     for name in fits:
         table.add_column(name, justify="right")
-    evaluations = [stage["evaluation"] for stage in fits.values()]
+    evaluations = list(fits.values())
     for dataset, entry in evaluations[-1]["datasets"].items() if evaluations else ():
         table.add_row(dataset, entry["role"], *(_shown(e["datasets"][dataset]["miou"]) for e in evaluations))
+        reported = results.get("row") is not None or entry["role"] == "target"  # elsewhere no paper averages over them
+        for subset in entry["subsets"] if reported else ():
+            table.add_row(f"  {subset}", "", *(_shown(e["datasets"][dataset]["subsets"][subset]) for e in evaluations))
     for role in evaluations[-1]["mean_miou"] if evaluations else ():
         table.add_row("mean", role, *(_percent([e["mean_miou"][role]]) for e in evaluations), style="bold")
     found = [_relations(stage) for stage in results["stages"].values() if "found" in stage]
     return "\n".join([title, _render(table, width), *found])
 
 
+def by_network(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Results of every network by its name, the headline's first; of a network without others beside it: by ``""``."""
+    others = {name: node for name, node in evaluation.items() if isinstance(node, dict) and "datasets" in node}
+    return {evaluation.get("network", ""): evaluation, **others}
+
+
 def evaluation_table(document: dict[str, Any], width: int = 110) -> str:
     """mIoU in percent of every dataset of an `evaluation.json`, and how many of its classes the model answers."""
-    title = f"{document['experiment']}, {document['stage']} after {document['steps']} steps: mIoU % (classes present)"
+    network = f" ({document['network']})" if document["network"] else ""
+    title = f"{document['experiment']}, {document['stage']}{network} after {document['steps']} steps"
+    title += ": mIoU % (classes present)"
     table = Table()
     for column in ("dataset", "role", "split"):
         table.add_column(column)
@@ -77,25 +102,74 @@ def class_table(document: dict[str, Any], name: str, width: int = 110) -> str:
         missing = "no channel" if label in entry["no_channel"] else "absent"
         table.add_row(label, missing if value is None else _shown(value))
     table.add_row("mean", _shown(entry["miou"]), style="bold")
+    for subset, value in entry["subsets"].items():
+        table.add_row(f"mean of {subset}", _shown(value))
     return f"{name}: IoU %\n{_render(table, width)}"
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a run wrote, and what its command has besides experiment, row, seed and the like."""
+
+    results: dict[str, Any]
+    overrides: tuple[str, ...]
+
+    @property
+    def setting(self) -> str:
+        return " ".join(self.overrides)
+
+    @property
+    def evaluations(self) -> dict[str, dict[str, Any]]:
+        """By stage."""
+        stages = self.results["stages"].items()
+        return {name: stage["evaluation"] for name, stage in stages if "evaluation" in stage}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a row table: what the runs of a setting measured with one network on one dataset.
+
+    Args:
+        values: `miou` or the name of a subset of the classes → mIoU of every run.
+        published: what a paper says of the same.
+    """
+
+    row: str
+    setting: str
+    dataset: str
+    network: str
+    runs: int
+    values: dict[str, list[float]]
+    published: list[Published]
+
+
 def summary_table(folder: Path, width: int = 130) -> str:
-    """Mean mIoU in percent of every setting and stage below a folder: mean ± standard deviation over its runs.
+    """All runs below a folder: a table for each experiment whose runs are rows of a published one, one for the others.
 
     Raises:
         FileNotFoundError: there is no results.json below the folder.
     """
-    runs = sorted(folder.rglob("results.json"))
-    if not runs:
+    paths = sorted(folder.rglob("results.json"))
+    if not paths:
         raise FileNotFoundError(f"{folder}: no results.json below it; give a folder of runs")
+    tables: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    others = []
+    for run in (Run(json.loads(path.read_text()), _overrides(path.parent)) for path in paths):
+        if run.results.get("row") is None:
+            others.append(run)
+        else:
+            tables[run.results["experiment"], run.results["scale"]].append(run)
+    rows = [row_table(runs, width) for _, runs in sorted(tables.items())]
+    return "\n\n".join([*rows, *([mean_table(others, width)] if others else [])])
+
+
+def mean_table(runs: Sequence[Run], width: int = 130) -> str:
+    """Mean mIoU in percent of every setting and stage: mean ± standard deviation over its runs."""
     groups: dict[tuple[str, ...], list[dict[str, float]]] = defaultdict(list)
-    for path in runs:
-        results = json.loads(path.read_text())
-        for name, stage in results["stages"].items():
-            if "evaluation" in stage:
-                key = (results["experiment"], results["scale"], _setting(path.parent), name)
-                groups[key].append(stage["evaluation"]["mean_miou"])
+    for run in runs:
+        for stage, evaluation in run.evaluations.items():
+            key = (run.results["experiment"], run.results["scale"], run.setting, stage)
+            groups[key].append(evaluation["mean_miou"])
     roles = list(dict.fromkeys(role for group in groups.values() for means in group for role in means))
     table = Table()
     for column in ("experiment", "scale", "setting", "stage"):
@@ -108,10 +182,92 @@ def summary_table(folder: Path, width: int = 130) -> str:
     return f"mean mIoU % (classes present), mean ± standard deviation over runs\n{_render(table, width)}"
 
 
-def _setting(run: Path) -> str:
+def row_table(runs: Sequence[Run], width: int = 130) -> str:
+    """mIoU in percent after the last stage of runs of one experiment, in the order of the papers' rows.
+
+    Over all classes and over every subset of them that the network answers in full: mean ± standard deviation over the
+    runs of a setting. Where several networks are evaluated (student, teacher), each has a line; the first one's results
+    are the method's, so what is published stands there.
+    """
+    experiment, scale = runs[0].results["experiment"], runs[0].results["scale"]
+    lines = row_lines(experiment, runs)
+    measures = list(dict.fromkeys(measure for line in lines for measure in line.values))
+    datasets = list(dict.fromkeys(line.dataset for line in lines))
+    columns = [
+        ("row", [line.row for line in lines]),
+        ("setting", [line.setting for line in lines]),
+        ("dataset", [line.dataset if len(datasets) > 1 else "" for line in lines]),
+        ("network", [line.network for line in lines]),
+        ("runs", [str(line.runs) for line in lines]),
+    ]
+    for measure in measures:
+        columns.append(("mIoU" if measure == "miou" else measure, [_percent(line.values[measure]) for line in lines]))
+        columns.append(("paper", [_as_published(line, measure) for line in lines]))
+    columns = [(heading, cells) for heading, cells in columns if any(cells)]
+    table = Table()
+    for heading, _ in columns:
+        words = heading in ("row", "setting", "dataset", "network")
+        table.add_column(heading, justify="left" if words else "right", no_wrap=not words, overflow="fold")
+    for cells in zip(*(cells for _, cells in columns), strict=True):
+        table.add_row(*cells)
+    where = datasets[0] if len(datasets) == 1 else "evaluated datasets"
+    title = f"{experiment}, scale={scale}: mIoU % on {where}, mean ± standard deviation over runs"
+    return "\n".join([title, _render(table, width), *_about_published(lines)])
+
+
+def row_lines(experiment: str, runs: Sequence[Run]) -> list[Line]:
+    """What runs of an experiment measured, by row and setting; rows as the papers order them, then all others."""
+    groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for run in (run for run in runs if run.evaluations):
+        groups[run.results["row"], run.setting].append(run)
+    order = [*references.rows(experiment), *sorted(row for row, _ in groups)]
+    lines = []
+    for (row, setting), group in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
+        published = references.published(experiment, row, group[0].overrides)
+        evaluations = [by_network(list(run.evaluations.values())[-1]) for run in group]
+        for position, network in enumerate(evaluations[0]):
+            for dataset in evaluations[0][network]["datasets"]:
+                theirs = position == 0 and dataset == references.dataset(experiment)
+                line = Line(
+                    row=row,
+                    setting=setting,
+                    dataset=dataset,
+                    network=network,
+                    runs=len(group),
+                    values=_mious(evaluation[network]["datasets"][dataset] for evaluation in evaluations),
+                    published=published if theirs else [],
+                )
+                lines.append(line)
+    return lines
+
+
+def _mious(entries: Iterable[dict[str, Any]]) -> dict[str, list[float]]:
+    """mIoU of every run over all classes and over subsets, where it is defined."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for entry in entries:
+        for measure, miou in ({"miou": entry["miou"]} | entry.get("subsets", {})).items():
+            values[measure] += [] if miou is None else [miou]
+    return values
+
+
+def _as_published(line: Line, measure: str) -> str:
+    values = [(entry.values[measure], entry.host) for entry in line.published if measure in entry.values]
+    return ", ".join(f"{value}{'' if host is None else '*'}" for value, host in values)
+
+
+def _about_published(lines: Sequence[Line]) -> list[str]:
+    """What the column `paper` is, where there is one."""
+    published = [entry for line in lines for entry in line.published]
+    hosts = dict.fromkeys(entry.host for entry in published if entry.host is not None)
+    about = "paper: on real images at full scale (conf/references.yaml), not to be compared with scenes or other scales"
+    others = [f"*: of another network, {', '.join(hosts)}"] if hosts else []
+    return [about, *others] if published else []
+
+
+def _overrides(run: Path) -> tuple[str, ...]:
     command = run / "command.txt"
     words = shlex.split(command.read_text())[3:] if command.is_file() else []
-    return " ".join(word for word in words if not word.startswith(NOT_A_SETTING))
+    return tuple(word for word in words if not word.startswith(NOT_A_SETTING))
 
 
 def _shown(value: float | None) -> str:

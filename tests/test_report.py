@@ -58,6 +58,111 @@ def summary_of(folder, *overrides):
     return summary_table(folder, width=200)
 
 
+def row_run(folder, row, miou, *overrides, experiment="gta5_cityscapes", scale="demo", teacher=None, **subsets):
+    """A run that stands for a row of a table, as run.py leaves it."""
+
+    def evaluation(miou):
+        entry = {"role": "target", "miou": miou, "subsets": subsets, "iou": {}}
+        return {"mean_miou": {"target": miou}, "datasets": {"cityscapes": entry}}
+
+    last = evaluation(miou)
+    if teacher is not None:
+        last = {"network": "student", **last, "teacher": evaluation(teacher)}
+    stages = {"source": {"evaluation": evaluation(0.01)}, "adapt": {"evaluation": last}}
+    number = len(list(folder.glob("*")))
+    run = folder / str(number)
+    run.mkdir(parents=True)
+    document = {"experiment": experiment, "row": row, "scale": scale, "seed": number, "stages": stages}
+    (run / "results.json").write_text(json.dumps(document))
+    words = [f"experiment={experiment}", f"sweep={row}", f"seed={number}", *overrides]
+    (run / "command.txt").write_text(shlex.join(["python", "-m", "mdseg.run", *words]))
+
+
+def cells(table):
+    """Words of every line between the rules, by the first one; a row of several lines has the cells of its first."""
+    lines = [[cell.strip() for cell in line.strip("│┃ ").split("│")] for line in table.splitlines() if "│" in line]
+    return {line[0]: line[1:] for line in lines}
+
+
+def headings(table):
+    return next([cell.strip() for cell in line.strip("┃ ").split("┃")] for line in table.splitlines() if "┃" in line)
+
+
+def test_rows_stand_in_the_paper_s_order_beside_its_values(tmp_path):
+    for row, miou in (("iw", 0.31), ("source_only", 0.20), ("iw", 0.33), ("minent", 0.25), ("mine", 0.1)):
+        row_run(tmp_path, row, miou, tail=miou / 2)
+    table = summary_table(tmp_path)
+    assert headings(table) == ["row", "runs", "mIoU", "paper", "tail"]
+    assert list(cells(table)) == ["source_only", "minent", "iw", "mine"]
+    assert cells(table)["iw"] == ["2", "32.0 ± 1.4", "45.2", "16.0 ± 0.7"]
+    assert cells(table)["source_only"] == ["1", "20.0", "36.9, 38.6", "10.0"]
+    assert cells(table)["mine"] == ["1", "10.0", "", "5.0"]
+    assert "gta5_cityscapes, scale=demo: mIoU % on cityscapes" in table
+    assert "paper: on real images at full scale" in table
+
+
+def test_published_subsets_stand_beside_the_subsets(tmp_path):
+    row_run(tmp_path, "iw", 0.3, experiment="synthia_cityscapes", synthia16=0.3, synthia13=0.35)
+    table = summary_table(tmp_path)
+    assert headings(table) == ["row", "runs", "mIoU", "synthia16", "paper", "synthia13", "paper"]
+    assert cells(table)["iw"] == ["1", "30.0", "30.0", "40.4", "35.0", "46.9"]
+
+
+def test_student_and_teacher_have_a_line_each_and_the_paper_one(tmp_path):
+    row_run(tmp_path, "dacs", 0.3, teacher=0.32)
+    row_run(tmp_path, "dacs", 0.4, teacher=0.36)
+    table = summary_table(tmp_path)
+    lines = [line for line in table.splitlines() if "dacs" in line]
+    assert headings(table) == ["row", "network", "runs", "mIoU", "paper"]
+    assert [line.split("│")[2:6] for line in lines] == [
+        [" student ", "    2 ", " 35.0 ± 7.1 ", "  52.1 "],
+        [" teacher ", "    2 ", " 34.0 ± 2.8 ", "       "],
+    ]
+
+
+def test_settings_of_a_row_are_told_apart_and_given_their_own_published_values(tmp_path):
+    row_run(tmp_path, "st", 0.4, "streams.labelled.labelled=1/16", experiment="cityscapes_semi")
+    row_run(tmp_path, "st", 0.5, "streams.labelled.labelled=1/8", "trainer=gpu", experiment="cityscapes_semi")
+    lines = [line for line in summary_table(tmp_path).splitlines() if "│ st" in line]
+    assert "labelled=1/16" in lines[0]
+    assert lines[0].split("│")[5].strip() == "68.21"
+    assert lines[1].split("│")[5].strip() == "72.01"
+
+
+def test_values_of_another_network_are_marked(tmp_path):
+    row_run(tmp_path, "daformer_blv", 0.4)
+    table = summary_table(tmp_path)
+    assert cells(table)["daformer_blv"] == ["1", "40.0", "59.0, 69.6*"]
+    assert "*: of another network, DAFormer on MiT-B5" in table
+
+
+def test_scales_and_experiments_have_tables_of_their_own_and_other_runs_the_usual_one(tmp_path):
+    row_run(tmp_path, "maxsquare", 0.3)
+    row_run(tmp_path, "maxsquare", 0.4, scale="paper")
+    row_run(tmp_path, "maxsquare", 0.4, experiment="of_my_own")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "results.json").write_text(json.dumps(results()))
+    table = summary_table(tmp_path)
+    titles = ["gta5_cityscapes, scale=demo", "gta5_cityscapes, scale=paper", "of_my_own, scale=demo", "mean mIoU %"]
+    assert [table.index(title) for title in titles] == sorted(table.index(title) for title in titles)
+    assert "paper" not in table[table.index("of_my_own") :]
+
+
+def test_a_run_without_a_finished_stage_has_no_line(tmp_path):
+    row_run(tmp_path, "maxsquare", 0.3)
+    (tmp_path / "begun").mkdir()
+    begun = {"experiment": "gta5_cityscapes", "row": "iw", "scale": "demo", "seed": 0, "stages": {}}
+    (tmp_path / "begun" / "results.json").write_text(json.dumps(begun))
+    assert list(cells(summary_table(tmp_path))) == ["maxsquare"]
+
+
+def test_subsets_of_a_target_are_printed_after_a_run(tmp_path):
+    row_run(tmp_path, "maxsquare", 0.3, tail=0.125, synthia13=None)
+    table = results_table(json.loads((tmp_path / "0" / "results.json").read_text()))
+    assert cells(table)["tail"][1:] == ["12.5", "12.5"]
+    assert cells(table)["synthia13"][1:] == ["undefined", "undefined"]
+
+
 def test_lists_and_anything_else_in_brackets_are_shown_as_given(tmp_path):
     table = summary_of(tmp_path, "dataset=[gta5,idd]", "streams.labelled.mixing={gta5:1}", "name=[bold]:car:")
     assert "dataset=[gta5,idd] streams.labelled.mixing={gta5:1} name=[bold]:car:" in table

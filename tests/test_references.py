@@ -1,0 +1,87 @@
+"""What papers publish: that it is copied well, and that it says which command it is of."""
+
+import pytest
+import torch
+
+from mdseg import conf_dir, references
+from mdseg.label_space import LabelTable
+from mdseg.metrics import iou, protocol
+
+ENTRIES = [
+    (experiment, row, entry)
+    for experiment, table in references.document()["experiments"].items()
+    for row, entries in table["rows"].items()
+    for entry in entries
+]
+OPTIONAL = {"iou", "given", "host"}
+CITYSCAPES = LabelTable.load("cityscapes")
+CLASSES = {19: CITYSCAPES.names, 16: LabelTable.load("synthia").names, 13: LabelTable.load("nthu13").names}
+
+
+def named(experiment, row, entry):
+    return f"{experiment}-{row}-{entry['row']}"
+
+
+def confusion_of(ious):
+    """A confusion matrix with these IoUs, in percent with one decimal: what a class misses goes to one more class."""
+    matrix = torch.zeros(len(ious) + 1, len(ious) + 1, dtype=torch.int64)
+    for index, value in enumerate(ious):
+        matrix[index, index] = round(10 * value)
+        matrix[index, -1] = 1000 - round(10 * value)
+    return matrix
+
+
+@pytest.mark.parametrize(("experiment", "row", "entry"), ENTRIES, ids=[named(*entry) for entry in ENTRIES])
+def test_a_published_value_says_where_it_comes_from_and_which_command_it_is_of(experiment, row, entry):
+    assert set(entry) - OPTIONAL == {"source", "evidence", "table", "row", "values"}
+    assert entry["source"] in references.document()["sources"]
+    assert entry["evidence"] in ("slides", "supplement", "readme", "code", "note")
+    assert set(entry["values"]) <= {"miou", *CITYSCAPES.subsets}
+    assert (conf_dir() / f"experiment/{experiment}.yaml").is_file()
+    assert (conf_dir() / f"sweep/{row}.yaml").is_file()
+
+
+WITH_CLASSES = [entry for entry in ENTRIES if "iou" in entry[2]]
+
+
+@pytest.mark.parametrize(("experiment", "row", "entry"), WITH_CLASSES, ids=[named(*entry) for entry in WITH_CLASSES])
+def test_published_means_are_those_of_the_published_classes(experiment, row, entry):
+    """One confusion matrix answers for all of them. Tables round, one of them (Tokyo, IW) by 0.16."""
+    names = CLASSES[len(entry["iou"])]
+    scores = 100 * iou(confusion_of(entry["iou"]))[: len(names)]
+    for measure, value in entry["values"].items():
+        mean = protocol(scores, names, CITYSCAPES.subsets.get(measure, names)).item()
+        assert mean == pytest.approx(value, abs=0.17 if (experiment, row) == ("cityscapes_tokyo", "iw") else 0.1)
+
+
+def test_16_and_13_classes_of_synthia_are_read_from_one_confusion_matrix():
+    """Spec maxsquare.md, check 13."""
+    (entry,) = references.document()["experiments"]["synthia_cityscapes"]["rows"]["iw"]
+    scores = 100 * iou(confusion_of(entry["iou"]))[:16]
+    assert protocol(scores, CLASSES[16], CITYSCAPES.subsets["synthia16"]).item() == pytest.approx(40.41, abs=0.005)
+    assert protocol(scores, CLASSES[16], CITYSCAPES.subsets["synthia13"]).item() == pytest.approx(46.88, abs=0.005)
+
+
+def test_the_tail_of_blv_is_the_published_one():
+    """Spec blv.md, section 7."""
+    entry = references.document()["experiments"]["gta5_cityscapes"]["rows"]["daformer_blv"][0]
+    scores = 100 * iou(confusion_of(entry["iou"]))[:19]
+    assert protocol(scores, CITYSCAPES.names, CITYSCAPES.subsets["tail"]).item() == pytest.approx(45.66, abs=0.005)
+    assert entry["values"]["tail"] == 45.7
+
+
+def test_a_value_given_with_an_override_is_of_runs_with_it():
+    assert references.published("cityscapes_semi", "st") == []
+    (eighth,) = references.published("cityscapes_semi", "st", ["streams.labelled.labelled=1/8"])
+    assert eighth.values == {"miou": 72.01}
+    usual, larger = references.published("gta5_cityscapes", "daformer_blv", ["transform.short_side=9"])
+    assert (usual.values["miou"], larger.values["miou"], larger.host) == (59.0, 69.6, "DAFormer on MiT-B5")
+    (constant,) = references.published("gta5_cityscapes", "daformer_blv", ["loss.variation.noise=constant"])
+    assert constant.values == {"miou": 56.5}
+
+
+def test_nothing_is_published_of_experiments_and_rows_without_a_table():
+    assert references.published("uniseg_cibm", "maxsquare") == []
+    assert references.published("gta5_cityscapes", "mine") == []
+    assert references.published("gta5_cityscapes", "oracle") == []
+    assert references.rows("uniseg_cibm") == []
