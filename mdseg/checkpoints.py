@@ -87,8 +87,16 @@ def trained_steps(checkpoint: dict[str, Any]) -> int:
     return checkpoint["SegmentationDataModule"]["step"]
 
 
-def load_model(model: torch.nn.Module, checkpoint: dict[str, Any], path: Path, class_names: tuple[str, ...]) -> None:
+def load_model(
+    model: torch.nn.Module,
+    checkpoint: dict[str, Any],
+    path: Path,
+    class_names: tuple[str, ...],
+    network: str = "model",
+) -> None:
     """Put a checkpoint's network weights into a model.
+
+    network: which of its networks, by the name it has in the method: `model`, or one that stands beside it (`teacher`).
 
     Raises:
         ValueError: the checkpoint was trained in another label space or with another network.
@@ -100,12 +108,13 @@ def load_model(model: torch.nn.Module, checkpoint: dict[str, Any], path: Path, c
             f"{sorted(set(saved) ^ set(class_names))[:5]}: use the same labelled datasets"
         )
     weights = {
-        name.removeprefix("model.").removeprefix("_orig_mod."): value
+        name.removeprefix(f"{network}.").removeprefix("_orig_mod."): value
         for name, value in checkpoint["state_dict"].items()
-        if name.startswith("model.")
+        if name.startswith(f"{network}.")
     }
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         first = " ".join(str(error).splitlines()[1:2]).strip()
-        raise ValueError(f"{path} holds another network than this run's model: {first}") from error
+        which = "network" if network == "model" else network
+        raise ValueError(f"{path} holds another {which} than this run's model: {first}") from error

@@ -277,16 +277,17 @@ def count_steps(steps: int | str | None, streams: Sequence[Stream]) -> int:
     """
     if steps is None:
         return 0
-    per_epoch = {f"epochs of {stream.name}": len(stream) / stream.batch_size for stream in streams}
-    per_epoch |= {"epochs": len(streams[0]) / streams[0].batch_size}
-    number, _, unit = str(steps).partition(" ")
+    units = ["epochs", *(f"epochs of {stream.name}" for stream in streams[1:])]
+    per_epoch = {unit: len(stream) / stream.batch_size for unit, stream in zip(units, streams, strict=True)}
+    number, *words = str(steps).split() or [""]
+    unit = " ".join(words)
     try:
         count = math.ceil(float(number) * per_epoch[unit]) if unit else int(number)
     except (ValueError, KeyError):
         count = 0
     if count < 1:
-        units = " or ".join(f'"<n> {unit}"' for unit in per_epoch)
-        raise ValueError(f"steps: expected a positive number of steps or {units}, got {steps!r}")
+        epochs = " or ".join(f'"<n> {unit}"' for unit in units)
+        raise ValueError(f"steps: expected a positive number of steps or {epochs}, got {steps!r}")
     return count
 
 

@@ -7,6 +7,7 @@ python -m mdseg.evaluate run=model.ckpt on=[idd] data=disk data.root=/datasets s
 run=...               a run folder, its stage's folder, or a checkpoint file
 stage=null_bce        of a run folder; default: its last one
 checkpoint=best       default: last
+network=teacher       or student, of a run that trained both; default: the one of its headline, method.eval_model
 on=[...]              datasets of the run, read as in the run, or names of conf/dataset; default: what the run evaluated
 dataset=[idd]         read idd as conf/dataset describes it now, though the run knows it
 split=test            default: each dataset's evaluation split
@@ -76,7 +77,7 @@ def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
     with removed_on_failure(folder):
         panels = Panels(folder / "figures", cfg.panels)
         trainer = stages.build_trainer(cfg.trainer, folder, callbacks=[panels], logger=False)
-        document = {key: cfg[key] for key in ("experiment", "run", "checkpoint", "stage", "steps")}
+        document = {key: cfg[key] for key in ("experiment", "run", "checkpoint", "stage", "network", "steps")}
         # Results are equal to the digit only at the same precision and on the same kind of device.
         document["settings"] = OmegaConf.to_container(cfg.evaluation)
         document["settings"] |= {"precision": trainer.precision, "device": device_name(trainer.strategy.root_device)}
@@ -112,11 +113,11 @@ def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
     if given.get("run") is None:
         raise ValueError("run=<run folder or checkpoint> is required")
     path = Path(given["run"]).expanduser()
-    trained = load_trained(path, given.get("stage"), given.get("checkpoint", "last"))
+    trained = load_trained(path, given.get("stage"), given.get("checkpoint", "last"), given.get("network"))
     evaluated = [name for names in trained.cfg.evaluate.values() for name in names]
     cfg = compose_as_in_run("evaluate", overrides, trained.cfg, evaluated)
     cfg.experiment, cfg.run, cfg.checkpoint = trained.cfg.name, str(path), str(trained.path.resolve())
-    cfg.stage, cfg.steps = trained.stage, trained.steps
+    cfg.stage, cfg.network, cfg.steps = trained.stage, trained.network, trained.steps
     if not cfg.on:
         raise ValueError("on=[...] is required: the run evaluated no dataset itself")
     fill_in(cfg.evaluation, trained.cfg.evaluation)

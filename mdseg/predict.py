@@ -10,6 +10,7 @@ space=...             the classes to choose from; default: all of the run. A dat
                       a YAML file with such a table, or cityscapes19, synthia16, nthu13
 stage=null_bce        of a run folder; default: its last one
 checkpoint=best       default: last
+network=teacher       or student, of a run that trained both; default: the one of its headline
 short_side=512        pixels at which the network sees an image; default: as the run was evaluated
 device=cpu            default: a GPU if there is one
 
@@ -67,11 +68,11 @@ def predict(overrides: Sequence[str]) -> None:
     from mdseg.trained import load_trained
 
     device = choose_device(cfg.device)
-    trained = load_trained(Path(cfg.run).expanduser(), cfg.stage, cfg.checkpoint)
+    trained = load_trained(Path(cfg.run).expanduser(), cfg.stage, cfg.checkpoint, cfg.network)
     space = space_of(cfg.space, trained)
     if cfg.short_side == "run":
         cfg.short_side = trained.cfg.evaluation.short_side
-    cfg.checkpoint, cfg.stage = str(trained.path.resolve()), trained.stage
+    cfg.checkpoint, cfg.stage, cfg.network = str(trained.path.resolve()), trained.stage, trained.network
     trained.model.to(device)
     write_text(output / "classes.csv", classes_csv(space))
     write_text(output / "predict.yaml", f"# python -m mdseg.predict {shlex.join(overrides)}\n{OmegaConf.to_yaml(cfg)}")

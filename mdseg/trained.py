@@ -14,6 +14,7 @@ from mdseg.label_space import LabelSpace
 from mdseg.models.segmenter import Segmenter
 
 CHECKPOINTS = ("last", "best")
+NETWORKS = ("student", "teacher")
 BUILT = ("model", "data", "datasets")  # what commands build from a checkpoint's configuration
 SAFE = re.compile(r"mdseg\.(models\.\w+|data\.layouts|scenes)\.\w+")
 
@@ -23,6 +24,7 @@ class Trained:
     """A model in evaluation mode on the CPU, with what its checkpoint says about it.
 
     Args:
+        network: which one of the checkpoint's it is, `student` or `teacher`; null where there is but one.
         cfg: resolved configuration of the stage that trained it; in `cfg.name` the experiment.
         steps: optimiser steps that these weights were trained for.
         path: the checkpoint.
@@ -34,17 +36,22 @@ class Trained:
     stage: str
     steps: int
     path: Path
+    network: str | None = None
 
 
-def load_trained(path: str | Path, stage: str | None = None, checkpoint: str = "last") -> Trained:
+def load_trained(
+    path: str | Path, stage: str | None = None, checkpoint: str = "last", network: str | None = None
+) -> Trained:
     """Model of a checkpoint file, or of a run folder's stage (the last one that has a checkpoint).
 
     Args:
         checkpoint: `last`, or `best` (the weights with the highest mean seen mIoU), where the path is a folder.
+        network: `student` or `teacher`; null: the one whose results are the run's headline.
 
     Raises:
         FileNotFoundError: there is no run, no such stage or no checkpoint yet.
-        ValueError: the file is damaged, no checkpoint of mdseg, or names code that a checkpoint has no business with.
+        ValueError: the file is damaged, no checkpoint of mdseg, names code that a checkpoint has no business with, or
+            has no such network.
     """
     file = checkpoint_file(Path(path), stage, checkpoint)
     saved = checkpoints.load(file)
@@ -64,8 +71,27 @@ def load_trained(path: str | Path, stage: str | None = None, checkpoint: str = "
     if "weights" in cfg.model:
         cfg.model.weights = None  # they are in the checkpoint
     model = build(cfg.model, num_classes=space.num_classes)
-    checkpoints.load_model(model, saved, file, space.names)
-    return Trained(model.eval(), space, cfg, saved["stage"], checkpoints.trained_steps(saved), file)
+    network = chosen_network(network, cfg, saved, file)
+    checkpoints.load_model(model, saved, file, space.names, "teacher" if network == "teacher" else "model")
+    return Trained(model.eval(), space, cfg, saved["stage"], checkpoints.trained_steps(saved), file, network)
+
+
+def chosen_network(network: str | None, cfg: DictConfig, saved: dict[str, Any], file: Path) -> str | None:
+    """Which of a checkpoint's networks is asked for; null: it has but one.
+
+    Raises:
+        ValueError: there is no network of that name.
+    """
+    if network not in (None, *NETWORKS):
+        raise ValueError(f"network: expected {' or '.join(NETWORKS)}, got {network!r}")
+    if any(key.startswith("teacher.") for key in saved["state_dict"]):
+        return network or cfg.method.eval_model
+    if network == "teacher":
+        raise ValueError(
+            f"network=teacher: {file} has no teacher, stage {saved['stage']!r} trained a single network; leave network "
+            "out, or name another stage"
+        )
+    return None
 
 
 def _own_targets(file: Path) -> set[Any]:

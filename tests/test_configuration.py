@@ -80,6 +80,14 @@ def test_steps_are_counted(steps, expected):
     assert count_steps(steps, [a_stream()]) == expected
 
 
+def test_steps_may_be_epochs_of_another_stream():
+    """U2PL repeats the labelled images until the unlabelled ones have been seen."""
+    unlabelled = Stream("unlabelled", "unlabelled", ("a",), (2603,), 16)
+    assert count_steps("200 epochs of unlabelled", [a_stream(372, 16), unlabelled]) == 32538
+    with pytest.raises(ValueError, match='or "<n> epochs of unlabelled"'):
+        count_steps("200 epochs of target", [a_stream(), unlabelled])
+
+
 def test_uniseg_s_150_epochs():
     assert count_steps("150 epochs", [a_stream(34968, 32)]) == 163913
 
