@@ -202,6 +202,9 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
     required = re.match(r"You must specify '(\S+)'.*?options:\s+(.*)", str(error), re.DOTALL)
     if required:
         group, options = required[1], ", ".join(required[2].split())
+        if group == "family":
+            rows = ", ".join(_options("sweep", overrides))
+            return f"this experiment leaves the method to a row of its table: sweep=<row>; there are {rows}"
         return f"{group}=<name> is required; there are {options} (python -m mdseg.run --help says what they are)"
     cause, override = error.__cause__, re.search(r"To append to your config use \+(.*)", str(error))
     if override and getattr(cause, "parent_node", None) is not None:
@@ -209,6 +212,37 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
     if isinstance(error, OmegaConfBaseException):
         return str(error).splitlines()[0]
     return " ".join([*str(error).split(), *str(cause or "").splitlines()[:1]])
+
+
+def check_row(hydra_config: DictConfig) -> None:
+    """Refuse a row of a table, `sweep=<row>`, on an experiment that has a family of its own.
+
+    The row would win where it chooses and the experiment where the row says nothing: a mixture of two methods under the
+    experiment's name.
+
+    Raises:
+        ValueError: there is a row, and the experiment chooses a family.
+    """
+    choices, sources = hydra_config.runtime.choices, hydra_config.runtime.config_sources
+    if choices.get("sweep") is None:
+        return
+    folders = [Path(source.path) for source in sources if source.schema == "file"]
+    if any(chooses_family(folder / f"experiment/{choices.experiment}.yaml") for folder in folders):
+        experiments = sorted((conf_dir() / "experiment").glob("*.yaml"))
+        leave_open = ", ".join(path.stem for path in experiments if not chooses_family(path))
+        raise ValueError(
+            f"sweep={choices.sweep}: experiment={choices.experiment} has a method of its own, of which a part would "
+            f"stay; rows are for experiments that leave the method open: {leave_open}"
+        )
+
+
+def chooses_family(path: Path) -> bool:
+    """Whether an experiment's file, or one that it builds on, chooses a family."""
+    defaults = (yaml.safe_load(path.read_text()) or {}).get("defaults", []) if path.is_file() else []
+    return any(
+        chooses_family(path.with_name(f"{entry}.yaml")) if isinstance(entry, str) else "override /family" in entry
+        for entry in defaults
+    )
 
 
 def _options(group: str, overrides: Sequence[str]) -> list[str]:

@@ -36,7 +36,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
-from mdseg.composition import NO_ROOT, TRACEBACKS, WANTED, call, composed, refuse_foreign_flags
+from mdseg.composition import NO_ROOT, TRACEBACKS, WANTED, call, check_row, composed, refuse_foreign_flags
 from mdseg.ranks import launched_outside, main_process
 from mdseg.wording import Remark
 
@@ -54,6 +54,7 @@ def start(cfg: DictConfig) -> float | None:
         from mdseg import configuration, stages
 
         overrides = list(hydra_config.overrides.task)
+        check_row(hydra_config)
         configuration.check_overrides(cfg, overrides)
         settle(cfg)
         refuse_local_ddp_in_sweeps(cfg, hydra_config.mode)

@@ -307,7 +307,7 @@ def test_a_relation_file_with_an_unknown_class_is_named_with_the_nearest_one(com
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ([], "experiment=<name> is required; there are multi_dataset_cibm, "),
+        ([], "experiment=<name> is required; there are "),
         (["experiment=uniseg_cimb"], "no experiment 'uniseg_cimb' (did you mean uniseg_cim?)"),
         (["experiment=uniseg_cib", "dataset=[idd,cityscape]"], "no dataset 'cityscape' (did you mean cityscapes?)"),
         (["experiment=uniseg_cib", "model=smal"], "no model 'smal' (did you mean small?)"),

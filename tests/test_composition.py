@@ -1,6 +1,8 @@
 import pytest
+from hydra import compose, initialize_config_dir
 
-from mdseg.composition import compose_with_datasets
+from mdseg import conf_dir
+from mdseg.composition import check_row, compose_with_datasets
 
 ALONE = ["~experiment", "family=supervised"]
 
@@ -41,8 +43,38 @@ def test_datasets_are_found_on_the_search_path_too(tmp_path):
         ),
         (["experiment=uniseg_cibm", "stage.null_bce.setps=3"], r"did you mean stage.null_bce.steps\?"),
         (["experiment=uniseg_cibm", "data=disk"], "data=disk needs data.root="),
+        (["experiment=gta5_cityscapes"], "leaves the method to a row of its table: sweep=<row>; there are "),
     ],
 )
 def test_mistakes_are_named(overrides, message):
     with pytest.raises(ValueError, match=message):
         compose_with_datasets("run", overrides)
+
+
+@pytest.fixture
+def with_row(tmp_path):
+    """Hydra's own configuration of an experiment with a row that chooses MaxSquare."""
+    (tmp_path / "sweep").mkdir()
+    choices = "[{override /family: maxsquare}, {override /loss/target: max_square}]"
+    (tmp_path / "sweep/trial.yaml").write_text(f"# @package _global_\ndefaults: {choices}\nmethod: {{weight: 0.09}}\n")
+
+    def configure(experiment):
+        overrides = [f"experiment={experiment}", "sweep=trial", f"hydra.searchpath=[file://{tmp_path}]"]
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            return compose("run", overrides, return_hydra_config=True)
+
+    return configure
+
+
+def test_a_row_chooses_family_loss_and_values_of_an_experiment_that_leaves_them_open(with_row):
+    cfg = with_row("gta5_cityscapes")
+    check_row(cfg.hydra)
+    assert cfg.hydra.runtime.choices.family == "maxsquare"
+    assert cfg.loss.target._target_.endswith(".max_square")
+    assert cfg.method.weight == 0.09
+
+
+@pytest.mark.parametrize("experiment", ["uniseg_cib", "maxsquare_gta5_cityscapes"])
+def test_a_row_on_an_experiment_with_a_method_of_its_own_is_refused(with_row, experiment):
+    with pytest.raises(ValueError, match=f"sweep=trial: experiment={experiment} has a method.*open: .*gta5_cityscapes"):
+        check_row(with_row(experiment).hydra)
