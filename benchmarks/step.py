@@ -55,7 +55,7 @@ def through_lightning(stage: Stage, steps: int) -> list[float]:
         limit_val_batches=0,
         enable_progress_bar=False,
     )
-    trainer.fit(stage.build_method(model, steps), data)
+    trainer.fit(stage.build_method(model, data), data)
     return differences(times.marks)
 
 
@@ -63,7 +63,7 @@ def by_hand(stage: Stage, steps: int) -> list[float]:
     model = stage.build_model()
     data = stage.build_data(model.input_multiple)
     data.steps = steps
-    method = stage.build_method(model, steps)
+    method = stage.build_method(model, data)
     device = torch.device("cuda" if stage.cfg.trainer.accelerator == "gpu" else "cpu")
     method.to(device).train()
     optimizer = method.build_optimizer(model.parameters())

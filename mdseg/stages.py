@@ -6,7 +6,7 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,19 @@ from mdseg.configuration import (
     prepare_data,
     stage_config,
 )
-from mdseg.data.datamodule import SegmentationDataModule, select_streams
+from mdseg.data.datamodule import SegmentationDataModule, cores, select_streams
+from mdseg.data.statistics import labelled_counts
 from mdseg.label_space import LabelSpace
 from mdseg.logging import Dashboard, MetricsFile, read_metrics
+from mdseg.losses.fused import SupervisedLoss
 from mdseg.methods.base import Evaluator, Method, subset_mious
 from mdseg.methods.uniseg import RelationScores, relation_rule
 from mdseg.models.segmenter import Segmenter
 from mdseg.ranks import main_process
 from mdseg.signals import StopSignals
 from mdseg.trained import description
+
+LABEL_LOSSES = ("supervised", "mixed")  # slots of the group `loss`
 
 
 class Stage:
@@ -105,21 +109,47 @@ class Stage:
             multiple=multiple,
         )
 
-    def build_losses(self) -> dict[str, Any]:
-        """What fills the slots of the group `loss`; only losses of labels depend on the label space."""
-        return {
-            slot: build(node, space=self.space) if slot in ("supervised", "mixed") else bound(node)
-            for slot, node in self.cfg.loss.items()
-            if node is not None
-        }
+    def build_losses(self, data: SegmentationDataModule, counted: bool) -> dict[str, Any]:
+        """What fills the slots of the group `loss`; only losses of labels depend on the label space, and are perturbed.
 
-    def build_method(self, model: Segmenter, steps: int) -> Method:
+        counted: see :meth:`build_method`.
+        """
+        nodes = {slot: node for slot, node in self.cfg.loss.items() if node is not None and slot != "variation"}
+        losses = {
+            slot: build(node, space=self.space) if slot in LABEL_LOSSES else bound(node) for slot, node in nodes.items()
+        }
+        if self.cfg.loss.variation is not None:
+            self.perturb({slot: losses.get(slot) for slot in LABEL_LOSSES}, data, counted)
+        return losses
+
+    def perturb(self, losses: Mapping[str, SupervisedLoss | None], data: SegmentationDataModule, counted: bool) -> None:
+        """Perturb losses of labels as loss/variation says, by the pixels of every class in the labelled streams."""
+        node = self.cfg.loss.variation
+        labelled = [stream for stream, _ in data.streams.values() if stream.role == "labelled"]
+        # Where a stream gets pseudo-labels, they count by its share of the images, and change in its epochs.
+        pseudo, _ = data.streams.get(self.cfg.method.get("unlabelled"), (None, None))
+        counts = np.ones(self.space.num_classes)
+        if counted and node.get("counts_file") is None:
+            counts = labelled_counts(data.streams, self.space, min(data.workers, cores()))
+        build(
+            node,
+            losses=losses,
+            space=self.space,
+            labelled=torch.from_numpy(counts),
+            share=len(pseudo) / (len(pseudo) + sum(map(len, labelled))) if pseudo else 1.0,
+            epoch=(pseudo or labelled[0]).epoch,
+            steps=data.steps,
+        )
+
+    def build_method(self, model: Segmenter, data: SegmentationDataModule, counted: bool = True) -> Method:
         """The method around the model, with its losses.
+
+        counted: count the classes' pixels where a loss wants them; False where the configuration is only checked.
 
         Raises:
             ValueError: a loss or a stream that the method has no use for, or lacks.
         """
-        cfg, losses = self.cfg, self.build_losses()
+        cfg, losses = self.cfg, self.build_losses(data, counted)
         accepted = inspect.signature(get_class(cfg.method["_target_"])).parameters
         for slot in losses:
             if slot not in accepted:
@@ -136,7 +166,7 @@ class Stage:
             scheduler=instantiate(cfg.scheduler),
             head_lr_factor=cfg.head_lr_factor,
             decay_norms=cfg.decay_norms,
-            steps=steps,
+            steps=data.steps,
             seed=cfg.seed,
             align_corners=cfg.align_corners,
             **losses,
@@ -193,7 +223,7 @@ class Stage:
             optimizer = build(cfg.optimizer, params=groups)
             build(cfg.scheduler, optimizer=optimizer, steps=data.steps)
             if str(self.run_folder) not in str(OmegaConf.to_container(cfg.loss, resolve=True)):
-                self.build_method(model, data.steps)
+                self.build_method(model, data, counted=False)
 
 
 def build_trainer(node: DictConfig, folder: Path, **options: Any) -> pl.Trainer:
@@ -229,7 +259,7 @@ def fit(stage: Stage) -> dict[str, Any]:
     cfg = stage.cfg
     model = stage.build_model()
     data = stage.build_data(model.input_multiple)
-    method = stage.build_method(model, data.steps)
+    method = stage.build_method(model, data)
     val_every = min(cfg.val_every, data.steps)
     timing, best = Timing(), SaveBest(stage.folder / "checkpoints" / "best.ckpt")
     panels = Panels(stage.folder / "figures", cfg.panels)
@@ -253,7 +283,8 @@ def fit(stage: Stage) -> dict[str, Any]:
         stage.write_subsets(data)
     saved = checkpoints.load(stage.last) if stage.last.exists() else None
     if saved:
-        checkpoints.load_model(model, saved, stage.last, stage.space.names)
+        for name, network in {"model": model, **method.others}.items():
+            checkpoints.load_model(network, saved, stage.last, stage.space.names, name)
     trained = checkpoints.trained_steps(saved) if saved else 0
     data.start = trained
     log.restart_at(trained)

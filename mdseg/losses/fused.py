@@ -164,8 +164,9 @@ class SupervisedLoss(nn.Module):
         datasets the images' dataset indices are not looked at.
     reduction: "labelled" divides by the number of labelled pixels, "all_pixels" by all; weights do not count.
     global_pixel_mean: divide by the mean count over all ranks: the averaged gradient is then that of one large batch.
-    variation: an attribute, None or a perturbation of the upsampled logits (see `fused_sum`). `perturb=False` in
-        forward leaves it out: auxiliary heads keep the plain loss.
+    variation: an attribute, None or what answers the perturbation (see `fused_sum`) of one call, or None, when called
+        with the number of images and of rows. `perturb=False` in forward leaves it out: auxiliary heads keep the plain
+        loss.
 
     Raises:
         ValueError: for an unknown reduction; in forward, if mask, dataset or weight do not fit the logits.
@@ -196,7 +197,7 @@ class SupervisedLoss(nn.Module):
         self.reduction = reduction
         self.global_pixel_mean = global_pixel_mean
         self.band_bytes = band_bytes
-        self.variation: Variation | None = None
+        self.variation: Callable[[int, int], Variation | None] | None = None
 
     @torch.compiler.disable
     def forward(
@@ -228,6 +229,7 @@ class SupervisedLoss(nn.Module):
             return Band((target.where(valid, 0),), band_weight)
 
         losses = [self.pixel_losses[index] for index in of_image]
+        variation = self.variation(*mask.shape[:2]) if perturb and self.variation is not None else None
         total = fused_sum(
             losses,
             logits,
@@ -235,7 +237,7 @@ class SupervisedLoss(nn.Module):
             band_of,
             align_corners=self.align_corners,
             band_bytes=self.band_bytes,
-            variation=self.variation if perturb else None,
+            variation=variation,
         )
         count = sum(labelled) if self.reduction == "labelled" else mask.numel()
         if self.global_pixel_mean:

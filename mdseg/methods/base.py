@@ -13,6 +13,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from mdseg.label_space import IGNORE, EvaluationSpace, LabelSpace
+from mdseg.losses.variation import LogitVariation
 from mdseg.metrics import ConfusionMatrix, iou, protocol
 
 STUDENT = "student"  # what the model that is trained is called beside others
@@ -182,6 +183,20 @@ class Method(Evaluator):
     def on_train_batch_start(self, batch: Batch, step: int) -> None:
         torch.manual_seed(step_seed(self.seed, step, self.global_rank))
         self.terms = {}
+        for variation in self.variations:
+            variation.begin(step)
+            if variation.varies:
+                self.log("blv/sigma", variation.sigma)
+
+    @property
+    def variations(self) -> list[LogitVariation]:
+        """Those of the losses that are perturbed."""
+        return [module for module in self.modules() if isinstance(module, LogitVariation)]
+
+    def observe(self, label: UInt8[Tensor, "n h w"]) -> None:
+        """Tell losses that count classes (BLV) of the labels or pseudo-labels that are trained on."""
+        for variation in self.variations:
+            variation.counter.observe(label)
 
     def log(self, name: str, value: Any, **options: Any) -> None:
         """Lightning's log, which also keeps what is logged of the training step."""

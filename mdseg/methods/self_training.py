@@ -111,12 +111,6 @@ class SelfTraining(Method):
             loss = loss + self.low_weight * low_loss
         return loss
 
-    def observe(self, label: UInt8[Tensor, "n h w"]) -> None:
-        """Tell the losses that count classes (BLV) of pseudo-labels."""
-        for loss in (self.supervised, self.mixed):
-            if getattr(loss, "variation", None) is not None:
-                loss.variation.counter.observe(label)
-
     def optimizer_step(self, epoch: int, step: int, *arguments: Any, **options: Any) -> None:
         super().optimizer_step(epoch, step, *arguments, **options)
         # Here, not in on_train_batch_end: checkpoints are saved before that hook.

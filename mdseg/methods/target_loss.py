@@ -68,6 +68,7 @@ class TargetLoss(Method):
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
         source = batch["labelled"]
+        self.observe(source["mask"])
         high, low = self.model.levels(source["image"])
         loss = self.supervised(high, source["mask"], source["dataset"])
         self.log("train/supervised", loss, prog_bar=True)

@@ -36,6 +36,7 @@ class UniSeg(Method):
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
         labelled = batch["labelled"]
+        self.observe(labelled["mask"])
         high, low = self.model.levels(labelled["image"])
         loss = self.supervised(high, labelled["mask"], labelled["dataset"])
         self.log("train/supervised", loss, prog_bar=True)
