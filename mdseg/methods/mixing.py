@@ -72,7 +72,11 @@ class StrongAugmentation:
     """
 
     def __init__(
-        self, jitter_probability: float, jitter_strength: float, blur_probability: float, blur_sigma: Sequence[float]
+        self,
+        jitter_probability: float | int,
+        jitter_strength: float | int,
+        blur_probability: float | int,
+        blur_sigma: Sequence[float | int],
     ) -> None:
         for name, value, limit in (
             ("jitter_probability", jitter_probability, 1),
@@ -104,7 +108,7 @@ class StrongAugmentation:
         return image
 
 
-def color_jitter(image: Float[Tensor, "3 h w"], strength: float) -> Float[Tensor, "3 h w"]:
+def color_jitter(image: Float[Tensor, "3 h w"], strength: float | int) -> Float[Tensor, "3 h w"]:
     """Brightness, contrast, saturation and hue of an image in [0, 1] changed at random, in random order."""
     changes = (F.adjust_brightness, F.adjust_contrast, F.adjust_saturation, F.adjust_hue)
     for number in torch.randperm(len(changes)).tolist():
@@ -113,11 +117,11 @@ def color_jitter(image: Float[Tensor, "3 h w"], strength: float) -> Float[Tensor
     return image
 
 
-def kernel_size(side: int, sigma: float) -> int:
+def kernel_size(side: int, sigma: float | int) -> int:
     """The largest odd number of pixels up to a tenth of a side, and no more than a Gaussian needs."""
     return min((math.ceil(side / 10) - 1) // 2 * 2 + 1, 2 * math.ceil(REACH * sigma) - 1)
 
 
-def between(low: float, high: float) -> float:
+def between(low: float | int, high: float | int) -> float:
     """A uniform draw from torch's generator of the CPU, which is seeded for every step."""
     return low + (high - low) * torch.rand(()).item()

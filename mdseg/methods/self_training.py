@@ -50,14 +50,14 @@ class SelfTraining(Method):
         supervised: SupervisedLoss,
         mixed: SupervisedLoss,
         unlabelled: str,
-        decay: float,
+        decay: float | int,
         teacher_bn: str,
         eval_model: str,
-        tau: float,
+        tau: float | int,
         confidence_scope: str,
-        ignore_rows: Sequence[float],
-        mixed_weight: float,
-        low_weight: float,
+        ignore_rows: Sequence[float | int],
+        mixed_weight: float | int,
+        low_weight: float | int,
         mix_ignore: bool,
         augment: Callable[[Tensor], Tensor],
         model: nn.Module,
@@ -139,7 +139,7 @@ class SelfTraining(Method):
         return self
 
 
-def ramp(step: int, decay: float) -> float:
+def ramp(step: int, decay: float | int) -> float:
     r"""Share of the old average that the teacher keeps after a step: a plain mean of all students first.
 
     .. math:: a_t = \min(1 - 1 / (t + 1), a)
@@ -192,7 +192,9 @@ def pseudo_labels(
 SCOPES = ("batch", "image", "pixel")
 
 
-def confidence_weight(confidence: Float[Tensor, "n h w"], tau: float, scope: str = "batch") -> Float[Tensor, "n h w"]:
+def confidence_weight(
+    confidence: Float[Tensor, "n h w"], tau: float | int, scope: str = "batch"
+) -> Float[Tensor, "n h w"]:
     r"""Weight of every pseudo-label: the share of confident pixels in its batch or image, or whether it is confident.
 
     .. math:: q = \frac{\#\{conf \ge \tau\}}{BHW}
@@ -206,7 +208,7 @@ def confidence_weight(confidence: Float[Tensor, "n h w"], tau: float, scope: str
     return confident.mean(dim=(0, 1, 2) if scope == "batch" else (1, 2), keepdim=True).expand_as(confident)
 
 
-def without_rows(weight: Float[Tensor, "n h w"], top: float, bottom: float) -> Float[Tensor, "n h w"]:
+def without_rows(weight: Float[Tensor, "n h w"], top: float | int, bottom: float | int) -> Float[Tensor, "n h w"]:
     """Zero in the upper and lower rows, given as shares of the height.
 
     DAFormer (Hoyer et al., CVPR 2022) leaves out 15 and 120 rows of 512, where Cityscapes shows the edge of the
