@@ -59,7 +59,7 @@ class Stream:
             :func:`mdseg.data.datamodule.with_class_draws`.
 
     Raises:
-        ValueError: an unknown role or mixing, an empty dataset, a batch smaller than the number of shares.
+        ValueError: an unknown role or mixing, no dataset or an empty one, a batch smaller than the number of shares.
     """
 
     name: str
@@ -76,6 +76,11 @@ class Stream:
             raise ValueError(f"streams.{self.name}.role: expected one of {', '.join(ROLES)}, got {self.role!r}")
         if not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise ValueError(f"streams.{self.name}.batch_size: expected at least 1, got {self.batch_size}")
+        if not self.datasets:
+            raise ValueError(
+                f"streams.{self.name}.datasets: the stream has no images; name at least one dataset, such as "
+                f"streams.{self.name}.datasets=[cityscapes]"
+            )
         for dataset, size in zip(self.datasets, self.sizes, strict=True):
             if size == 0:
                 raise ValueError(f"streams.{self.name}: dataset {dataset!r} has no images in this split")

@@ -141,6 +141,11 @@ def test_unknown_roles_are_refused():
         Stream("source", "source", ("a",), (3,), 2)
 
 
+def test_a_stream_without_datasets_is_refused():
+    with pytest.raises(ValueError, match=r"streams.target.datasets: the stream has no images; name at least one .*"):
+        Stream("target", "target", (), (), 4)
+
+
 def test_more_devices_than_images_in_a_batch_are_refused():
     with pytest.raises(ValueError, match="batch_size is 4, but there are 8 devices"):
         StreamSampler([stream()], 0, 10, world_size=8)
