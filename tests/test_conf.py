@@ -3,14 +3,22 @@ import yaml
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from mdseg import conf_dir
-from mdseg.configuration import build_label_space, label_table, stage_config
+from mdseg import conf_dir, references
+from mdseg.configuration import build_label_space, check_keys, label_table, stage_config
 from mdseg.data.transforms import strict
 from mdseg.label_space import LabelTable
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 ANY_DATASETS = ["uniseg", "supervised"]  # they take what dataset=[...] names
 FAMILIES = {"cityscapes_supervised": "supervised", "cityscapes_semi": "semi"}  # maxsquare for the other tables
+CITIES = ["rome", "rio", "tokyo", "taipei"]
+# The cities' experiments are one but for the name, which a test holds: the rows of one of them stand for all.
+ROWS = [
+    (experiment, row)
+    for experiment in references.document()["experiments"]
+    if experiment not in [f"cityscapes_{city}" for city in CITIES[1:]]
+    for row in references.rows(experiment)
+]
 NUM_CLASSES = {"cibm": 70, "cim": 70, "ibm": 70, "cbm": 67, "cib": 28}
 
 
@@ -158,3 +166,95 @@ def test_baselines_take_any_supervised_loss(composed, loss):
 
 def test_data_roots_follow_the_environment(composed, cache_folder):
     assert composed("experiment=uniseg_cibm").data.root.startswith(str(cache_folder))
+
+
+def resolved(cfg):
+    """The configuration of every stage, by name."""
+    cfg.run_folder = "run"
+    check_keys(cfg)
+    stages = {name: stage_config(cfg, name) for name in cfg.stages}
+    for stage in stages.values():
+        OmegaConf.resolve(stage)
+        assert not OmegaConf.missing_keys(stage)
+    return stages
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+@pytest.mark.parametrize(("experiment", "row"), ROWS)
+def test_every_row_of_a_table_composes_and_every_value_is_there(composed, experiment, row, scale):
+    cfg = composed(f"experiment={experiment}", f"sweep={row}", f"scale={scale}")
+    assert cfg.row == row
+    for stage in resolved(cfg).values():
+        for target in targets(stage):
+            get_object(target)
+
+
+def test_every_row_belongs_to_a_table():
+    tables = references.document()["experiments"]
+    assert {row for experiment in tables for row in references.rows(experiment)} == {
+        path.stem for path in (conf_dir() / "sweep").glob("*.yaml")
+    }
+    assert set(tables) == {name for name in EXPERIMENTS if family_of(name) is None}
+
+
+@pytest.mark.parametrize("city", CITIES[1:])
+def test_cities_differ_by_their_name(city):
+    rome, other = ((conf_dir() / f"experiment/cityscapes_{name}.yaml").read_text() for name in ("rome", city))
+    assert other == rome.replace("rome", city).replace("Rome", city.capitalize())
+    assert references.rows(f"cityscapes_{city}") == references.rows("cityscapes_rome")
+
+
+def test_rows_of_maxsquare_differ_by_their_loss_alone(composed):
+    stages = {
+        row: resolved(composed("experiment=gta5_cityscapes", f"sweep={row}")) for row in ("minent", "iw", "oracle")
+    }
+    assert stages["minent"]["adapt"].loss.target._target_ == "mdseg.losses.entropy.entropy"
+    assert stages["iw"]["adapt"].loss.target._target_ == "mdseg.losses.max_square.max_square_iw"
+    for stage in [stage for row in ("minent", "iw") for stage in stages[row].values()]:
+        stage.loss.target, stage.row = None, None
+    assert stages["minent"] == stages["iw"]
+    assert list(stages["oracle"]) == ["source"]
+    assert stages["oracle"]["source"].streams.labelled.datasets == ["cityscapes"]
+    for key in ("steps", "optimizer", "scheduler", "model", "transform", "loss"):
+        assert stages["oracle"]["source"][key] == stages["minent"]["source"][key], key
+
+
+def test_the_control_at_equal_budget_sees_no_target_image(composed):
+    rows = {row: resolved(composed("experiment=gta5_cityscapes", f"sweep={row}")) for row in ("source_continued", "iw")}
+    control, adapted = (rows[row]["adapt"] for row in rows)
+    assert list(control.streams) == ["labelled"]
+    assert control.loss.target is None
+    for key in ("from", "steps", "optimizer", "scheduler", "model", "transform"):
+        assert control[key] == adapted[key], key
+    assert rows["source_continued"]["source"].streams == rows["iw"]["source"].streams
+
+
+def test_multi_has_two_levels_guidance_its_weight_and_larger_target_images(composed):
+    adapt = resolved(composed("experiment=gta5_cityscapes", "sweep=iw_multi", "scale=paper"))["adapt"]
+    assert adapt.model.low_head
+    assert adapt.loss.guidance.threshold == 0.95
+    assert (adapt.method.weight, adapt.method.low_weight) == (0.09, 0.1)
+    assert (adapt.transform.crop, adapt.evaluation.short_side) == ([640, 1280], 640)
+    assert adapt.streams.labelled.transform.crop == [720, 1280]
+
+
+@pytest.mark.parametrize(("experiment", "sigma"), [("gta5_cityscapes", 6), ("synthia_cityscapes", 4)])
+def test_blv_s_sigma_is_the_paper_s(composed, experiment, sigma):
+    constant = resolved(composed(f"experiment={experiment}", "sweep=daformer_blv"))["adapt"].loss.variation
+    temporal = resolved(composed(f"experiment={experiment}", "sweep=dacs_blv_tv"))["adapt"].loss.variation
+    assert constant.sigma == sigma
+    assert temporal.sigma == {"peak": sigma, "middle": 0.75}
+
+
+@pytest.mark.parametrize(("row", "counts"), [("st_blv", "epoch"), ("st_blv_labelled", "static")])
+def test_semi_supervised_blv_counts_what_the_row_says(composed, row, counts):
+    fit = resolved(composed("experiment=cityscapes_semi", f"sweep={row}", "streams.labelled.labelled=1/4"))["fit"]
+    assert fit.loss.variation.counts == {"supervised": counts, "mixed": counts}
+    assert (fit.loss.variation.sigma, fit.streams.labelled.labelled) == (6, "1/4")
+
+
+@pytest.mark.parametrize("host", ["hrnet_w18", "pspnet_r101"])
+def test_supervised_hosts_are_chosen_by_their_network(composed, host):
+    cfg = composed("experiment=cityscapes_supervised", "sweep=blv", f"model={host}", "scale=paper")
+    assert resolved(cfg)["fit"].loss.variation.sigma == 6
+    assert cfg.model.weights == "imagenet"
