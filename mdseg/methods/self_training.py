@@ -147,7 +147,7 @@ def ramp(step: int, decay: float | int) -> float:
     After step 0 the teacher is a copy, as in DACS; DAFormer's code updates at the start of the next step and so keeps
     the initial weights in its first average.
     """
-    return min(1 - 1 / (step + 1), decay)
+    return min(1 - 1 / (step + 1), float(decay))
 
 
 class PseudoLabels(NamedTuple):
