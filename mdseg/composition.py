@@ -202,9 +202,6 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
     required = re.match(r"You must specify '(\S+)'.*?options:\s+(.*)", str(error), re.DOTALL)
     if required:
         group, options = required[1], ", ".join(required[2].split())
-        if group == "family":
-            rows = ", ".join(_options("sweep", overrides))
-            return f"this experiment leaves the method to a row of its table: sweep=<row>; there are {rows}"
         return f"{group}=<name> is required; there are {options} (python -m mdseg.run --help says what they are)"
     cause, override = error.__cause__, re.search(r"To append to your config use \+(.*)", str(error))
     if override and getattr(cause, "parent_node", None) is not None:
@@ -215,18 +212,21 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
 
 
 def check_row(hydra_config: DictConfig) -> None:
-    """Refuse a row of a table, `sweep=<row>`, on an experiment that has a family of its own.
+    """Refuse an experiment without a family and without a row of a table, `sweep=<row>`; and one that has both.
 
     The row would win where it chooses and the experiment where the row says nothing: a mixture of two methods under the
     experiment's name.
 
     Raises:
-        ValueError: there is a row, and the experiment chooses a family.
+        ValueError: neither the experiment nor a row chooses a family, or both do.
     """
     choices, sources = hydra_config.runtime.choices, hydra_config.runtime.config_sources
+    folders = [Path(source.path) for source in sources if source.schema == "file"]
+    if choices.family == "none":
+        rows = ", ".join(sorted({path.stem for folder in folders for path in folder.glob("sweep/*.yaml")}))
+        raise ValueError(f"this experiment leaves the method to a row of its table: sweep=<row>; there are {rows}")
     if choices.get("sweep") is None:
         return
-    folders = [Path(source.path) for source in sources if source.schema == "file"]
     if any(chooses_family(folder / f"experiment/{choices.experiment}.yaml") for folder in folders):
         experiments = sorted((conf_dir() / "experiment").glob("*.yaml"))
         leave_open = ", ".join(path.stem for path in experiments if not chooses_family(path))

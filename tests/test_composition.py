@@ -43,7 +43,6 @@ def test_datasets_are_found_on_the_search_path_too(tmp_path):
         ),
         (["experiment=uniseg_cibm", "stage.null_bce.setps=3"], r"did you mean stage.null_bce.steps\?"),
         (["experiment=uniseg_cibm", "data=disk"], "data=disk needs data.root="),
-        (["experiment=gta5_cityscapes"], "leaves the method to a row of its table: sweep=<row>; there are "),
     ],
 )
 def test_mistakes_are_named(overrides, message):
@@ -78,3 +77,17 @@ def test_a_row_chooses_family_loss_and_values_of_an_experiment_that_leaves_them_
 def test_a_row_on_an_experiment_with_a_method_of_its_own_is_refused(with_row, experiment):
     with pytest.raises(ValueError, match=f"sweep=trial: experiment={experiment} has a method.*open: .*gta5_cityscapes"):
         check_row(with_row(experiment).hydra)
+
+
+def test_an_experiment_that_leaves_its_method_open_needs_a_row():
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("run", ["experiment=gta5_cityscapes"], return_hydra_config=True)
+    with pytest.raises(ValueError, match=r"leaves the method to a row of its table: sweep=<row>; there are .*dacs, "):
+        check_row(cfg.hydra)
+
+
+def test_a_sweep_over_rows_is_composed_without_one_and_has_the_keys_of_their_stages():
+    """As Hydra does first under -m, with the values that are not swept."""
+    values = ["stage.adapt.steps=3", "stage.source.steps=2", "model.widths=[8,8,8,8,8]", "method.weight=1"]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        assert compose("run", ["experiment=gta5_cityscapes", *values]).stage.adapt.steps == 3
