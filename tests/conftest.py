@@ -41,7 +41,7 @@ def compose_run(*overrides: str) -> DictConfig:
     return cfg
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def composed() -> Callable[..., DictConfig]:
     return compose_run
 

@@ -174,6 +174,17 @@ class Method(Evaluator):
         self.terms: dict[str, Tensor] = {}  # what the step under way has logged as train/<name>
         self.description: dict[str, Any] = {}  # what a checkpoint says of its origin, in plain types
 
+    def check_streams(self, streams: Mapping[str, Any]) -> None:
+        """Say before training, once, which streams the method lacks, by their configuration.
+
+        Raises:
+            ValueError: there is no stream of a role that the method needs.
+        """
+        given = {name: stream["role"] for name, stream in streams.items()}
+        for role in self.roles:
+            if role not in given.values():
+                raise ValueError(f"{type(self).__name__} needs a {role} stream; streams has {given or 'none'}")
+
     def configure_optimizers(self) -> dict[str, Any]:
         lr = self.build_optimizer.keywords["lr"]
         optimizer = self.build_optimizer(self.model.parameter_groups(lr, self.head_lr_factor, self.decay_norms))

@@ -1,7 +1,7 @@
 """Self-training with an EMA teacher and ClassMix, for domain adaptation and semi-supervised learning."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -81,6 +81,13 @@ class SelfTraining(Method):
         self.roles = ("labelled", unlabelled)
         self.lesson: Lesson | None = None
         self.train()
+
+    def check_streams(self, streams: Mapping[str, Any]) -> None:
+        super().check_streams(streams)
+        sizes = {f"streams.{name}.batch_size": streams[name]["batch_size"] for name in ("labelled", self.unlabelled)}
+        if len(set(sizes.values())) > 1:
+            given = " and ".join(f"{key}={size}" for key, size in sizes.items())
+            raise ValueError(f"{given}: every unlabelled image is mixed with a labelled one; make them equal")
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
         labelled, unlabelled = batch["labelled"], batch[self.unlabelled]["image"]
@@ -224,6 +231,6 @@ def without_rows(weight: Float[Tensor, "n h w"], top: float | int, bottom: float
 def check_pairs(labelled: Tensor, unlabelled: Tensor, stream: str) -> None:
     if labelled.shape != unlabelled.shape:
         raise ValueError(
-            f"self-training mixes image by image: streams labelled and {stream} need the same batch_size and crop, got "
+            f"self-training mixes image by image: streams labelled and {stream} need the same transform.crop, got "
             f"{tuple(labelled.shape)} and {tuple(unlabelled.shape)}"
         )

@@ -281,7 +281,7 @@ def test_pseudo_labels_are_never_ignored_and_ignored_pixels_never_pasted_unless_
     mask = torch.randint(0, 4, (2, 8, 12), dtype=torch.uint8)
     mask[:, :3] = 255
     ignored = []
-    for step in range(20):
+    for step in range(6):
         loss_of(method, batch_of(mask), step)
         assert (method.lesson.pseudo.label < 19).all()
         ignored.append((method.lesson.mixed.mask == 255).any().item())
@@ -383,8 +383,8 @@ def test_the_next_loss_after_a_checkpoint_is_identical():
 
 def test_images_are_mixed_in_pairs_of_one_size():
     batch = batch_of()
-    batch["target"]["image"] = batch["target"]["image"][:1]
-    with pytest.raises(ValueError, match="labelled and target need the same batch_size and crop"):
+    batch["target"]["image"] = batch["target"]["image"][..., 4:]
+    with pytest.raises(ValueError, match=r"labelled and target need the same transform\.crop"):
         loss_of(self_training(), batch)
 
 
