@@ -63,22 +63,42 @@ class Save(Callback):
 
 
 class SaveBest(Callback):
-    """Keeps the weights with the highest mean seen mIoU as `best.ckpt`; only reported, never the headline."""
+    """Keeps the weights with the highest mean seen mIoU as `best.ckpt`; only reported, never the headline.
+
+    Of the highest mean target mIoU only value and step are noted. Official adaptation code keeps those weights, but
+    whoever has an unlabelled target has no labels to choose them by.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path, self.miou, self.step = path, -1.0, 0
+        self.target_miou, self.target_step = -1.0, 0
 
     def on_validation_end(self, trainer: pl.Trainer, module: Method) -> None:
         if (miou := module.mean_miou("seen").item()) > self.miou:  # never where no seen dataset is evaluated: nan
             self.miou, self.step = miou, module.trained
             trainer.save_checkpoint(self.path, weights_only=True)
+        if (miou := module.mean_miou("target").item()) > self.target_miou:
+            self.target_miou, self.target_step = miou, module.trained
 
     def state_dict(self) -> dict[str, float]:
-        return {"miou": self.miou, "step": self.step}
+        return {
+            "miou": self.miou,
+            "step": self.step,
+            "target_miou": self.target_miou,
+            "target_step": self.target_step,
+        }
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         if state["miou"] > self.miou:  # a validation that was repeated on resume counts already
             self.miou, self.step = state["miou"], state["step"]
+        if state.get("target_miou", -1.0) > self.target_miou:
+            self.target_miou, self.target_step = state["target_miou"], state["target_step"]
+
+    def results(self) -> dict[str, float]:
+        """For results.json: of roles that are evaluated."""
+        seen = {"step": self.step, "mean_seen_miou": self.miou} if self.miou >= 0 else {}
+        target = {"target_step": self.target_step, "mean_target_miou": self.target_miou}
+        return seen | (target if self.target_miou >= 0 else {})
 
 
 class Finite(Callback):

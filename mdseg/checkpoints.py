@@ -3,7 +3,7 @@
 import os
 import pickle
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -115,6 +115,24 @@ def load_model(
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        first = " ".join(str(error).splitlines()[1:2]).strip()
         which = "network" if network == "model" else network
-        raise ValueError(f"{path} holds another {which} than this run's model: {first}") from error
+        differs = difference(weights, model.state_dict())
+        raise ValueError(f"{path} holds another {which} than this run's model: {differs}") from error
+
+
+def difference(saved: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> str:
+    """In which weights a saved network and this run's differ, the first of each kind."""
+    kinds = {
+        "it lacks {}": [name for name in own if name not in saved],
+        "only it has {}": [name for name in saved if name not in own],
+        "{} there and here": [
+            f"{name} is {list(saved[name].shape)} and {list(own[name].shape)}"
+            for name in own
+            if name in saved and saved[name].shape != own[name].shape
+        ],
+    }
+    return "; ".join(
+        text.format(names[0] + (f" and {len(names) - 1} more" if names[1:] else ""))
+        for text, names in kinds.items()
+        if names
+    )

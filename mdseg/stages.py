@@ -46,7 +46,7 @@ from mdseg.methods.uniseg import RelationScores, relation_rule
 from mdseg.models.segmenter import Segmenter
 from mdseg.ranks import main_process
 from mdseg.signals import StopSignals
-from mdseg.trained import description
+from mdseg.trained import checkpoint_file, description
 
 LABEL_LOSSES = ("supervised", "mixed")  # slots of the group `loss`
 
@@ -70,16 +70,31 @@ class Stage:
         self.last = self.folder / "checkpoints" / "last.ckpt"
 
     def initial_model(self) -> Segmenter:
-        """The network, initialised from the seed."""
+        """The network, initialised from the seed; published weights are left out where `from` names others."""
         torch.manual_seed(self.cfg.seed)
-        return build(self.cfg.model, num_classes=self.space.num_classes)
+        node = self.cfg.model.copy()
+        if self.cfg["from"] is not None and "weights" in node:
+            node.weights = None
+        return build(node, num_classes=self.space.num_classes)
 
     def build_model(self) -> Segmenter:
-        """The network, with the weights of the stage named by `from`, if any."""
-        model = self.initial_model()
-        if self.cfg["from"] is not None:
-            path = self.run_folder / self.cfg["from"] / "checkpoints" / "last.ckpt"
-            checkpoints.load_model(model, checkpoints.load(path), path, self.space.names)
+        """The network, with the weights that `from` names, if any: an earlier stage's, or those of a path.
+
+        Raises:
+            ValueError, FileNotFoundError: there are none, or they are of another network or of other classes.
+        """
+        model, origin = self.initial_model(), self.cfg["from"]
+        if origin is None:
+            return model
+        path = self.run_folder / origin if origin in self.cfg.stages else Path(origin)
+        path = checkpoint_file(path, key=f"stage {self.name}: from")
+        saved = checkpoints.load(path)
+        try:
+            checkpoints.load_model(model, saved, path, self.space.names)
+        except ValueError as error:
+            own = OmegaConf.to_container(self.cfg.model, resolve=True)
+            options = option_differences(saved.get("config", {}).get("model", {}), own)
+            raise ValueError(f"stage {self.name}: {error}{options}") from error
         return model
 
     def build_data(self, multiple: int) -> SegmentationDataModule:
@@ -171,7 +186,7 @@ class Stage:
             align_corners=cfg.align_corners,
             **losses,
         )
-        check_roles(method, cfg)
+        method.check_streams(cfg.streams)
         method.description = description(cfg, self.name)
         return method
 
@@ -209,10 +224,14 @@ class Stage:
             ValueError, FileNotFoundError: something does not exist or does not fit.
         """
         cfg = self.cfg
-        if cfg["from"] is not None and cfg["from"] not in earlier:
-            raise ValueError(f"stage {self.name}: from={cfg['from']} is none of the stages before it ({earlier})")
+        origin = cfg["from"]
+        if origin is not None and origin not in earlier and (origin in cfg.stages or not Path(origin).exists()):
+            raise ValueError(
+                f"stage {self.name}: from={origin} is none of the stages before it ({earlier}), and there is no such "
+                "run folder or checkpoint"
+            )
         check_numbers(cfg)
-        model = self.initial_model()
+        model = self.initial_model() if origin in earlier else self.build_model()
         data = self.build_data(model.input_multiple)
         data.check(world_size(cfg.trainer))
         evaluation_spaces(cfg, self.space)
@@ -224,6 +243,13 @@ class Stage:
             build(cfg.scheduler, optimizer=optimizer, steps=data.steps)
             if str(self.run_folder) not in str(OmegaConf.to_container(cfg.loss, resolve=True)):
                 self.build_method(model, data, counted=False)
+
+
+def option_differences(saved: Mapping[str, Any], own: Mapping[str, Any]) -> str:
+    """The options in which two networks differ, as the end of a message; empty where they are the same."""
+    keys = [key for key in {**saved, **own} if key != "weights" and saved.get(key) != own.get(key)]
+    changes = [f"model.{key} was {saved.get(key)} there and is {own.get(key)} here" for key in keys]
+    return f" ({', '.join(changes)})" if changes else ""
 
 
 def build_trainer(node: DictConfig, folder: Path, **options: Any) -> pl.Trainer:
@@ -257,7 +283,8 @@ def shows_bars(node: DictConfig) -> bool:
 def fit(stage: Stage) -> dict[str, Any]:
     """Train to the last step, from wherever an earlier attempt stopped, then evaluate."""
     cfg = stage.cfg
-    model = stage.build_model()
+    saved = checkpoints.load(stage.last) if stage.last.exists() else None
+    model = stage.initial_model() if saved else stage.build_model()
     data = stage.build_data(model.input_multiple)
     method = stage.build_method(model, data)
     val_every = min(cfg.val_every, data.steps)
@@ -281,7 +308,6 @@ def fit(stage: Stage) -> dict[str, Any]:
     )
     if main_process():
         stage.write_subsets(data)
-    saved = checkpoints.load(stage.last) if stage.last.exists() else None
     if saved:
         for name, network in {"model": model, **method.others}.items():
             checkpoints.load_model(network, saved, stage.last, stage.space.names, name)
@@ -307,7 +333,7 @@ def fit(stage: Stage) -> dict[str, Any]:
         "images_per_second": round(timing.images / max(timing.seconds, 1e-9), 2),
         "peak_memory_mb": round(peak_memory_mb()),
         "evaluation": evaluation_results(method),
-        "best": {"step": best.step, "mean_seen_miou": best.miou},
+        "best": best.results(),
     }
 
 
@@ -399,14 +425,6 @@ def network_results(method: Evaluator, network: str) -> dict[str, Any]:
 def _number(value: float) -> float | None:
     """Rounded for a file; null is what JSON has for an undefined number."""
     return None if math.isnan(value) else round(value, 5)
-
-
-def check_roles(method: Method, cfg: DictConfig) -> None:
-    """Say before training, once, which streams a method lacks."""
-    given = {name: stream.role for name, stream in cfg.streams.items()}
-    for role in method.roles:
-        if role not in given.values():
-            raise ValueError(f"{type(method).__name__} needs a {role} stream; streams has {given or 'none'}")
 
 
 def quieten_lightning() -> None:

@@ -114,14 +114,17 @@ def _targets(node: Any) -> Iterator[Any]:
         yield node
 
 
-def checkpoint_file(path: Path, stage: str | None = None, checkpoint: str = "last") -> Path:
-    """The checkpoint that a run folder, a stage's folder or a file stands for; see :func:`load_trained`."""
+def checkpoint_file(path: Path, stage: str | None = None, checkpoint: str = "last", key: str = "run") -> Path:
+    """The checkpoint that a run folder, a stage's folder or a file stands for; see :func:`load_trained`.
+
+    key: what the path is the value of, for messages.
+    """
     if checkpoint not in CHECKPOINTS:
         raise ValueError(f"checkpoint: expected {' or '.join(CHECKPOINTS)}, got {checkpoint!r}")
     if path.is_file():
         return path
     if not path.exists():
-        raise FileNotFoundError(f"run={path}: there is no such run folder or checkpoint")
+        raise FileNotFoundError(f"{key}={path}: there is no such run folder or checkpoint")
     if (path / "checkpoints").is_dir():
         stages = {path.name: path}
     elif (path / "config.yaml").is_file():
@@ -130,13 +133,13 @@ def checkpoint_file(path: Path, stage: str | None = None, checkpoint: str = "las
     else:
         runs = sorted(str(found.parent) for found in path.glob("**/command.txt"))
         hint = f"give one of the runs below it, such as {runs[-1]}" if runs else "it holds no run"
-        raise FileNotFoundError(f"run={path} is no run folder: {hint}")
+        raise FileNotFoundError(f"{key}={path} is no run folder: {hint}")
     if stage is not None and stage not in stages:
-        raise FileNotFoundError(f"run={path}: no checkpoint of a stage {stage!r}; there are {list(stages) or 'none'}")
+        raise FileNotFoundError(f"{key}={path}: no checkpoint of a stage {stage!r}; there are {list(stages) or 'none'}")
     chosen = stages.get(stage) if stage is not None else next(reversed(stages.values()), None)
     file = chosen / "checkpoints" / f"{checkpoint}.ckpt" if chosen is not None else path
     if not file.is_file():
-        raise FileNotFoundError(f"run={path}: no checkpoint {checkpoint}.ckpt in it yet")
+        raise FileNotFoundError(f"{key}={path}: no checkpoint {checkpoint}.ckpt in it yet")
     return file
 
 

@@ -464,7 +464,7 @@ def another_network(path):
     saved = torch.load(path, weights_only=True)
     del saved["state_dict"]["model.head.weight"]
     torch.save(saved, path)
-    return "holds another network than this run's model: Missing key(s)"
+    return "holds another network than this run's model: it lacks head.weight"
 
 
 @pytest.mark.parametrize("stage", ["null_bce", "class_relational"], ids=["from", "resume"])
@@ -472,6 +472,8 @@ def another_network(path):
 def test_checkpoints_that_cannot_be_continued_from_are_named(unfinished, stage, spoil, capsys):
     path = unfinished / stage / "checkpoints/last.ckpt"
     message = spoil(path)
+    if stage == "null_bce":  # what a stage starts from is not needed once it has trained
+        (unfinished / "class_relational/checkpoints/last.ckpt").unlink()
     before = sorted(unfinished.rglob("*"))
     with refused(f"{stage}/checkpoints/last.ckpt {message}"):
         resume(unfinished)

@@ -20,9 +20,9 @@ class Recorder:
         self.saved += 1
 
 
-def evaluated(seen, unseen, trained):
-    """Stands for a method: two evaluated datasets."""
-    means = {"seen": torch.tensor(seen), "unseen": torch.tensor(unseen)}
+def evaluated(seen, unseen, trained, target=float("nan")):
+    """Stands for a method: datasets of three roles that are evaluated; nan where there is none."""
+    means = {"seen": torch.tensor(seen), "unseen": torch.tensor(unseen), "target": torch.tensor(target)}
     return SimpleNamespace(mean_miou=means.get, trained=trained)
 
 
@@ -31,7 +31,18 @@ def test_the_best_weights_are_those_with_the_highest_seen_miou(tmp_path):
     for step, (seen, unseen) in enumerate([(0.2, 0.1), (0.4, 0.1), (0.3, 0.9)]):
         best.on_validation_end(trainer, evaluated(seen, unseen, step))
     assert trainer.saved == 2
-    assert best.state_dict() == {"miou": pytest.approx(0.4), "step": 1}
+    assert best.results() == {"mean_seen_miou": pytest.approx(0.4), "step": 1}
+
+
+def test_the_highest_target_miou_is_noted_and_no_weights_are_chosen_by_it(tmp_path):
+    best, trainer = SaveBest(tmp_path / "best.ckpt"), Recorder()
+    for step, target in enumerate([0.2, 0.4, 0.3]):
+        best.on_validation_end(trainer, evaluated(float("nan"), float("nan"), step, target))
+    assert trainer.saved == 0
+    assert best.results() == {"mean_target_miou": pytest.approx(0.4), "target_step": 1}
+    resumed = SaveBest(tmp_path / "best.ckpt")
+    resumed.load_state_dict(best.state_dict())
+    assert resumed.results() == best.results()
 
 
 def test_a_resumed_best_is_never_replaced_by_a_worse_one(tmp_path):
