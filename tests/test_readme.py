@@ -83,11 +83,12 @@ def test_a_user_s_own_method_and_loss_train(tmp_path):
     """The section "Add your own": a loss, a method and its experiment outside the package."""
     section = README[README.index("**A loss**") :]
     loss, method = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    loss_yaml, experiment = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    loss_yaml, method_yaml, experiment = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
     for name, text in {
         "mine_losses.py": loss,
         "mine.py": method,
         "conf/loss/supervised/focal.yaml": loss_yaml,
+        "conf/method/mirror.yaml": method_yaml,
         "conf/experiment/mirror.yaml": experiment,
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
