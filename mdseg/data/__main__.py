@@ -105,13 +105,17 @@ def browse(overrides: Sequence[str]) -> None:
     if cfg.stages:
         cfg = stage_config(cfg, cfg.stages[0])
     space = build_label_space(cfg)
-    streams = shown_streams(cfg)
     with open_dict(cfg):
-        cfg.datasets = {name: cfg.datasets[name] for stream in streams.values() for name in stream["datasets"]}
+        shown = {name for stream in shown_streams(cfg).values() for name in stream["datasets"]}
+        cfg.datasets = {name: node for name, node in cfg.datasets.items() if name in shown}
     prepare_data(cfg)
+    if not any(override.startswith("experiment=") for override in overrides):
+        set_unlabelled_apart(cfg)
+    streams = shown_streams(cfg)
+    labelled = {name for stream in streams.values() if stream["role"] == "labelled" for name in stream["datasets"]}
 
     def load(name: str, split: str):
-        return (open_labelled if name in space.datasets else open_dataset)(cfg, name, split)
+        return (open_labelled if name in labelled else open_dataset)(cfg, name, split)
 
     data = StreamDataset(select_streams(streams, load, cfg.seed), space, build_transforms(cfg), cfg.seed)
     title = f"{cfg.name}: {', '.join(cfg.datasets)}"
@@ -139,6 +143,17 @@ def compose_browse(overrides: Sequence[str]) -> DictConfig:
         if not isinstance(cfg[key], int) or cfg[key] < (key == "samples"):
             raise ValueError(f"{key}: expected a number of images, got {cfg[key]!r}")
     return cfg
+
+
+def set_unlabelled_apart(cfg: DictConfig) -> None:
+    """Datasets that have no masks in the split go to a stream of their own, which shows their images alone."""
+    from mdseg.configuration import open_dataset
+
+    unlabelled = [name for name in cfg.on if open_dataset(cfg, name, cfg.split).samples[0].mask is None]
+    if unlabelled:
+        with open_dict(cfg):
+            cfg.streams.unlabelled = {**cfg.streams.labelled, "role": "unlabelled", "datasets": unlabelled}
+            cfg.streams.labelled.datasets = [name for name in cfg.on if name not in unlabelled]
 
 
 def shown_streams(cfg: DictConfig) -> dict[str, dict[str, Any]]:

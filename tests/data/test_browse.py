@@ -160,6 +160,16 @@ def test_datasets_alone_are_shown_in_any_split(tmp_path):
     assert sections(output) == ["wilddash", "idd"]
 
 
+def test_datasets_without_masks_in_the_split_are_shown_beside_the_others(tmp_path):
+    output = tmp_path / "browse.html"
+    commands.browse(["on=[rome,gta5,synthia]", "samples=1", "versions=1", *SMALL, f"output={output}"])
+    assert sections(output) == ["gta5", "synthia", "rome"]
+    *labelled, rome = output.read_text().split("<section")[1:]
+    assert all("train id" in section for section in labelled)
+    assert "train id" not in rome
+    assert "training, 1" in rome
+
+
 def test_an_experiment_shows_what_it_trains_on_in_its_label_space(tmp_path):
     output = tmp_path / "browse.html"
     commands.browse(["experiment=uniseg_cib", "samples=1", "on=[idd,bdd]", *SMALL, f"output={output}"])

@@ -10,9 +10,10 @@ from PIL import Image
 
 from mdseg.data import __main__ as commands
 from mdseg.data import layouts
-from mdseg.data.check import check_dataset, count_classes
+from mdseg.data.check import UNKNOWN, check_dataset, count_classes
 from mdseg.data.check_report import EXAMPLES, as_json, as_text
 from mdseg.label_space import IGNORE, LabelTable
+from mdseg.scenes import generate
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 CLASSES = LabelTable(
@@ -228,6 +229,34 @@ def test_traps_are_found_and_the_exit_code_says_so():
     assert "mask with raw ids that are not in the label table: 19 in 1" in done.stdout
     assert "1 images without mask, the first is " in done.stdout
     assert done.stderr == "mdseg: not usable: bdd (2 errors), kitti (1 error)\n"
+
+
+def test_sources_and_targets_of_adaptation_are_usable(tmp_path, capsys):
+    commands.check(["on=[gta5,synthia,rome]", *SMALL, f"output={tmp_path}/check.json"])
+    assert "usable: gta5" in capsys.readouterr().out
+    report = json.loads((tmp_path / "check.json").read_text())
+    assert {name: sorted(entry["splits"]) for name, entry in report.items()} == {
+        "gta5": ["train", "val"],
+        "synthia": ["train", "val"],
+        "rome": ["test", "train"],
+    }
+
+
+def test_traps_of_a_source_are_counted_as_warnings(tmp_path):
+    root = generate(tmp_path, "gta5", {"train": 3}, height=40, traps=True)
+    report = check_dataset("gta5", layouts.gta5, root, LabelTable.load("gta5"), "val", "train")
+    warned = [problem.what for problem in report.warnings]
+    assert warned[0].startswith("useless images left out: 15188 (white), 17705 (black)")
+    assert warned[1].startswith("1 pairs of different sizes")
+    assert [problem.what.split(":")[0] for problem in report.errors] == [UNKNOWN]
+
+
+def test_labels_of_nthu_that_look_mapped_already_are_a_warning(tmp_path):
+    root = generate(tmp_path, "rio", {"test": 2}, height=40)
+    for path in (root / "Labels" / "Test").iterdir():
+        cv2.imwrite(str(path), np.minimum(cv2.imread(str(path), cv2.IMREAD_UNCHANGED), 12))
+    report = check_dataset("rio", layouts.nthu, root, LabelTable.load("nthu13"), "test", "test")
+    assert any("seem to be mapped to 0..12 already" in problem.what for problem in report.warnings)
 
 
 def test_help_needs_no_torch():
