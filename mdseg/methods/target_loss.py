@@ -40,8 +40,8 @@ class TargetLoss(Method):
     def __init__(
         self,
         supervised: SupervisedLoss,
-        weight: float,
-        low_weight: float,
+        weight: float | int,
+        low_weight: float | int,
         target: TargetLossFunction | None = None,
         guidance: GuidanceFunction | None = None,
         **common: Any,
