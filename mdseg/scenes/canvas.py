@@ -7,6 +7,7 @@ height and width.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 import cv2
@@ -16,6 +17,14 @@ from jaxtyping import Float, UInt8
 Color = tuple[float, float, float]
 Point = tuple[float, float]
 _SHIFT = 3  # fractional bits of the drawing functions
+
+
+@lru_cache(maxsize=128)
+def receding(near: float, far: float, number: int) -> Float[np.ndarray, " n"]:
+    """Distances from near to far at equal ratios; an image asks for the same ones again and again."""
+    distances = np.geomspace(near, far, number)
+    distances.flags.writeable = False
+    return distances
 
 
 @dataclass(frozen=True)

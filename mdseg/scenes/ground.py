@@ -5,7 +5,7 @@ from math import pi
 import cv2
 import numpy as np
 
-from mdseg.scenes.canvas import Canvas, Color
+from mdseg.scenes.canvas import Canvas, Color, receding
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.textures import asphalt, clouds
 from mdseg.scenes.world import World
@@ -78,7 +78,7 @@ def strip(
     near = max(z[0], 0.8 * canvas.ground_z(canvas.height), 0.7)
     if near >= z[1]:
         return
-    zs = np.geomspace(near, z[1], 12) if canvas.camera.bend else np.array([near, z[1]])
+    zs = receding(near, z[1], 12) if canvas.camera.bend else np.array([near, z[1]])
     left, right = (
         canvas.project_all(np.float64(x0), np.float64(y), zs),
         canvas.project_all(np.float64(x1), np.float64(y), zs),
@@ -94,7 +94,7 @@ def curb(
     near = max(z[0], 0.8 * canvas.ground_z(canvas.height), 0.7)
     if near >= z[1]:
         return
-    zs = np.geomspace(near, z[1], 12) if canvas.camera.bend else np.array([near, z[1]])
+    zs = receding(near, z[1], 12) if canvas.camera.bend else np.array([near, z[1]])
     canvas.at(0)
     low, high = (
         canvas.project_all(np.float64(x), np.float64(0), zs),

@@ -1,8 +1,7 @@
 """What lines the street: houses, walls, hedges, rails, trees."""
 
-import numpy as np
-
 from mdseg.scenes import houses, plants, signs, structures, vehicles
+from mdseg.scenes.canvas import receding
 from mdseg.scenes.cast import Cast
 from mdseg.scenes.plants import GREENS
 from mdseg.scenes.street import Side
@@ -98,7 +97,7 @@ def line_edge(cast: Cast, side: Side) -> None:
     rail = features["guard_rail"] * (4.0 if street.scenery in ("highway", "rural") else 0.4)
     if draws.chance(rail) or side.outer == World.WATER:
         place = side.sign * (side.verge + 0.4 if not street.raised else side.line - 0.4)
-        for start in np.geomspace(2, 50, 6):
+        for start in receding(2, 50, 6):
             cast.add_behind(start + 0.2, structures.guard_rail, draws, place, (start, start * 1.95))
 
 

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mdseg.scenes.canvas import Canvas, Color
+from mdseg.scenes.canvas import Canvas, Color, receding
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.houses import FACADES, PANE, grid
 from mdseg.scenes.world import World
@@ -23,7 +23,7 @@ def barrier_wall(canvas: Canvas, draws: Draws, x: float, z: tuple[float, float],
 
 def _along(canvas: Canvas, x: float, z: tuple[float, float], low: float, high: float, color: Color, label: int) -> None:
     shade = canvas.light.shade(1 if x < 0 else -1, 0)
-    edges = np.geomspace(max(z[0], 0.8), max(z[1], 1.0), 5)
+    edges = receding(max(z[0], 0.8), max(z[1], 1.0), 5)
     for start, end in pairwise(edges.tolist()):
         canvas.at((start + end) / 2)
         corners = [
