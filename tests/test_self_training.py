@@ -208,6 +208,7 @@ class Recording(SelfTraining):
 def test_two_ranks_hold_one_teacher(tmp_path):
     (tmp_path / "recording.py").write_text(RECORDING)
     overrides = [*SETTINGS["fit"], "method._target_=recording.Recording", "trainer.devices=2", "trainer.strategy=ddp"]
+    overrides += ["data.fraction=0.04", "evaluation.batch_size=1"]
     done = subprocess.run(
         [sys.executable, "-m", "mdseg.run", *EVERYTHING, *overrides],
         cwd=tmp_path,

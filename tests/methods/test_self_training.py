@@ -8,6 +8,7 @@ from torch import nn
 
 from mdseg.label_space import EvaluationSpace, LabelTable, union
 from mdseg.losses.cross_entropy import ce
+from mdseg.losses.variation import ClassCounter, LogitVariation
 from mdseg.methods.base import Evaluated
 from mdseg.methods.mixing import StrongAugmentation
 from mdseg.methods.schedules import poly
@@ -379,6 +380,25 @@ def test_the_next_loss_after_a_checkpoint_is_identical():
     copy = self_training(augment=ALWAYS_AUGMENTED)
     copy.load_state_dict(method.state_dict())
     assert torch.equal(loss_of(method, batch_of(), 3), loss_of(copy, batch_of(), 3))
+
+
+@pytest.mark.parametrize("silent", ["sigma 0", "evaluation mode"])
+def test_perturbed_losses_are_the_plain_ones_where_nothing_is_drawn(silent):
+    plain, perturbed = self_training(), self_training()
+    for loss in (perturbed.supervised, perturbed.mixed):
+        counter = ClassCounter(torch.arange(1.0, 20.0).double(), torch.ones(19, dtype=torch.bool), "running")
+        loss.variation = LogitVariation(counter, "paper", "paper", 0 if silent == "sigma 0" else 6, steps=10)
+    assert torch.equal(loss_of(perturbed, batch_of()), loss_of(plain, batch_of())) == (silent == "sigma 0")
+    if silent == "evaluation mode":
+        assert torch.equal(loss_of(perturbed.eval(), batch_of()), loss_of(plain.eval(), batch_of()))
+
+
+def test_losses_that_count_classes_see_the_pseudo_labels():
+    method = self_training()
+    counter = ClassCounter(torch.ones(19).double(), torch.ones(19, dtype=torch.bool), "epoch")
+    method.mixed.variation = LogitVariation(counter, "paper", "paper", 6, steps=10)
+    loss_of(method, batch_of())
+    assert torch.equal(counter.next.long(), torch.bincount(method.lesson.pseudo.label.flatten(), minlength=19))
 
 
 def test_images_are_mixed_in_pairs_of_one_size():
