@@ -55,7 +55,8 @@ class ConfusionMatrix(Metric):
         if len(unknown):
             values = (unknown.flatten() + self.num_classes).tolist()
             raise ValueError(f"mask holds {values}; expected class indices below {self.num_classes}, or {IGNORE}")
-        self.counts += pairs[: self.num_classes, : self.num_classes]
+        # Not in place: a validation before a resumed fit leaves an inference tensor, which that fit may not change.
+        self.counts = self.counts + pairs[: self.num_classes, : self.num_classes]
 
     def compute(self) -> Int64[Tensor, "c c"]:
         return self.counts
