@@ -7,6 +7,7 @@ Runs that are rows of a published table, sweep=<row>, get a table for each exper
 
 import io
 import json
+import re
 import shlex
 import statistics
 import sys
@@ -33,6 +34,10 @@ NOT_A_SETTING = (
     "logger",
     "data.root=",
     "data.workers=",
+    "panels=",
+    "log_every=",
+    "val_every=",
+    "checkpoint_every=",
     "hydra.",
     "hydra/",
 )
@@ -135,7 +140,7 @@ class Line:
     """
 
     row: str
-    setting: str
+    overrides: tuple[str, ...]
     dataset: str
     network: str
     runs: int
@@ -190,12 +195,13 @@ def row_table(runs: Sequence[Run], width: int = 130) -> str:
     are the method's, so what is published stands there.
     """
     experiment, scale = runs[0].results["experiment"], runs[0].results["scale"]
+    common = [word for word in runs[0].overrides if all(word in run.overrides for run in runs)]
     lines = row_lines(experiment, runs)
     measures = list(dict.fromkeys(measure for line in lines for measure in line.values))
     datasets = list(dict.fromkeys(line.dataset for line in lines))
     columns = [
         ("row", [line.row for line in lines]),
-        ("setting", [line.setting for line in lines]),
+        ("setting", [" ".join(word for word in line.overrides if word not in common) for line in lines]),
         ("dataset", [line.dataset if len(datasets) > 1 else "" for line in lines]),
         ("network", [line.network for line in lines]),
         ("runs", [str(line.runs) for line in lines]),
@@ -212,25 +218,26 @@ def row_table(runs: Sequence[Run], width: int = 130) -> str:
         table.add_row(*cells)
     where = datasets[0] if len(datasets) == 1 else "evaluated datasets"
     title = f"{experiment}, scale={scale}: mIoU % on {where}, mean ± standard deviation over runs"
+    title += f"\nall with {' '.join(common)}" if common else ""
     return "\n".join([title, _render(table, width), *_about_published(lines)])
 
 
 def row_lines(experiment: str, runs: Sequence[Run]) -> list[Line]:
     """What runs of an experiment measured, by row and setting; rows as the papers order them, then all others."""
-    groups: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    groups: dict[tuple[str, tuple[str, ...]], list[Run]] = defaultdict(list)
     for run in (run for run in runs if run.evaluations):
-        groups[run.results["row"], run.setting].append(run)
+        groups[run.results["row"], run.overrides].append(run)
     order = [*references.rows(experiment), *sorted(row for row, _ in groups)]
     lines = []
-    for (row, setting), group in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
-        published = references.published(experiment, row, group[0].overrides)
+    for (row, overrides), group in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
+        published = references.published(experiment, row, overrides)
         evaluations = [by_network(list(run.evaluations.values())[-1]) for run in group]
         for position, network in enumerate(evaluations[0]):
             for dataset in evaluations[0][network]["datasets"]:
                 theirs = position == 0 and dataset == references.dataset(experiment)
                 line = Line(
                     row=row,
-                    setting=setting,
+                    overrides=overrides,
                     dataset=dataset,
                     network=network,
                     runs=len(group),
@@ -267,6 +274,8 @@ def _about_published(lines: Sequence[Line]) -> list[str]:
 def _overrides(run: Path) -> tuple[str, ...]:
     command = run / "command.txt"
     words = shlex.split(command.read_text())[3:] if command.is_file() else []
+    # Each seed starts from weights of its own: where they lie is no setting, that they come from elsewhere is one.
+    words = [re.sub(r"^((?:stage\.[^.]+\.)?from)=.*/.*$", r"\1=...", word) for word in words]
     return tuple(word for word in words if not word.startswith(NOT_A_SETTING))
 
 

@@ -129,6 +129,22 @@ def test_settings_of_a_row_are_told_apart_and_given_their_own_published_values(t
     assert lines[1].split("│")[5].strip() == "72.01"
 
 
+def test_runs_from_weights_of_their_own_are_one_setting_that_says_so(tmp_path):
+    for seed in range(2):
+        row_run(tmp_path, "iw", 0.4, "stages=[adapt]", f"stage.adapt.from=/runs/{seed}/source")
+    row_run(tmp_path, "source_only", 0.3)
+    assert cells(summary_table(tmp_path))["iw"][:3] == ["stages=[adapt] stage.adapt.from=...", "2", "40.0 ± 0.0"]
+
+
+def test_what_all_runs_of_a_table_share_is_said_once(tmp_path):
+    for row, alpha in (("maxsquare", []), ("iw", ["loss.target.alpha=0.5"])):
+        row_run(tmp_path, row, 0.4, "data.height=96", *alpha)
+    table = summary_table(tmp_path)
+    assert "all with data.height=96" in table
+    assert cells(table)["iw"][0] == "loss.target.alpha=0.5"
+    assert cells(table)["maxsquare"][0] == ""
+
+
 def test_values_of_another_network_are_marked(tmp_path):
     row_run(tmp_path, "daformer_blv", 0.4)
     table = summary_table(tmp_path)
@@ -169,7 +185,7 @@ def test_lists_and_anything_else_in_brackets_are_shown_as_given(tmp_path):
 
 
 def test_where_files_lie_and_where_a_run_was_computed_is_no_setting(tmp_path):
-    where = ["data.root=/a", "hydra.searchpath=[file://own]", "trainer=gpu", "runs=/b", "logger=wandb"]
+    where = ["data.root=/a", "hydra.searchpath=[file://own]", "trainer=gpu", "runs=/b", "logger=wandb", "panels=0"]
     assert "=" not in summary_of(tmp_path, *where)
 
 
