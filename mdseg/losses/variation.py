@@ -17,9 +17,11 @@ from mdseg.losses.fused import SupervisedLoss, Variation
 
 SCALES = ("paper", "max_count", "pseudocode")
 NOISES = ("paper", "pseudocode", "constant", "uniform", "beta", "exponential")
+WITH_SIGMA = ("paper", "pseudocode")
 MODES = ("static", "epoch", "running")
 DECAY = 0.999  # of running counts, per step
-BLOCK_ROWS = 16  # rows that are drawn at a time, whatever the height of a band
+CPU_BLOCK, GPU_BLOCK = 2**18, 2**23  # elements that are drawn at a time, whatever the height of a band
+RARELY = 0.2  # share of elements below 1 up to which drawing only them is faster: sigma 4 and more
 
 
 def class_scales(
@@ -138,32 +140,65 @@ def triangle(step: int, steps: int, peak: float, middle: float) -> float:
     return peak * (step / top if step <= top else (steps - step) / (steps - top))
 
 
-def factors(
+def draw_factors(
     noise: str, sigma: float, out: Float[Tensor, "k rows W"], generator: torch.Generator
 ) -> Float[Tensor, "k rows W"]:
-    r"""Draw what w is multiplied by, in [0, 1], into `out`.
+    r"""Draw what the scales are multiplied by, in [0, 1], into `out`; the distributions are those of LogitVariation.
 
     .. math:: \min(|\delta|, 1), \quad \delta \sim N(0, \sigma^2)
 
-    Its mean is 0.933663 for sigma 6 and 0.900781 for 4.
+    The mean of this one, `paper`, is 0.933663 for sigma 6, 0.900781 for 4.
     """
     if noise == "paper":
+        below = math.erf(1 / (sigma * math.sqrt(2)))
+        if out.device.type == "cpu" and below <= RARELY:
+            return _mostly_one(below, sigma, out, generator)
         return out.normal_(std=sigma, generator=generator).abs_().clamp_(max=1)
     if noise == "pseudocode":
         return out.normal_(std=sigma, generator=generator).clamp_(0, 1)
     if noise == "exponential":
         return out.exponential_(generator=generator).clamp_(max=1)
-    out.uniform_(generator=generator)
-    return out if noise == "uniform" else out.mul_(math.pi / 2).sin_().square_()  # the arcsine law
+    if noise == "beta":
+        return out.uniform_(generator=generator).mul_(math.pi / 2).sin_().square_()  # the arcsine law
+    return out.uniform_(generator=generator)
+
+
+def _mostly_one(
+    below: float, sigma: float, out: Float[Tensor, "k rows W"], generator: torch.Generator
+) -> Float[Tensor, "k rows W"]:
+    """The same as normal noise that is cut at 1, where few elements are below 1: only they are drawn.
+
+    Random numbers are the cost of the variation on a CPU. Elements below 1 are found by their distances, which are
+    geometric, and valued by the inverse of the distribution function, given that they are below 1.
+    """
+    elements, expected = out.numel(), below * out.numel()
+    enough = math.ceil(expected + 8 * math.sqrt(expected)) + 8  # eight standard deviations: fewer do not happen
+    # Two uniform numbers of each 64 random bits: half the cost of uniform_.
+    words = torch.empty(enough, dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    uniform = words.view(torch.int32).float().abs_().mul_(2**-31).view(2, enough)
+    distances = uniform[0].clamp_(min=2**-32).log_().mul_(1 / math.log1p(-below)).floor_().add_(1)
+    places = distances.cumsum(0).sub_(1).long()  # float32 counts exactly this far
+    places = places[: int(torch.searchsorted(places, elements))]
+    values = uniform[1, : len(places)].mul_(below).erfinv_().mul_(sigma * math.sqrt(2)).clamp_(max=1)
+    out.fill_(1).view(-1).scatter_(0, places, values)
+    return out
 
 
 class Offsets:
-    """The noise of one call of a loss: `offsets(band, channels, first row, image)` adds it to a band, in place."""
+    """The noise of one call of a loss: `offsets(band, channels, first row, image)` adds it to a band, in place.
+
+    Blocks of an image's rows are drawn from seeds of their own: which rows a block holds depends on the number of
+    channels and columns, and not on the band.
+
+    scales: w of every class.
+    seeds: per image, one for each row; a block takes that of its first.
+    """
 
     def __init__(self, noise: str, sigma: float, scales: Float[Tensor, " k"], seeds: list[list[int]]) -> None:
         self.noise, self.sigma, self.scales, self.seeds = noise, sigma, scales, seeds
         self.generator = torch.Generator(scales.device)
-        self.drawn: tuple[int, int] | None = None  # image and block that lie in `block`
+        self.elements = CPU_BLOCK if scales.device.type == "cpu" else GPU_BLOCK
+        self.drawn: tuple[int, int] | None = None  # image and first row of what lies in `block`
         self.block = scales
 
     def __call__(
@@ -172,23 +207,24 @@ class Offsets:
         scales = (self.scales if channels is None else self.scales[channels]).to(band.dtype)[:, None, None]
         if self.noise == "constant":
             return band.add_(scales)
+        height = max(1, self.elements // max(1, len(band) * band.shape[2]))
         stop = start + band.shape[1]
-        for number in range(start // BLOCK_ROWS, -(-stop // BLOCK_ROWS)):
-            top = number * BLOCK_ROWS
-            first, last = max(start, top), min(stop, top + BLOCK_ROWS)
-            drawn = self._drawn(image, number, len(band), band.shape[2])[:, first - top : last - top]
-            band[:, first - start : last - start].addcmul_(drawn.to(band.dtype), scales)
+        for top in range(start - start % height, stop, height):
+            block = self._block(image, top, height, len(band), band.shape[2])
+            first, last = max(start, top), min(stop, top + height)
+            drawn = block[:, first - top : last - top].to(band.dtype)
+            band[:, first - start : last - start].addcmul_(drawn, scales)
         return band
 
-    def _drawn(self, image: int, number: int, num_channels: int, width: int) -> Float[Tensor, "k rows W"]:
-        """A block's factors; a block that two bands share is drawn once."""
-        if self.drawn != (image, number):
-            shape = (num_channels, BLOCK_ROWS, width)
+    def _block(self, image: int, top: int, height: int, num_channels: int, width: int) -> Float[Tensor, "k rows W"]:
+        """Factors of the block that begins at row `top`; where two bands share a block, it is drawn once."""
+        if self.drawn != (image, top):
+            shape = (num_channels, min(height, len(self.seeds[image]) - top), width)
             if self.block.shape != shape:
                 self.block = self.scales.new_empty(shape)
-            self.generator.manual_seed(self.seeds[image][number])
-            factors(self.noise, self.sigma, self.block, self.generator)
-            self.drawn = image, number
+            self.generator.manual_seed(self.seeds[image][top])
+            draw_factors(self.noise, self.sigma, self.block, self.generator)
+            self.drawn = image, top
         return self.block
 
 
@@ -198,22 +234,23 @@ class LogitVariation(nn.Module):
     .. math:: \hat z_k = z_k + w_k \min(|\delta_k|, 1), \quad \delta_k \sim N(0, \sigma^2)
 
     Wang et al., CVPR 2023, eq. 3, drawn independently for every pixel and channel at the resolution of the labels. The
-    noise has no gradient. In evaluation mode, and where sigma is 0, nothing is drawn and the logits stay as they are.
+    noise has no gradient. In evaluation mode, and where sigma is 0, nothing is drawn and logits stay as they are.
 
-    A call draws the noise of one call of a loss: from torch's global CPU generator, seeds for fixed blocks of rows of
-    every image, so that the noise depends neither on the height of bands nor on what the other images are.
+    Called, it answers the noise of one call of a loss, which follows from torch's global CPU generator: neither the
+    height of bands nor what the other images show matters.
 
     Args:
-        noise: `paper`; `pseudocode`, :math:`\min(\max(\delta, 0), 1)` (the supplement: half as strong, half of the
-            entries are 0); `constant`, 1. The distributions of the ablation stand for the factor itself and know no
-            sigma (other than 0, which is no variation at all): `uniform` on [0, 1], `beta` = Beta(1/2, 1/2),
-            `exponential` = Exp(1), which is cut at 1 as the normal noise is.
+        noise: the factor of w. `paper`, as above; `pseudocode`, :math:`\min(\max(\delta, 0), 1)` (the supplement: half
+            as strong, half of the entries 0); `constant`, 1. The distributions of the ablation stand in the place of
+            the cut normal one and know no sigma: `uniform` on [0, 1], `beta` = Beta(1/2, 1/2), `exponential` = Exp(1),
+            which is cut at 1, too (mean 1 - 1/e), so that no logit is raised by more than w.
         scale: see :func:`class_scales`.
-        sigma: standard deviation of delta, or `{peak, middle}` of a :func:`triangle` over the steps of the fit.
+        sigma: standard deviation of delta, 0 for no variation at all, whatever the noise; or `{peak, middle}` of a
+            :func:`triangle` over the steps of the fit.
         steps: of the fit.
 
     Raises:
-        ValueError: an unknown noise or scale, a sigma that is none.
+        ValueError: an unknown noise or scale, a sigma that is none, or one that changes for noise that has none.
     """
 
     def __init__(
@@ -229,8 +266,9 @@ class LogitVariation(nn.Module):
             raise ValueError(f"loss.variation.noise: expected {', '.join(NOISES)}, got {noise!r}")
         if scale not in SCALES:
             raise ValueError(f"loss.variation.scale: expected {', '.join(SCALES)}, got {scale!r}")
+        _check_sigma(sigma, noise)
         self.counter, self.noise, self.scale, self.steps = counter, noise, scale, steps
-        self.schedule = sigma if isinstance(sigma, Mapping) else None
+        self.schedule = dict(sigma) if isinstance(sigma, Mapping) else None
         self.sigma = 0.0 if self.schedule else float(sigma)
 
     @property
@@ -245,12 +283,28 @@ class LogitVariation(nn.Module):
             self.sigma = triangle(step, self.steps, **self.schedule)
 
     def forward(self, images: int, rows: int) -> Variation | None:
-        """The noise of one call of a loss on so many images with so many rows; None where there is none."""
+        """The noise for so many images with so many rows; None where there is none."""
         if not self.training or self.sigma == 0:
             return None
-        scales = class_scales(self.counter.counts(), self.counter.present, self.scale)
-        seeds = torch.randint(2**32, (images, -(-rows // BLOCK_ROWS))).tolist()
-        return Offsets(self.noise, self.sigma, scales.float(), seeds)
+        scales = class_scales(self.counter.counts(), self.counter.present, self.scale).float()
+        return Offsets(self.noise, self.sigma, scales, torch.randint(2**32, (images, rows)).tolist())
+
+
+def _check_sigma(sigma: float | int | Mapping[str, float | int], noise: str) -> None:
+    numbers = dict(sigma) if isinstance(sigma, Mapping) else {"peak": sigma}
+    if isinstance(sigma, Mapping):
+        if set(sigma) != {"peak", "middle"} or not 0 < sigma["middle"] < 1:
+            raise ValueError(
+                "loss.variation.sigma: expected a number or {peak: 6, middle: 0.75}, with middle a share of the steps "
+                f"between 0 and 1; got {dict(sigma)}"
+            )
+        if noise not in WITH_SIGMA:
+            raise ValueError(
+                f"loss.variation.sigma: noise {noise!r} has no sigma that could change over the steps; set a number, "
+                f"or noise to {' or '.join(WITH_SIGMA)}"
+            )
+    if not 0 <= numbers["peak"] < math.inf:
+        raise ValueError(f"loss.variation.sigma: expected at least 0, got {numbers['peak']}")
 
 
 def blv(

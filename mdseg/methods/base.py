@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -199,7 +200,7 @@ class Method(Evaluator):
             if variation.varies:
                 self.log("blv/sigma", variation.sigma)
 
-    @property
+    @cached_property
     def variations(self) -> list[LogitVariation]:
         """Those of the losses that are perturbed."""
         return [module for module in self.modules() if isinstance(module, LogitVariation)]
