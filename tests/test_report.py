@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mdseg.report import results_table, summary_table
+from mdseg.report import class_table, results_table, summary_table
 
 
 def results(seed=0, seen=0.5, unseen=0.25, **stages):
@@ -177,6 +177,18 @@ def test_subsets_of_a_target_are_printed_after_a_run(tmp_path):
     table = results_table(json.loads((tmp_path / "0" / "results.json").read_text()))
     assert cells(table)["tail"][1:] == ["12.5", "12.5"]
     assert cells(table)["synthia13"][1:] == ["undefined", "undefined"]
+
+
+def test_a_table_of_classes_ends_with_means_of_subsets():
+    entry = {"iou": {"road": 0.5, "train": None}, "no_channel": [], "miou": 0.5, "subsets": {"tail": None, "head": 0.5}}
+    table = class_table({"evaluation": {"datasets": {"cityscapes": entry}}}, "cityscapes")
+    assert cells(table) == {
+        "road": ["50.0"],
+        "train": ["absent"],
+        "mean": ["50.0"],
+        "mean of tail": ["undefined"],
+        "mean of head": ["50.0"],
+    }
 
 
 def test_lists_and_anything_else_in_brackets_are_shown_as_given(tmp_path):
