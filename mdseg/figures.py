@@ -153,20 +153,20 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str) -> Figure:
 
     Args:
         series: name → step → value. `train/<term>` is a loss, `val/<dataset>/miou` and `val/<dataset>/<network>/miou`
-            are mIoUs; other names below `val/` are left out, all others (sigma of BLV, the share of confident pixels)
-            have axes of their own, if there are any.
+            are mIoUs; other names below `val/` are left out, each of all others (sigma of BLV, the weight of
+            pseudo-labels) has axes of its own.
     """
     losses = {name: values for name, values in series.items() if name.startswith("train/")}
     others = {name: values for name, values in series.items() if not name.startswith(("train/", "val/"))}
     mious = {" ".join(name.split("/")[1:-1]): values for name, values in series.items() if name.endswith("/miou")}
-    count = 3 if others else 2
+    count = 2 + len(others)
     figure = Figure(figsize=(6 * count, 4), layout="constrained")
     figure.suptitle(title, fontsize=11)
     left, right, *last = figure.subplots(1, count, sharex=True)
     _lines(left, losses)
-    for axis in last:
-        _lines(axis, others)
-        axis.set_title("beside the losses", fontsize=9)
+    for axis, (name, values) in zip(last, others.items(), strict=True):
+        _lines(axis, {name: values})
+        axis.set_title(name, fontsize=9)
     for (dataset, values), marker in zip(mious.items(), itertools.cycle("osD^vP*X"), strict=False):
         steps, miou = _points(values)
         label = f"{dataset} {100 * miou[-1]:.1f}"
@@ -180,9 +180,8 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str) -> Figure:
         axis.grid(alpha=0.3)
     left.set_xlim(0, 1.02 * left.get_xlim()[1])  # no marker on the frame
     right.set_ylim(0, 1.08 * right.get_ylim()[1])
-    for axis, drawn in ((left, losses), *((axis, others) for axis in last)):
-        if drawn:
-            axis.legend(fontsize=8, frameon=False, loc="upper right")
+    if losses:
+        left.legend(fontsize=8, frameon=False, loc="upper right")
     if mious:
         right.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     return figure

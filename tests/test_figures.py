@@ -28,9 +28,9 @@ def test_a_single_validation_is_a_visible_point_on_the_steps_of_the_fit():
 
 
 def test_what_is_no_loss_has_axes_of_its_own():
-    series = {"train/mixed": {0: 1.0}, "blv/sigma": {0: 0.0, 20: 6.0, 40: 0.0}, "val/idd/teacher/miou": {41: 0.25}}
-    left, right, other = figures.curves(series, "title").axes
-    assert [line.get_label() for line in other.lines if not line.get_label().startswith("_")] == ["blv/sigma"]
+    series = {"train/mixed": {0: 1.0}, "blv/sigma": {0: 0.0, 20: 6.0, 40: 0.0}, "pseudo_labels/weight": {0: 0.5}}
+    left, right, *others = figures.curves({**series, "val/idd/teacher/miou": {41: 0.25}}, "title").axes
+    assert [axis.get_title() for axis in others] == ["blv/sigma", "pseudo_labels/weight"]
     assert "blv/sigma" not in [line.get_label() for line in left.lines]
     assert right.lines[0].get_label() == "idd teacher 25.0"
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from mdseg.data.dataset import Sample, read_size
@@ -187,7 +188,7 @@ def gta5(root: str | Path, split: str, lists: str | Path | None = None, size_mis
         images, masks = _select(images, keys, list_file), _select(masks, keys, list_file)
     elif split == "test":
         raise NoSplit(f"GTA5 has no test split without lists; put {split}.txt into {root} or set the layout's `lists`")
-    samples = _same_sizes(_useful(_paired(images, masks)), size_mismatch)
+    samples = _useful(_paired(images, masks))
     if list_file is None and split == "val":
         samples = samples[:GTA5_VAL]
         warnings.warn(
@@ -195,7 +196,7 @@ def gta5(root: str | Path, split: str, lists: str | Path | None = None, size_mis
             Remark,
             stacklevel=2,
         )
-    return samples
+    return _same_sizes(samples, size_mismatch)
 
 
 def _useful(samples: list[Sample]) -> list[Sample]:
@@ -210,9 +211,8 @@ def _same_sizes(samples: list[Sample], size_mismatch: str) -> list[Sample]:
     """Pairs of one size; of the others the masks are to be resized when read, or they are left out."""
     if size_mismatch == "error":
         return samples  # found when the pair is read
-    with ThreadPoolExecutor(16) as pool:  # tens of thousands of headers, perhaps over a network
-        sizes = list(pool.map(read_size, [sample.image for sample in samples]))
-        mask_sizes = list(pool.map(read_size, [sample.mask for sample in samples]))
+    sizes = _sizes(tuple(sample.image for sample in samples))
+    mask_sizes = _sizes(tuple(sample.mask for sample in samples))
     differing = [key for key, (size, mask_size) in enumerate(zip(sizes, mask_sizes, strict=True)) if size != mask_size]
     if differing:
         done = "left out" if size_mismatch == "skip" else "masks resized to their images"
@@ -224,6 +224,13 @@ def _same_sizes(samples: list[Sample], size_mismatch: str) -> list[Sample]:
         replace(sample, mask_size=sizes[key]) if sizes[key] != mask_sizes[key] else sample
         for key, sample in enumerate(samples)
     ]
+
+
+@lru_cache(maxsize=8)  # a run lists its data several times: for the check, for every stage
+def _sizes(paths: tuple[Path, ...]) -> list[tuple[int, int]]:
+    """(height, width) of tens of thousands of images, from their headers, perhaps over a network."""
+    with ThreadPoolExecutor(16) as pool:
+        return list(pool.map(read_size, paths))
 
 
 def synthia(root: str | Path, split: str, annotation: str = "labels", lists: str | Path | None = None) -> list[Sample]:
