@@ -105,8 +105,8 @@ def draw(overrides: Sequence[str]) -> None:
 
 
 def labels(runs: "Sequence[Trained]") -> list[str]:
-    """Experiment and stage of each run; runs that agree in both are told apart by folder and checkpoint."""
-    first = [f"{run.cfg.name}, {run.stage}" for run in runs]
+    """Experiment, row of its table, and stage of each run; where they agree in all, folder and checkpoint as well."""
+    first = [", ".join(filter(None, (run.cfg.name, run.cfg.get("row"), run.stage))) for run in runs]
     return [
         label if first.count(label) == 1 else ", ".join([label, *run.path.parts[-4:-3], run.path.stem])
         for run, label in zip(runs, first, strict=True)
