@@ -6,6 +6,7 @@ Wang et al., CVPR 2023 (arXiv:2306.02061); methods/blv.md. Nothing changes at in
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 
 from mdseg.label_space import LabelSpace
 from mdseg.losses.fused import SupervisedLoss, Variation
+
+Sigma = float | int | Mapping[str, float | int]
 
 SCALES = ("paper", "max_count", "pseudocode")
 NOISES = ("paper", "pseudocode", "constant", "uniform", "beta", "exponential")
@@ -130,14 +133,14 @@ def fractions(counts: Float64[Tensor, " k"]) -> Float64[Tensor, " k"]:
     return counts / counts.sum().clamp(min=1)
 
 
-def triangle(step: int, steps: int, peak: float, middle: float) -> float:
+def triangle(step: int, steps: int, peak: float | int, middle: float | int) -> float:
     r"""A sigma that rises linearly from 0 to its peak at step `middle * steps`, then falls to 0 at the end.
 
     Wang et al., CVPR 2023, supplement 3 ("+tv"): peak 6 at 30 k of 40 k steps. Their curve is only a figure; that its
     sides are straight is ours.
     """
     top = middle * steps
-    return peak * (step / top if step <= top else (steps - step) / (steps - top))
+    return float(peak * (step / top if step <= top else (steps - step) / (steps - top)))
 
 
 def draw_factors(
@@ -253,14 +256,7 @@ class LogitVariation(nn.Module):
         ValueError: an unknown noise or scale, a sigma that is none, or one that changes for noise that has none.
     """
 
-    def __init__(
-        self,
-        counter: ClassCounter,
-        noise: str,
-        scale: str,
-        sigma: float | int | Mapping[str, float | int],
-        steps: int,
-    ) -> None:
+    def __init__(self, counter: ClassCounter, noise: str, scale: str, sigma: Sigma, steps: int) -> None:
         super().__init__()
         if noise not in NOISES:
             raise ValueError(f"loss.variation.noise: expected {', '.join(NOISES)}, got {noise!r}")
@@ -290,21 +286,20 @@ class LogitVariation(nn.Module):
         return Offsets(self.noise, self.sigma, scales, torch.randint(2**32, (images, rows)).tolist())
 
 
-def _check_sigma(sigma: float | int | Mapping[str, float | int], noise: str) -> None:
-    numbers = dict(sigma) if isinstance(sigma, Mapping) else {"peak": sigma}
-    if isinstance(sigma, Mapping):
-        if set(sigma) != {"peak", "middle"} or not 0 < sigma["middle"] < 1:
-            raise ValueError(
-                "loss.variation.sigma: expected a number or {peak: 6, middle: 0.75}, with middle a share of the steps "
-                f"between 0 and 1; got {dict(sigma)}"
-            )
-        if noise not in WITH_SIGMA:
-            raise ValueError(
-                f"loss.variation.sigma: noise {noise!r} has no sigma that could change over the steps; set a number, "
-                f"or noise to {' or '.join(WITH_SIGMA)}"
-            )
-    if not 0 <= numbers["peak"] < math.inf:
-        raise ValueError(f"loss.variation.sigma: expected at least 0, got {numbers['peak']}")
+def _check_sigma(sigma: Any, noise: str) -> None:
+    where, changes = "loss.variation.sigma", isinstance(sigma, Mapping)
+    if changes and set(sigma) != {"peak", "middle"}:
+        raise ValueError(f"{where}: expected a number or {{peak: 6, middle: 0.75}}, got {dict(sigma)}")
+    if changes and noise not in WITH_SIGMA:
+        raise ValueError(
+            f"{where}: noise {noise!r} has no sigma that could change over the steps; set a number, or noise to "
+            f"{' or '.join(WITH_SIGMA)}"
+        )
+    peak, middle = (sigma["peak"], sigma["middle"]) if changes else (sigma, 1)
+    if not (isinstance(peak, int | float) and 0 <= peak < math.inf):
+        raise ValueError(f"{where}: expected a number of at least 0, got {peak!r}")
+    if not (isinstance(middle, int | float) and 0 < middle <= 1):
+        raise ValueError(f"{where}.middle: expected a share of the steps, above 0 and at most 1, got {middle!r}")
 
 
 def blv(
@@ -317,7 +312,7 @@ def blv(
     steps: int,
     noise: str,
     scale: str,
-    sigma: float | int | Mapping[str, float | int],
+    sigma: Sigma,
     counts: Mapping[str, str | None],
     counts_file: str | None,
 ) -> None:

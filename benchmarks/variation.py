@@ -1,0 +1,99 @@
+"""What balancing logit variation adds to a training step: time with it over time without, at the demo's sizes.
+
+Same network, batches and loss; the two take turns step by step, and the medians are compared.
+
+python -m benchmarks.variation
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from itertools import islice
+from pathlib import Path
+
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from mdseg import conf_dir
+from mdseg.configuration import build_label_space, prepare_data
+from mdseg.methods.base import Method
+from mdseg.run import settle
+from mdseg.signals import StopSignals
+from mdseg.stages import Stage, quieten_lightning
+
+CASES = {  # experiment → its stage that is measured
+    "supervised_cityscapes": "fit",
+    "uniseg_cibm": "null_bce",
+    "dacs_gta5_cityscapes": "adapt",
+}
+
+
+def configuration(experiment: str, overrides: list[str]) -> DictConfig:
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("run", [f"experiment={experiment}", *overrides], return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    settle(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+    return cfg
+
+
+def build(experiment: str, overrides: list[str], folder: str, device: str) -> tuple[Method, list]:
+    """The method as it trains, and some batches."""
+    cfg = configuration(experiment, overrides)
+    prepare_data(cfg)
+    cfg.run_folder = folder
+    OmegaConf.resolve(cfg)
+    stage = Stage(CASES[experiment], cfg, Path(folder), build_label_space(cfg), StopSignals())
+    model = stage.initial_model()
+    data = stage.build_data(model.input_multiple)
+    method = stage.build_method(model, data).to(device).train()
+    method.log = lambda *arguments, **options: None
+    batches = [
+        {stream: {key: value.to(device) for key, value in part.items()} for stream, part in batch.items()}
+        for batch in islice(data.train_dataloader(), 4)
+    ]
+    return method, batches
+
+
+def step_seconds(method: Method, optimizer: torch.optim.Optimizer, batch: dict, step: int) -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    start = time.perf_counter()
+    method.on_train_batch_start(batch, step)
+    optimizer.zero_grad()
+    method.training_step(batch, step).backward()
+    optimizer.step()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--experiment", choices=CASES, action="append")
+    parser.add_argument("overrides", nargs="*", help="Hydra overrides")
+    arguments = parser.parse_args()
+    quieten_lightning()
+    print("\n| | without, ms | with, ms | ratio | target |\n|---|---|---|---|---|")
+    for experiment in arguments.experiment or CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            cases = []
+            for variation in ("none", "blv"):
+                overrides = ["data.workers=0", *arguments.overrides, f"loss/variation={variation}"]
+                method, batches = build(experiment, overrides, folder, arguments.device)
+                cases.append((method, method.configure_optimizers()["optimizer"], batches, []))
+            for step in range(arguments.steps):
+                for method, optimizer, batches, seconds in cases:
+                    seconds.append(step_seconds(method, optimizer, batches[step % len(batches)], step))
+        without, with_it = (1e3 * statistics.median(seconds[5:]) for *_, seconds in cases)
+        print(f"| {experiment} | {without:.1f} | {with_it:.1f} | {with_it / without:.3f} | ≤ 1.05 |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
