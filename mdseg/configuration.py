@@ -131,8 +131,8 @@ def build_transforms(cfg: DictConfig) -> dict[str, RandomCrop]:
     """
     base = OmegaConf.to_container(cfg.transform, resolve=True)
     transforms = {}
-    for name, stream in _present(cfg.streams).items():
-        own = OmegaConf.to_container(OmegaConf.create({"own": stream.get("transform")}), resolve=True)["own"] or {}
+    for name, stream in _present(OmegaConf.to_container(cfg.streams, resolve=True)).items():
+        own = stream.get("transform") or {}
         node = own if "_target_" in own else _laid_over(base, own, f"streams.{name}.transform")
         transforms[name] = strict(instantiate, node, _convert_="all")
     return transforms
@@ -180,8 +180,10 @@ def bound(node: DictConfig) -> partial:
     """Class or function of a node with the node's options, still to be called.
 
     Raises:
-        ValueError: the class or function has no such option.
+        ValueError: there is none, or it has no such option.
     """
+    if "_target_" not in node:
+        raise ValueError(f"options without a class or function that takes them: {OmegaConf.to_container(node)}")
     function = instantiate(node, _partial_=True, _convert_="all")
     _check_arguments(node, function)
     return function

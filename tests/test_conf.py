@@ -4,7 +4,7 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mdseg import conf_dir, references
-from mdseg.configuration import build_label_space, check_keys, label_table, stage_config
+from mdseg.configuration import build_label_space, build_transforms, check_keys, label_table, stage_config
 from mdseg.data.transforms import strict
 from mdseg.label_space import LabelTable
 
@@ -258,3 +258,43 @@ def test_supervised_hosts_are_chosen_by_their_network(composed, host):
     cfg = composed("experiment=cityscapes_supervised", "sweep=blv", f"model={host}", "scale=paper")
     assert resolved(cfg)["fit"].loss.variation.sigma == 6
     assert cfg.model.weights == "imagenet"
+
+
+def test_maxsquare_at_paper_scale_carries_the_official_code_s_values(composed):
+    cfg = composed("experiment=maxsquare_gta5_cityscapes", "scale=paper")
+    source, adapt = stage_config(cfg, "source"), stage_config(cfg, "adapt")
+    assert (source.steps, adapt.steps) == (80000, 29760)
+    assert (source.scheduler.horizon, source.scheduler.power, adapt.scheduler.power) == (200000, 0.9, 0.9)
+    for stage in (source, adapt):
+        sgd = {"lr": 2.5e-4, "momentum": 0.9, "weight_decay": 5e-4}
+        assert stage.optimizer == {"_target_": "torch.optim.SGD", "_partial_": True, **sgd}
+        assert stage.head_lr_factor == 10
+        assert stage.streams.labelled.batch_size == 1
+        assert stage.model.aspp_rates == [6, 12]
+    assert list(source.streams) == ["labelled"]
+    assert source.loss.target is None
+    assert adapt.streams.target.batch_size == 1
+    assert (adapt.method.weight, adapt.method.low_weight) == (0.1, 0.1)
+    assert (adapt.loss.target.normalisation, adapt["from"]) == ("official", "source")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "source", "target"),
+    [
+        (["experiment=maxsquare_gta5_cityscapes"], [720, 1280], [512, 1024]),
+        (["experiment=maxsquare_synthia_cityscapes"], [760, 1280], [512, 1024]),
+        (["experiment=maxsquare_cityscapes_rome"], [512, 1024], [512, 1024]),
+        (["experiment=gta5_cityscapes", "sweep=iw_multi"], [720, 1280], [640, 1280]),
+    ],
+)
+def test_maxsquare_s_image_sizes_at_paper_scale(composed, overrides, source, target):
+    transforms = build_transforms(stage_config(composed(*overrides, "scale=paper"), "adapt"))
+    for stream, (height, width) in (("labelled", source), ("target", target)):
+        assert transforms[stream].crop == (height, width)
+        assert transforms[stream].short_side == height
+
+
+def test_the_paper_s_units_are_the_code_s_divided_by_the_classes(composed):
+    cfg = composed("experiment=maxsquare_iw_paper_gta5_cityscapes")
+    assert (cfg.loss.target.normalisation, cfg.loss.target.iw_index) == ("paper", "channel")
+    assert cfg.method.weight == pytest.approx(0.1 / build_label_space(cfg).num_classes, rel=1e-5)
