@@ -347,4 +347,5 @@ class Mirror(Callback):
             for label, value in zip(dataset.space.names, module.iou[name].tolist(), strict=True)
         ]
         self.dashboard.table("val/iou", ("dataset", "role", "class", "iou"), rows, module.trained)
-        self.dashboard.summarize({"val/best_mean_seen_miou": self.best.miou})
+        best = self.best.results()
+        self.dashboard.summarize({f"val/best_{key}": best[key] for key in best if key.startswith("mean_")})

@@ -25,6 +25,12 @@ def test_poly_falls_to_zero():
     assert values[10] == 0.0
 
 
+def test_a_fit_may_stop_long_before_its_schedule():
+    """MaxSquare's source models: 80 000 steps of a decay over 200 000."""
+    values = rates(lambda optimizer: poly(optimizer, steps=4, power=0.9, horizon=10), 4)
+    assert values == [2.0 * (1 - step / 10) ** 0.9 for step in range(5)]
+
+
 def test_warm_up_rises_linearly_to_the_decaying_rate():
     values = rates(lambda optimizer: poly(optimizer, steps=10, power=1.0, warmup=4), 10)
     assert values[:4] == [2.0 * (step + 1) / 4 * (1 - step / 10) for step in range(4)]
