@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from pytorch_lightning.trainer.states import TrainerFn
-from smoke import SMOKE, command
+from smoke import SMOKE, forked
 
 from mdseg.callbacks import Finite, Progress, SaveBest, duration
 from mdseg.signals import Stopped, StopSignals
@@ -71,7 +71,7 @@ FIT = ["experiment=uniseg_cib", *SMOKE, "stages=[null_bce]", "stage.null_bce.ste
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_with_its_term_step_and_images(tmp_path):
-    stopped = command(tmp_path, *FIT, "stage.null_bce.optimizer.lr=1e30", "checkpoint_every=1")
+    stopped = forked(tmp_path, *FIT, "stage.null_bce.optimizer.lr=1e30", "checkpoint_every=1")
     assert stopped.returncode == 1
     assert "Traceback" not in stopped.stderr
     assert "stage null_bce: train/supervised is nan at step 1." in stopped.stderr
@@ -176,7 +176,7 @@ def test_durations_are_read_at_a_glance(seconds, text):
 
 
 def test_output_that_is_no_terminal_gets_lines_and_no_bars(trained_run, tmp_path):
-    run = command(tmp_path, *FIT, "trainer.enable_progress_bar=true")
+    run = forked(tmp_path, *FIT, "trainer.enable_progress_bar=true")
     assert run.returncode == 0, run.stderr
     assert "null_bce: step 5 of 5, train/supervised" in run.stdout
     assert "━━━━ 5/5" not in run.stdout

@@ -17,7 +17,7 @@ from mdseg.label_space import LabelTable
 from mdseg.logging import read_metrics
 from mdseg.trained import load_trained
 
-QUICK = ["trainer=cpu", "data.workers=0", "panels=1", "trainer.enable_progress_bar=false"]
+QUICK = ["trainer=cpu", "data.workers=0", "panels=0", "trainer.enable_progress_bar=false"]
 MINE = """# @package datasets.mine
 layout: {_target_: mdseg.data.layouts.folder, _partial_: true, image_dir: "images/{split}", mask_dir: "masks/{split}"}
 root: ${data.root}/mine
@@ -108,7 +108,7 @@ def test_classes_without_a_channel_are_told_from_absent_ones(trained_run, tmp_pa
 
 def test_results_lie_in_a_new_folder_below_the_run(trained_run, tmp_path):
     run = shutil.copytree(trained_run, tmp_path / "run")
-    arguments = [f"run={run / 'null_bce'}", "on=[bdd]", *QUICK]
+    arguments = [f"run={run / 'null_bce'}", "on=[bdd]", *QUICK, "panels=1"]
     documents = [evaluate(arguments) for _ in range(2)]
     folders = sorted((run / "evaluations").iterdir())
     assert len(folders) == 2

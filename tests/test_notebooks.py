@@ -18,7 +18,7 @@ def test_there_is_a_notebook():
 def test_a_notebook_runs(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
     (parameters,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    parameters.source = f"STEPS, RELATIONAL_STEPS = 3, 2\nSMALLER = {SMOKE}"
+    parameters.source = f"STEPS, RELATIONAL_STEPS = 3, 2\nSMALLER = {[*SMOKE, 'panels=1']}"
     NotebookClient(notebook, timeout=300, resources={"metadata": {"path": tmp_path}}).execute()
 
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import yaml
-from smoke import SMOKE, command
+from smoke import SMOKE, forked
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -74,7 +74,7 @@ def test_a_user_s_own_dataset_trains_together_with_another(tmp_path):
     (conf / "mine.yaml").write_text("# @package datasets.mine\n" + yaml.safe_dump(described))
     own, _ = [line for line in COMMANDS if "mine" in line]
     path = f"hydra.searchpath=[file://{tmp_path}/conf]"
-    done = command(tmp_path, *arguments_of(own), path, "steps=2", *SMOKE)
+    done = forked(tmp_path, *arguments_of(own), path, "steps=2", *SMOKE)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "mine" in done.stdout
 
@@ -95,7 +95,7 @@ def test_a_user_s_own_method_and_loss_train(tmp_path):
         (tmp_path / name).write_text(text)
     path = f"hydra.searchpath=[file://{tmp_path}/conf]"
     sizes = ["streams.unlabelled.batch_size=2", "data.fraction=0.05"]
-    done = command(tmp_path, "experiment=mirror", "loss/supervised=focal", path, "steps=2", *SMOKE, *sizes)
+    done = forked(tmp_path, "experiment=mirror", "loss/supervised=focal", path, "steps=2", *SMOKE, *sizes)
     assert done.returncode == 0, done.stdout + done.stderr
     (log,) = tmp_path.glob("runs/mirror/*/fit/metrics.csv")
     assert "train/consistency" in log.read_text()

@@ -15,6 +15,7 @@ STEPS = 12
 OVERRIDES = [
     *SMOKE,
     "experiment=uniseg_cib",
+    "evaluate.unseen=[]",
     f"stage.null_bce.steps={STEPS}",
     f"stage.class_relational.steps={STEPS}",
     "checkpoint_every=3",

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 import torch
-from smoke import SMOKE, command
+from smoke import SMOKE, command, forked
 
 from mdseg.run import carry_out, create_run_folder, locked
 
@@ -18,7 +18,7 @@ STEPS = ["stage.null_bce.steps=3", "stage.class_relational.steps=2"]
 def finished(tmp_path_factory):
     """A finished smoke run of UniSeg: its folder."""
     folder = tmp_path_factory.mktemp("run")
-    done = command(folder, "experiment=uniseg_cibm", *SMOKE, *STEPS)
+    done = command(folder, "experiment=uniseg_cibm", *SMOKE, *STEPS, "panels=1")
     assert done.returncode == 0, done.stdout + done.stderr
     (run,) = (folder / "runs/uniseg_cibm").iterdir()
     return run, done.stdout
@@ -125,14 +125,14 @@ def test_help_and_configuration_are_quick_to_start(tmp_path):
     ids=lambda value: value if isinstance(value, str) else None,
 )
 def test_mistakes_get_one_message_and_no_traceback(tmp_path, arguments, message):
-    refused = command(tmp_path, *arguments)
+    refused = forked(tmp_path, *arguments)
     assert refused.returncode != 0
     assert message in refused.stderr
     assert "Traceback" not in refused.stderr
 
 
 def test_a_sweep_runs_every_job_in_its_own_folder(tmp_path):
-    swept = command(tmp_path, "-m", "experiment=multi_dataset_cibm", "loss/supervised=ce,null_bce", "steps=1", *SMOKE)
+    swept = forked(tmp_path, "-m", "experiment=multi_dataset_cibm", "loss/supervised=ce,null_bce", "steps=1", *SMOKE)
     assert swept.returncode == 0, swept.stdout + swept.stderr
     assert len(list((tmp_path / "runs/multi_dataset_cibm").iterdir())) == 2
 
@@ -173,7 +173,7 @@ def test_where_hydra_searches_belongs_to_the_command(tmp_path):
     own.mkdir(parents=True)
     (own / "mine.yaml").write_text("# @package _global_\ndefaults:\n  - uniseg_cib\n  - _self_\n")
     searchpath = f"hydra.searchpath=['file://{own.parent}']"
-    run = command(tmp_path, "experiment=mine", searchpath, *SMOKE, "stages=[null_bce]", "stage.null_bce.steps=1")
+    run = forked(tmp_path, "experiment=mine", searchpath, *SMOKE, "stages=[null_bce]", "stage.null_bce.steps=1")
     assert run.returncode == 0, run.stderr
     (text,) = tmp_path.glob("runs/mine/*/command.txt")
     words = shlex.split(text.read_text())
