@@ -16,7 +16,7 @@ from hydra.errors import CompactHydraException, HydraException, MissingConfigExc
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from mdseg import conf_dir
+from mdseg import conf_dir, references
 from mdseg.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
@@ -218,12 +218,13 @@ def check_row(hydra_config: DictConfig) -> None:
     experiment's name.
 
     Raises:
-        ValueError: neither the experiment nor a row chooses a family, or both do.
+        ValueError: neither the experiment nor a row chooses a family, or both do, or the row is one of another table.
     """
     choices, sources = hydra_config.runtime.choices, hydra_config.runtime.config_sources
     folders = [Path(source.path) for source in sources if source.schema == "file"]
     if choices.family == "none":
-        rows = ", ".join(sorted({path.stem for folder in folders for path in folder.glob("sweep/*.yaml")}))
+        known = sorted({path.stem for folder in folders for path in folder.glob("sweep/*.yaml")})
+        rows = ", ".join(references.rows(choices.experiment) or known)
         raise ValueError(f"this experiment leaves the method to a row of its table: sweep=<row>; there are {rows}")
     if choices.get("sweep") is None:
         return
@@ -233,6 +234,11 @@ def check_row(hydra_config: DictConfig) -> None:
         raise ValueError(
             f"sweep={choices.sweep}: experiment={choices.experiment} has a method of its own, of which a part would "
             f"stay; rows are for experiments that leave the method open: {leave_open}"
+        )
+    own = references.rows(choices.experiment)
+    if own and choices.sweep not in own and (conf_dir() / f"sweep/{choices.sweep}.yaml").is_file():
+        raise ValueError(
+            f"sweep={choices.sweep}: no row of experiment={choices.experiment}, whose rows are {', '.join(own)}"
         )
 
 

@@ -82,7 +82,9 @@ def test_a_row_on_an_experiment_with_a_method_of_its_own_is_refused(with_row, ex
 def test_an_experiment_that_leaves_its_method_open_needs_a_row():
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = compose("run", ["experiment=gta5_cityscapes"], return_hydra_config=True)
-    with pytest.raises(ValueError, match=r"leaves the method to a row of its table: sweep=<row>; there are .*dacs, "):
+    with pytest.raises(
+        ValueError, match=r"leaves the method to a row of its table: sweep=<row>; there are source_only, .*dacs, "
+    ):
         check_row(cfg.hydra)
 
 
@@ -91,3 +93,10 @@ def test_a_sweep_over_rows_is_composed_without_one_and_has_the_keys_of_their_sta
     values = ["stage.adapt.steps=3", "stage.source.steps=2", "model.widths=[8,8,8,8,8]", "method.weight=1"]
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         assert compose("run", ["experiment=gta5_cityscapes", *values]).stage.adapt.steps == 3
+
+
+def test_a_row_of_another_table_is_refused():
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        cfg = compose("run", ["experiment=gta5_cityscapes", "sweep=st"], return_hydra_config=True)
+    with pytest.raises(ValueError, match="sweep=st: no row of experiment=gta5_cityscapes, whose rows are source_only"):
+        check_row(cfg.hydra)
