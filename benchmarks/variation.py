@@ -1,6 +1,7 @@
 """What balancing logit variation adds to a training step: time with it over time without, at the demo's sizes.
 
-Same network, batches and loss; the two take turns step by step, and the medians are compared.
+Same network, batches and loss; the two take turns step by step, and the medians are compared: of the time that passes,
+and of the processor's time, which other processes disturb less (on a GPU the first is meant).
 
 python -m benchmarks.variation
 """
@@ -29,6 +30,7 @@ CASES = {  # experiment → its stage that is measured
     "uniseg_cibm": "null_bce",
     "dacs_gta5_cityscapes": "adapt",
 }
+WARM_UP = 5  # steps
 
 
 def configuration(experiment: str, overrides: list[str]) -> DictConfig:
@@ -59,17 +61,18 @@ def build(experiment: str, overrides: list[str], folder: str, device: str) -> tu
     return method, batches
 
 
-def step_seconds(method: Method, optimizer: torch.optim.Optimizer, batch: dict, step: int) -> float:
+def step_seconds(method: Method, optimizer: torch.optim.Optimizer, batch: dict, step: int) -> tuple[float, float]:
+    """Time and processor time of one step."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    start = time.perf_counter()
+    start = time.perf_counter(), time.process_time()
     method.on_train_batch_start(batch, step)
     optimizer.zero_grad()
     method.training_step(batch, step).backward()
     optimizer.step()
     if torch.cuda.is_available():
         torch.cuda.synchronize()
-    return time.perf_counter() - start
+    return time.perf_counter() - start[0], time.process_time() - start[1]
 
 
 def main() -> None:
@@ -80,7 +83,8 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="Hydra overrides")
     arguments = parser.parse_args()
     quieten_lightning()
-    print("\n| | without, ms | with, ms | ratio | target |\n|---|---|---|---|---|")
+    print("\n| | without, ms | with, ms | ratio | processor, ms | with, ms | ratio | target |")
+    print("|---|---|---|---|---|---|---|---|")
     for experiment in arguments.experiment or CASES:
         with tempfile.TemporaryDirectory() as folder:
             cases = []
@@ -91,8 +95,13 @@ def main() -> None:
             for step in range(arguments.steps):
                 for method, optimizer, batches, seconds in cases:
                     seconds.append(step_seconds(method, optimizer, batches[step % len(batches)], step))
-        without, with_it = (1e3 * statistics.median(seconds[5:]) for *_, seconds in cases)
-        print(f"| {experiment} | {without:.1f} | {with_it:.1f} | {with_it / without:.3f} | ≤ 1.05 |", flush=True)
+        columns = []
+        for clock in range(2):
+            without, with_it = (
+                1e3 * statistics.median(step[clock] for step in seconds[WARM_UP:]) for *_, seconds in cases
+            )
+            columns.append(f"{without:.1f} | {with_it:.1f} | {with_it / without:.3f}")
+        print(f"| {experiment} | {' | '.join(columns)} | ≤ 1.05 |", flush=True)
 
 
 if __name__ == "__main__":

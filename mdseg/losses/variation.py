@@ -23,7 +23,7 @@ NOISES = ("paper", "pseudocode", "constant", "uniform", "beta", "exponential")
 WITH_SIGMA = ("paper", "pseudocode")
 MODES = ("static", "epoch", "running")
 DECAY = 0.999  # of running counts, per step
-CPU_BLOCK, GPU_BLOCK = 2**18, 2**23  # elements that are drawn at a time, whatever the height of a band
+CPU_BLOCK, GPU_BLOCK = 2**19, 2**23  # elements that are drawn at a time, whatever the height of a band
 RARELY = 0.2  # share of elements below 1 up to which drawing only them is faster: sigma 4 and more
 
 

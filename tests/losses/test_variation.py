@@ -234,7 +234,7 @@ def test_images_and_calls_have_noise_of_their_own():
 
 
 @pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize("block", [1, 90, 200, 2**18])
+@pytest.mark.parametrize("block", [1, 90, 200, 2**19])
 def test_noise_does_not_depend_on_the_bands(monkeypatch, noise, block):
     monkeypatch.setattr(variation, "CPU_BLOCK", block)
     whole = offsets_of(noise, size=(23, 15))[0]
