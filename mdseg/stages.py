@@ -186,7 +186,8 @@ class Stage:
             align_corners=cfg.align_corners,
             **losses,
         )
-        method.check_streams(cfg.streams)
+        crops = {name: getattr(transform, "crop", None) for name, transform in data.transforms.items()}
+        method.check_streams({name: {**stream, "crop": crops[name]} for name, stream in cfg.streams.items()})
         method.description = description(cfg, self.name)
         return method
 

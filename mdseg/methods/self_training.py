@@ -65,6 +65,9 @@ class SelfTraining(Method):
     ) -> None:
         teacher = copy.deepcopy(model).requires_grad_(False)
         super().__init__(model=model, others={"teacher": teacher}, eval_model=eval_model, **common)
+        for name, value in (("mixed_weight", mixed_weight), ("low_weight", low_weight)):
+            if value < 0:
+                raise ValueError(f"method.{name}: expected at least 0, got {value}")
         if not 0 <= decay <= 1:
             raise ValueError(f"method.decay: expected a number in [0, 1], got {decay}")
         if teacher_bn not in ("batch", "copy"):
@@ -88,6 +91,12 @@ class SelfTraining(Method):
         if len(set(sizes.values())) > 1:
             given = " and ".join(f"{key}={size}" for key, size in sizes.items())
             raise ValueError(f"{given}: every unlabelled image is mixed with a labelled one; make them equal")
+        crops = [streams[name].get("crop") for name in ("labelled", self.unlabelled)]
+        if crops[0] != crops[1]:
+            raise ValueError(
+                f"transform.crop of stream labelled is {crops[0]} and of {self.unlabelled} {crops[1]}: every "
+                "unlabelled image is mixed with a labelled one; make them equal"
+            )
 
     def training_step(self, batch: Batch, step: int) -> Tensor:
         labelled, unlabelled = batch["labelled"], batch[self.unlabelled]["image"]

@@ -448,3 +448,15 @@ def test_student_and_teacher_are_evaluated_side_by_side(headline):
     assert method.iou_of["student"]["c"].nanmean() < 1
     assert method.iou is method.iou_of[headline]
     assert math.isclose(method.mean_miou("target"), method.iou_of[headline]["c"].nanmean())
+
+
+def test_streams_whose_images_cannot_be_mixed_are_refused_before_training():
+    streams = {name: {"role": name, "batch_size": 4, "crop": (32, 48)} for name in ("labelled", "target")}
+    method = self_training()
+    method.check_streams(streams)
+    with pytest.raises(ValueError, match="batch_size=2.*make them equal"):
+        method.check_streams({**streams, "target": {**streams["target"], "batch_size": 2}})
+    with pytest.raises(ValueError, match=r"crop of stream labelled is \(32, 48\) and of target \(32, 32\)"):
+        method.check_streams({**streams, "target": {**streams["target"], "crop": (32, 32)}})
+    with pytest.raises(ValueError, match="mixed_weight: expected at least 0, got -3"):
+        self_training(mixed_weight=-3)
