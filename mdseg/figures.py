@@ -2,7 +2,7 @@
 
 import io
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,14 @@ def colorize(mask: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
     return palette[mask]
 
 
+def legend(classes: Iterable[int], names: Sequence[str], colors: Sequence[Color]) -> list[Patch]:
+    """A patch for each class index, in order; ignored pixels have none."""
+    return [
+        Patch(facecolor=np.array(colors[index]) / 255, edgecolor="0.5", linewidth=0.3, label=names[index])
+        for index in sorted(set(classes) - {IGNORE})
+    ]
+
+
 def panels(rows: Sequence[PanelRow], names: Sequence[str], colors: Sequence[Color], title: str) -> Figure:
     """A row per image: the image, its annotation, the prediction; below, the classes that occur.
 
@@ -60,15 +68,10 @@ def panels(rows: Sequence[PanelRow], names: Sequence[str], colors: Sequence[Colo
             axis.set_axis_off()
     for axis, heading in zip(axes[0], ("image", "annotation", "prediction"), strict=True):
         axis.set_title(heading, fontsize=9)
-    occurring = np.unique(
-        np.concatenate([np.unique([*np.unique(row.mask), *np.unique(row.prediction)]) for row in rows])
+    occurring = set().union(*(np.unique(mask).tolist() for row in rows for mask in (row.mask, row.prediction)))
+    figure.legend(
+        handles=legend(occurring, names, colors), loc="outside lower center", ncols=8, fontsize=6, frameon=False
     )
-    patches = [
-        Patch(facecolor=np.array(colors[index]) / 255, edgecolor="0.5", linewidth=0.3, label=names[index])
-        for index in occurring
-        if index != IGNORE
-    ]
-    figure.legend(handles=patches, loc="outside lower center", ncols=8, fontsize=6, frameon=False)
     return figure
 
 
@@ -112,15 +115,10 @@ def lessons(rows: Sequence[LessonRow], names: Sequence[str], colors: Sequence[Co
     for axis, heading in zip(axes[0], headings, strict=True):
         axis.set_title(heading, fontsize=9)
     figure.colorbar(drawn, ax=axes[:, -1], fraction=0.05)
-    occurring = np.unique(
-        np.concatenate([np.unique([*np.unique(row.mask), *np.unique(row.pseudo_label)]) for row in rows])
+    occurring = set().union(*(np.unique(mask).tolist() for row in rows for mask in (row.mask, row.pseudo_label)))
+    figure.legend(
+        handles=legend(occurring, names, colors), loc="outside lower center", ncols=12, fontsize=7, frameon=False
     )
-    patches = [
-        Patch(facecolor=np.array(colors[index]) / 255, edgecolor="0.5", linewidth=0.3, label=names[index])
-        for index in occurring
-        if index != IGNORE
-    ]
-    figure.legend(handles=patches, loc="outside lower center", ncols=12, fontsize=7, frameon=False)
     return figure
 
 

@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from sklearn.manifold import TSNE
 
 from mdseg.compare.measure import Answers
-from mdseg.figures import Color, colorize
-from mdseg.label_space import IGNORE
+from mdseg.figures import Color, colorize, legend
 
 WIDTH = 12.0  # inches
 
@@ -40,7 +38,7 @@ def prediction_figure(
     for axis, heading in zip(axes[0], ["image", "annotation", *headings], strict=True):
         axis.set_title(heading, fontsize=8)
     figure.legend(
-        handles=legend(sorted(occurring - {IGNORE}), names, colors),
+        handles=legend(occurring, names, colors),
         loc="outside lower center", ncols=10, fontsize=7, frameon=False,
     )  # fmt: skip
     return figure
@@ -102,11 +100,3 @@ def logit_figure(
         handles=legend(occurring, names, colors), loc="outside lower center", ncols=10, fontsize=7, frameon=False
     )
     return figure
-
-
-def legend(classes: Sequence[int], names: Sequence[str], colors: Sequence[Color]) -> list[Patch]:
-    """A patch for each class index."""
-    return [
-        Patch(facecolor=np.array(colors[index]) / 255, edgecolor="0.5", linewidth=0.3, label=names[index])
-        for index in classes
-    ]

@@ -98,7 +98,10 @@ def test_a_probability_equal_to_the_threshold_does_not_exceed_it():
 def test_gradcheck_in_double():
     torch.manual_seed(0)
     high, low = heads(n=1, high=(2, 3), low=(2, 2), scale=4.0)
-    loss = lambda logits: self_produced_guidance(high, logits, (5, 4), threshold=0.9, band_bytes=300)  # noqa: E731
+
+    def loss(logits):
+        return self_produced_guidance(high, logits, (5, 4), threshold=0.9, band_bytes=300)
+
     assert loss(low) > 0
     assert torch.autograd.gradcheck(loss, (low,))
 
