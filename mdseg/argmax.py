@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from mdseg.upsample import Bilinear, Taps, bilinear
+from mdseg.upsample import Bilinear, Taps, bands, bilinear
 
 # On a CPU 2 to 16 MB are equally fast when it is idle; memory follows the size.
 CPU_BAND_BYTES, GPU_BAND_BYTES = 4 << 20, 64 << 20
@@ -90,14 +90,12 @@ def rows_argmax(
             prediction[rows, columns] = argmax_at(logits, rows, columns, vertical, horizontal, limit)
         return prediction
 
-    height = max(1, band_bytes // (pixel_bytes * width))
-    bands = []
-    for first in range(start, stop, height):
-        last = min(first + height, stop)
-        read, _ = interpolation.band(first, last)
+    predictions = []
+    for first, last in bands(stop - start, width * pixel_bytes, band_bytes):
+        read, _ = interpolation.band(start + first, start + last)
         narrow = logits[:, read.start - source.start : read.stop - source.start]
-        bands.append(first_argmax(interpolation.rows(narrow, first, last)))
-    return torch.cat(bands)
+        predictions.append(first_argmax(interpolation.rows(narrow, start + first, start + last)))
+    return torch.cat(predictions)
 
 
 def restricted_argmax(

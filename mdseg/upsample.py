@@ -104,6 +104,13 @@ class Bilinear:
         return narrow.view(*wide.shape[:-1], self.source[1])
 
 
+def bands(height: int, row_bytes: int, band_bytes: int) -> Iterator[tuple[int, int]]:
+    """First row and end of bands of `height` rows: as many rows as `band_bytes` hold, and at least one."""
+    rows = max(1, band_bytes // max(1, row_bytes))
+    for start in range(0, height, rows):
+        yield start, min(start + rows, height)
+
+
 @contextmanager
 def float32_products(device: torch.device) -> Iterator[None]:
     """Keep autocast and reduced-precision products from rounding the factors: logits would move by parts in 1000."""

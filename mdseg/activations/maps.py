@@ -13,7 +13,7 @@ from mdseg.argmax import CPU_BAND_BYTES
 from mdseg.data.transforms import evaluation_size, resize, resize_mask
 from mdseg.label_space import LabelSpace, LabelTable
 from mdseg.trained import Trained
-from mdseg.upsample import upsample_rows
+from mdseg.upsample import bands, upsample_rows
 from mdseg.wording import nearest
 
 LONG_SIDE = 480  # pixels at which maps are drawn: more than a cell of the figure shows
@@ -48,10 +48,8 @@ def class_maps(
 
     channels: per class; where it has several, the highest counts.
     """
-    rows = max(1, band_bytes // (len(logits) * size[1] * logits.element_size()))
     maps = [np.empty(size, np.float32) if own else None for own in channels]
-    for start in range(0, size[0], rows):
-        stop = min(start + rows, size[0])
+    for start, stop in bands(size[0], len(logits) * size[1] * logits.element_size(), band_bytes):
         band = normalized(upsample_rows(logits, size, start, stop, align_corners))
         for own, drawn in zip(channels, maps, strict=True):
             if drawn is not None:

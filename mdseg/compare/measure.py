@@ -13,7 +13,7 @@ from mdseg.label_space import IGNORE, EvaluationSpace
 from mdseg.methods.base import without_unmapped
 from mdseg.metrics import ConfusionMatrix, iou
 from mdseg.trained import Trained
-from mdseg.upsample import upsample_rows
+from mdseg.upsample import bands, upsample_rows
 
 BAND_BYTES = 16 << 20
 
@@ -57,9 +57,7 @@ class ProbabilitySums:
         align_corners: bool,
     ) -> None:
         channels = space.channels.to(logits.device)
-        height = max(1, BAND_BYTES // (len(channels) * mask.shape[1] * logits.element_size()))
-        for start in range(0, mask.shape[0], height):
-            stop = min(start + height, mask.shape[0])
+        for start, stop in bands(mask.shape[0], len(channels) * mask.shape[1] * logits.element_size(), BAND_BYTES):
             band = upsample_rows(logits[channels], tuple(mask.shape), start, stop, align_corners)
             confidence = band.softmax(dim=0).amax(dim=0)
             valid = mask[start:stop] != IGNORE

@@ -1,7 +1,7 @@
 """Softmax cross-entropy over all classes of the run, or over those of each image's dataset."""
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from mdseg.label_space import LabelSpace
@@ -26,6 +26,20 @@ def cross_entropy_gradient(
     return value, gradient.scatter_add_(0, target[None], -torch.ones_like(value)[None])
 
 
+def softmax_losses(space: LabelSpace, scope: str, name: str) -> tuple[list[PixelLoss], Bool[Tensor, "d k"]]:
+    """Cross-entropy per dataset, or one for all, with the classes whose labels it takes; for :func:`ce` and its kin.
+
+    Raises:
+        ValueError: for an unknown scope; it names the loss.
+    """
+    if scope not in ("all", "in_space"):
+        raise ValueError(f"loss {name}: scope: expected 'all' or 'in_space', got '{scope}'")
+    if scope == "all":
+        return [PixelLoss(cross_entropy, cross_entropy_gradient)], torch.ones(1, space.num_classes, dtype=torch.bool)
+    losses = [PixelLoss(cross_entropy, cross_entropy_gradient, row.nonzero()[:, 0]) for row in space.in_space]
+    return losses, space.in_space
+
+
 def ce(
     space: LabelSpace,
     *,
@@ -43,17 +57,8 @@ def ce(
     Raises:
         ValueError: for an unknown scope.
     """
-    if scope not in ("all", "in_space"):
-        raise ValueError(f"loss ce: scope: expected 'all' or 'in_space', got '{scope}'")
-    if scope == "all":
-        annotated = torch.ones(1, space.num_classes, dtype=torch.bool)
-        losses = [PixelLoss(cross_entropy, cross_entropy_gradient)]
-    else:
-        annotated = space.in_space
-        losses = [PixelLoss(cross_entropy, cross_entropy_gradient, row.nonzero()[:, 0]) for row in annotated]
     return SupervisedLoss(
-        losses,
-        annotated,
+        *softmax_losses(space, scope, name="ce"),
         align_corners=align_corners,
         reduction=reduction,
         global_pixel_mean=global_pixel_mean,

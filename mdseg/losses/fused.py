@@ -12,10 +12,17 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
 from mdseg.label_space import IGNORE
-from mdseg.upsample import bilinear
+from mdseg.upsample import bands, bilinear
 
 # Measured: bands that fit the level-2 cache are fastest on a CPU; a GPU wants few large launches.
 CPU_BAND_BYTES, GPU_BAND_BYTES = 2 << 20, 64 << 20
+
+
+def band_memory(logits: Tensor, band_bytes: int | None) -> int:
+    """Bytes of one band of upsampled logits, as asked for; None: by device."""
+    if band_bytes is not None:
+        return band_bytes
+    return CPU_BAND_BYTES if logits.device.type == "cpu" else GPU_BAND_BYTES
 
 
 class PixelLoss(nn.Module):
@@ -90,11 +97,8 @@ def fused_sum(
     The gradient is taken during the forward pass, so it costs nothing to keep and there is no second derivative.
     """
     differentiate = torch.is_grad_enabled() and logits.requires_grad
-    if band_bytes is None:
-        band_bytes = CPU_BAND_BYTES if logits.device.type == "cpu" else GPU_BAND_BYTES
-    return _FusedSum.apply(
-        logits, losses, (int(size[0]), int(size[1])), band_of, align_corners, band_bytes, variation, differentiate
-    )
+    size, band_bytes = (int(size[0]), int(size[1])), band_memory(logits, band_bytes)
+    return _FusedSum.apply(logits, losses, size, band_of, align_corners, band_bytes, variation, differentiate)
 
 
 class _FusedSum(torch.autograd.Function):
@@ -109,9 +113,7 @@ class _FusedSum(torch.autograd.Function):
                 channels = loss.channels
                 source = (image_logits if channels is None else image_logits[channels]).to(dtype)
                 slope = torch.zeros_like(source) if differentiate else None
-                height = max(1, band_bytes // (source.element_size() * max(1, len(source)) * size[1]))
-                for start in range(0, size[0], height):
-                    stop = min(start + height, size[0])
+                for start, stop in bands(size[0], len(source) * size[1] * source.element_size(), band_bytes):
                     about = band_of(image, slice(start, stop))
                     if about is None:
                         continue
@@ -211,6 +213,8 @@ class SupervisedLoss(nn.Module):
         self._check(logits, mask, dataset, weight)
         of_image = dataset.tolist() if len(self.pixel_losses) > 1 else [0] * len(mask)
         labelled = self._count_labelled(mask, of_image)
+        variation = self.variation(*mask.shape[:2]) if perturb and self.variation is not None else None
+        mask, labelled = self.select(logits, mask, of_image, labelled, variation)
         dtype = torch.promote_types(logits.dtype, torch.float32)
 
         def band_of(image: int, rows: slice) -> Band | None:
@@ -228,10 +232,8 @@ class SupervisedLoss(nn.Module):
             band_weight = valid.to(dtype) if band_weight is None else band_weight * valid
             return Band((target.where(valid, 0),), band_weight)
 
-        losses = [self.pixel_losses[index] for index in of_image]
-        variation = self.variation(*mask.shape[:2]) if perturb and self.variation is not None else None
         total = fused_sum(
-            losses,
+            [self.pixel_losses[index] for index in of_image],
             logits,
             mask.shape[-2:],
             band_of,
@@ -243,6 +245,17 @@ class SupervisedLoss(nn.Module):
         if self.global_pixel_mean:
             count = mean_over_ranks(count, logits.device)
         return total / count if count else total
+
+    def select(
+        self,
+        logits: Float[Tensor, "n k h w"],
+        mask: UInt8[Tensor, "n H W"],
+        of_image: list[int],
+        labelled: list[int],
+        variation: Variation | None,
+    ) -> tuple[UInt8[Tensor, "n H W"], list[int]]:
+        """The mask of the pixels that are trained on, and how many of every image have a label: all, or hard ones."""
+        return mask, labelled
 
     def _count_labelled(self, mask: Tensor, of_image: list[int]) -> list[int]:
         counts = [

@@ -7,8 +7,8 @@ from torch import Tensor
 from mdseg.argmax import first_argmax
 from mdseg.label_space import IGNORE
 from mdseg.losses.cross_entropy import cross_entropy, cross_entropy_gradient
-from mdseg.losses.fused import CPU_BAND_BYTES, GPU_BAND_BYTES, PixelLoss, SupervisedLoss
-from mdseg.upsample import upsample_rows
+from mdseg.losses.fused import PixelLoss, SupervisedLoss, band_memory
+from mdseg.upsample import bands, upsample_rows
 
 
 @torch.no_grad()
@@ -32,14 +32,11 @@ def guidance_labels(
     size: (height, width) of the images.
     band_bytes: memory of one band of upsampled logits, of which there are a few; None: by device.
     """
-    if band_bytes is None:
-        band_bytes = CPU_BAND_BYTES if high.device.type == "cpu" else GPU_BAND_BYTES
     dtype = torch.promote_types(high.dtype, torch.float32)
-    height = max(1, band_bytes // (high.shape[1] * dtype.itemsize * size[1]))
+    row_bytes = high.shape[1] * size[1] * dtype.itemsize
     labels = torch.empty(len(high), *size, dtype=torch.uint8, device=high.device)
     for image in range(len(high)):
-        for start in range(0, size[0], height):
-            stop = min(start + height, size[0])
+        for start, stop in bands(size[0], row_bytes, band_memory(high, band_bytes)):
             probs, low_probs = (
                 upsample_rows(logits[image], size, start, stop, align_corners).softmax(dim=0) for logits in (high, low)
             )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from mdseg.argmax import CPU_BAND_BYTES, GPU_BAND_BYTES, first_argmax
 from mdseg.methods.base import Batch, Method, SupervisedLoss
 from mdseg.methods.mixing import Mixed, class_mask, mix
-from mdseg.upsample import upsample_rows
+from mdseg.upsample import bands, upsample_rows
 
 
 class SelfTraining(Method):
@@ -193,12 +193,10 @@ def pseudo_labels(
     logits = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
     if band_bytes is None:
         band_bytes = CPU_BAND_BYTES if logits.device.type == "cpu" else GPU_BAND_BYTES
-    height = max(1, band_bytes // (logits.shape[1] * size[1] * logits.element_size()))
     label = torch.empty(len(logits), *size, dtype=torch.uint8, device=logits.device)
     confidence = torch.empty(len(logits), *size, dtype=logits.dtype, device=logits.device)
     for image, image_logits in enumerate(logits):
-        for start in range(0, size[0], height):
-            stop = min(start + height, size[0])
+        for start, stop in bands(size[0], logits.shape[1] * size[1] * logits.element_size(), band_bytes):
             band = upsample_rows(image_logits, size, start, stop, align_corners)
             label[image, start:stop] = first_argmax(band)
             confidence[image, start:stop] = (band.amax(dim=0) - band.logsumexp(dim=0)).exp()
