@@ -19,6 +19,7 @@ from mdseg.data.datamodule import SegmentationDataModule
 from mdseg.logging import Dashboard
 from mdseg.methods.base import Evaluator, Method
 from mdseg.methods.self_training import SelfTraining
+from mdseg.ranks import lost_another_process
 from mdseg.signals import StopSignals
 
 
@@ -247,6 +248,18 @@ class Progress(Callback):
 
     def _say(self, *parts: str) -> None:
         print(f"{self.stage}: {', '.join(parts)}", flush=True)
+
+
+class EndAlone(Callback):
+    """Lets this process end by itself once it has noticed that another rank failed.
+
+    Lightning's observer of the ranks that it started looks every five seconds and kills the main process as soon as one
+    of them has failed, which would cut off what the main process has to say and to write.
+    """
+
+    def on_exception(self, trainer: pl.Trainer, module: pl.LightningModule, exception: BaseException) -> None:
+        if lost_another_process(exception):
+            getattr(trainer.strategy.launcher, "procs", []).clear()
 
 
 def duration(seconds: float) -> str:

@@ -20,3 +20,8 @@ def rank() -> int:
 def main_process() -> bool:
     """Whether this is rank 0, the one that writes."""
     return rank() == 0
+
+
+def lost_another_process(error: BaseException) -> bool:
+    """Whether an error only says that another rank is gone."""
+    return isinstance(error, RuntimeError) and (type(error).__name__.startswith("Dist") or "by peer" in str(error))

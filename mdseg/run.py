@@ -37,7 +37,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
 from mdseg.composition import NO_ROOT, TRACEBACKS, WANTED, call, check_row, composed, refuse_foreign_flags
-from mdseg.ranks import launched_outside, main_process
+from mdseg.ranks import launched_outside, lost_another_process, main_process
 from mdseg.wording import Remark
 
 # torch is imported only when work starts: --help and --cfg answer at once.
@@ -84,7 +84,7 @@ def mistakes_as_messages(unless: bool = False) -> Iterator[None]:
             notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
             sys.exit(f"mdseg: {_message(error)}{notes}\n({TRACEBACKS}=1 shows where)")
         except RuntimeError as error:
-            if unless or WANTED or not _lost_another_process(error):
+            if unless or WANTED or not lost_another_process(error):
                 raise
             sys.exit("mdseg: another process of this run failed; it says why" if main_process() else 1)
 
@@ -103,11 +103,6 @@ def _message(error: Exception) -> str:
         last = message.rpartition("Traceback (most recent call last):")[2]
         return re.search(r"^[\w.]+: (.*)", last, re.MULTILINE | re.DOTALL)[1]
     return re.split(r"\n\s+full_key:", message)[0] if isinstance(error, OmegaConfBaseException) else message
-
-
-def _lost_another_process(error: RuntimeError) -> bool:
-    """Whether an error only says that another rank is gone."""
-    return type(error).__name__.startswith("Dist") or "by peer" in str(error)
 
 
 @contextmanager

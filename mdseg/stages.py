@@ -17,7 +17,19 @@ from hydra.utils import get_class, instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import checkpoints, figures, relations
-from mdseg.callbacks import Bar, Finite, Lessons, Mirror, Panels, Progress, Save, SaveBest, Timing, peak_memory_mb
+from mdseg.callbacks import (
+    Bar,
+    EndAlone,
+    Finite,
+    Lessons,
+    Mirror,
+    Panels,
+    Progress,
+    Save,
+    SaveBest,
+    Timing,
+    peak_memory_mb,
+)
 from mdseg.configuration import (
     ROLES,
     bound,
@@ -193,7 +205,7 @@ class Stage:
 
     def build_trainer(self, callbacks: Sequence[pl.Callback] = (), **options: Any) -> pl.Trainer:
         progress = Bar(self.name) if shows_bars(self.cfg.trainer) else Progress(self.name)
-        return build_trainer(self.cfg.trainer, self.folder, callbacks=[*callbacks, progress], **options)
+        return build_trainer(self.cfg.trainer, self.folder, callbacks=[*callbacks, EndAlone(), progress], **options)
 
     def write_subsets(self, data: SegmentationDataModule) -> None:
         """Write which images a stream has where it is not all of them, labelled or the rest, one key per line."""
