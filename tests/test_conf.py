@@ -1,12 +1,16 @@
+import json
+
 import pytest
 import yaml
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from smoke import SMOKE
 
 from mdseg import conf_dir, references
 from mdseg.configuration import build_label_space, build_transforms, check_keys, label_table, stage_config
 from mdseg.data.transforms import strict
 from mdseg.label_space import LabelTable
+from mdseg.run import carry_out, create_run_folder
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 ANY_DATASETS = ["uniseg", "supervised"]  # they take what dataset=[...] names
@@ -189,7 +193,27 @@ def test_every_row_of_a_table_composes_and_every_value_is_there(composed, experi
             get_object(target)
 
 
-def test_every_row_belongs_to_a_table():
+def trained_rows():
+    """Every row once, on the experiments that have it in turn, the cities as well."""
+    for number, row in enumerate(sorted({row for _, row in ROWS})):
+        experiments = [each for each in references.document()["experiments"] if row in references.rows(each)]
+        yield experiments[number % len(experiments)], row
+
+
+@pytest.mark.parametrize(("experiment", "row"), list(trained_rows()))
+def test_every_row_trains_two_steps(composed, tmp_path, experiment, row):
+    base = composed(f"experiment={experiment}", f"sweep={row}")
+    steps = [f"stage.{stage}.steps=2" if "steps" in base.stage[stage] else "steps=2" for stage in base.stages]
+    cfg = composed(*SMOKE, *steps, f"experiment={experiment}", f"sweep={row}", f"runs={tmp_path}")
+    folder = create_run_folder(cfg, [])
+    carry_out(cfg, folder)
+    results = json.loads((folder / "results.json").read_text())
+    assert list(results["stages"]) == list(cfg.stages)
+    for stage in results["stages"].values():
+        assert stage["steps"] == 2
+        (miou,) = stage["evaluation"]["mean_miou"].values()
+        assert 0 <= miou < 0.5
+
     tables = references.document()["experiments"]
     assert {row for experiment in tables for row in references.rows(experiment)} == {
         path.stem for path in (conf_dir() / "sweep").glob("*.yaml")
