@@ -57,6 +57,7 @@ def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
     from mdseg.configuration import descriptor, evaluation_spaces, open_labelled, prepare_data
     from mdseg.data.datamodule import EvaluationData
     from mdseg.methods.base import Evaluator
+    from mdseg.results import evaluation_results
 
     trained, cfg = compose(overrides)
     stages.quieten_lightning()
@@ -85,7 +86,7 @@ def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
             trainer.validate(evaluator, data, verbose=False)
         finally:
             if len(evaluator.iou) == len(evaluated):  # known before anything is written, so shown even where that fails
-                results = document["evaluation"] = stages.evaluation_results(evaluator)
+                results = document["evaluation"] = evaluation_results(evaluator)
                 for name, entry in results["datasets"].items():
                     entry |= {"split": splits[name], "images": len(data.evaluated[name])}
                     entry["no_channel"] = list(evaluated[name].space.unmapped)

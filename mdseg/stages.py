@@ -3,7 +3,6 @@
 import inspect
 import json
 import logging
-import math
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
@@ -53,10 +52,11 @@ from mdseg.data.statistics import labelled_counts
 from mdseg.label_space import LabelSpace
 from mdseg.logging import Dashboard, MetricsFile, read_metrics
 from mdseg.losses.fused import SupervisedLoss
-from mdseg.methods.base import Evaluator, Method, subset_mious
+from mdseg.methods.base import Method
 from mdseg.methods.uniseg import RelationScores, relation_rule
 from mdseg.models.segmenter import Segmenter
 from mdseg.ranks import main_process
+from mdseg.results import evaluation_results, numbers, read_results
 from mdseg.signals import StopSignals
 from mdseg.trained import checkpoint_file, description
 
@@ -409,37 +409,6 @@ def save_relations(stage: Stage, scores: torch.Tensor, counts: torch.Tensor, fou
         stage.dashboard.picture(dataset, path)
 
 
-def evaluation_results(method: Evaluator) -> dict[str, Any]:
-    """Results of the network that is the headline; below their names, those of the networks beside it."""
-    results = {network: network_results(method, network) for network in method.iou_of}
-    headline = results.pop(method.eval_model)
-    return {"network": method.eval_model, **headline, **results} if results else headline
-
-
-def network_results(method: Evaluator, network: str) -> dict[str, Any]:
-    """Per dataset role, mIoU, mIoU of subsets of its classes and IoU per class (null: absent); mean mIoU per role."""
-    datasets, iou = {}, method.iou_of[network]
-    for name, evaluated in method.evaluated.items():
-        values = [_number(value) for value in iou[name].tolist()]
-        datasets[name] = {
-            "role": evaluated.role,
-            "miou": _number(iou[name].nanmean().item()),
-            "subsets": {subset: _number(miou) for subset, miou in subset_mious(iou[name], evaluated.space).items()},
-            "iou": dict(zip(evaluated.space.names, values, strict=True)),
-        }
-    means = {}
-    for role in ROLES:
-        values = [entry["miou"] for entry in datasets.values() if entry["role"] == role and entry["miou"] is not None]
-        if values:
-            means[role] = round(sum(values) / len(values), 5)
-    return {"mean_miou": means, "datasets": datasets}
-
-
-def _number(value: float) -> float | None:
-    """Rounded for a file; null is what JSON has for an undefined number."""
-    return None if math.isnan(value) else round(value, 5)
-
-
 def quieten_lightning() -> None:
     """Leave out what Lightning tells at every start and what it warns of that this project does on purpose."""
     for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
@@ -512,30 +481,8 @@ def run(cfg: DictConfig, folder: Path, stop: StopSignals) -> dict[str, Any]:
     return results
 
 
-def read_results(path: Path) -> dict[str, Any]:
-    """What a run has written so far.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: damaged ({error}); mend it, or delete it and the `done` files of the stages"
-        ) from error
-
-
 def open_dashboard(cfg: DictConfig, folder: Path) -> Dashboard:
     """What `logger` asks for, in the main process; runs from before there was a choice have none."""
     if cfg.get("logger") is None or not main_process():
         return Dashboard()
     return build(cfg.logger).start(folder, OmegaConf.to_container(cfg, resolve=True))
-
-
-def numbers(result: dict[str, Any]) -> dict[str, int | float]:
-    """The numbers of a stage's result: its own and those of one level below, named by a path."""
-    inner = {
-        f"{key}/{name}": value for key, node in result.items() if isinstance(node, dict) for name, value in node.items()
-    }
-    return {name: value for name, value in (result | inner).items() if isinstance(value, int | float)}

@@ -25,6 +25,7 @@ ALLOWED = {
     "scenes": {"scenes", "label_space"},
     "methods": {"methods", "models", "losses", "metrics", "argmax", "label_space", "relations", "upsample"},
     "logging": {"checkpoints", "label_space", "signals"},
+    "results": {"configuration", "methods"},
 }
 
 
