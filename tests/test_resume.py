@@ -1,5 +1,7 @@
 """A run that is killed and resumed ends with the weights of one that was not."""
 
+import functools
+import json
 import random
 import signal
 import subprocess
@@ -12,15 +14,26 @@ import torch
 from smoke import SMOKE
 
 STEPS = 12
-OVERRIDES = [
-    *SMOKE,
-    "experiment=uniseg_cib",
-    "evaluate.unseen=[]",
-    f"stage.null_bce.steps={STEPS}",
-    f"stage.class_relational.steps={STEPS}",
-    "checkpoint_every=3",
-    "seed=7",
-]
+SMALL = [*SMOKE, "checkpoint_every=3", "seed=7"]
+ADAPTED = [f"stage.source.steps={STEPS}", f"stage.adapt.steps={STEPS}"]
+# What every fit of a run holds beside its network differs: nothing, two heads, a teacher, counters of classes, sigma.
+RUNS = {
+    "uniseg": [
+        "experiment=uniseg_cib",
+        "evaluate.unseen=[]",
+        f"stage.null_bce.steps={STEPS}",
+        f"stage.class_relational.steps={STEPS}",
+    ],
+    "iw_multi": ["experiment=gta5_cityscapes", "sweep=iw_multi", *ADAPTED],
+    "daformer_blv_tv": [
+        "experiment=gta5_cityscapes",
+        "sweep=daformer_blv_tv",
+        "loss.variation.counts.mixed=running",
+        *ADAPTED,
+    ],
+    "st_blv": ["experiment=cityscapes_semi", "sweep=st_blv", "streams.labelled.labelled=1/2", f"steps={STEPS}"],
+}
+OVERRIDES = [*SMALL, *RUNS["uniseg"]]
 
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen:
@@ -40,11 +53,14 @@ def finish(process: subprocess.Popen) -> str:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return torch.load(run / "class_relational/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+    """Everything that the last stage trained: networks, and the counters of its losses."""
+    stage = (run / "results.json").read_text()
+    last = list(json.loads(stage)["stages"])[-1]
+    return torch.load(run / last / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
 
 
 def only_run(folder: Path) -> Path:
-    (run,) = (folder / "runs/uniseg_cib").iterdir()
+    (run,) = folder.glob("runs/*/*")
     return run
 
 
@@ -113,12 +129,40 @@ def test_a_signal_between_fits_ends_with_its_exit_code_and_loses_nothing(tmp_pat
     assert same(weights(only_run(tmp_path)), uninterrupted)
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Weights at the end of an uninterrupted run, by the name of the run."""
+
+    @functools.cache
+    def trained(name: str) -> dict[str, torch.Tensor]:
+        folder = tmp_path_factory.mktemp(name)
+        finish(start(folder, *SMALL, *RUNS[name], "val_every=5"))
+        return weights(only_run(folder))
+
+    return trained
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("attempt", range(4))
-def test_killed_at_any_moment_again_and_again_ends_bit_equal(tmp_path, uninterrupted, attempt):
+@pytest.mark.parametrize("name", list(RUNS))
+def test_killed_in_every_fit_at_a_random_step_and_resumed_ends_bit_equal(tmp_path, whole, name):
+    chance = random.Random(name)
+    arguments = [*SMALL, *RUNS[name], "val_every=5", "data.workers=2"]
+    fits = {"uniseg": ["null_bce", "class_relational"], "st_blv": ["fit"]}.get(name, ["source", "adapt"])
+    for stage in fits:
+        process = start(tmp_path, *arguments)
+        assert stop_at(process, tmp_path, stage, chance.randrange(1, STEPS - 2), signal.SIGKILL) == -signal.SIGKILL
+        arguments = [f"resume={only_run(tmp_path)}"]
+    finish(start(tmp_path, *arguments))
+    assert same(weights(only_run(tmp_path)), whole(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("attempt", range(2))
+@pytest.mark.parametrize("name", list(RUNS))
+def test_killed_at_any_moment_again_and_again_ends_bit_equal(tmp_path, whole, name, attempt):
     """Also within validation, the relations stage, and while files are written."""
     chance = random.Random(attempt)
-    arguments = [*OVERRIDES, f"data.workers={2 * (attempt % 2)}", "val_every=5"]
+    arguments = [*SMALL, *RUNS[name], f"data.workers={2 * (attempt % 2)}", "val_every=5"]
     for _ in range(6):
         process = start(tmp_path, *arguments)
         try:
@@ -130,10 +174,10 @@ def test_killed_at_any_moment_again_and_again_ends_bit_equal(tmp_path, uninterru
         arguments = [f"resume={runs[0].parent}"] if runs else arguments
     finish(start(tmp_path, f"resume={only_run(tmp_path)}"))
     run = only_run(tmp_path)
-    assert same(weights(run), uninterrupted)
-    lines = (run / "class_relational/metrics.csv").read_text().splitlines()
-    keys = [line.rsplit(",", 1)[0] for line in lines]
-    assert len(keys) == len(set(keys)), "no row of the log stands twice"
+    assert same(weights(run), whole(name))
+    for log in run.glob("*/metrics.csv"):
+        keys = [line.rsplit(",", 1)[0] for line in log.read_text().splitlines()]
+        assert len(keys) == len(set(keys)), "no row of the log stands twice"
 
 
 @pytest.mark.slow

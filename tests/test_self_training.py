@@ -3,15 +3,13 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import torch
-from smoke import SMOKE, command
+from smoke import SMOKE
 
 from mdseg.evaluate import evaluate
 from mdseg.methods.self_training import SelfTraining
@@ -173,23 +171,6 @@ def test_a_source_without_one_of_the_classes_trains(composed, tmp_path):
     )
     saved = state(folder, "adapt")
     assert all(value.isfinite().all() for value in saved.values())
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stage", SETTINGS)
-def test_killed_by_a_signal_and_resumed_ends_bit_equal(runs, tmp_path, stage):
-    arguments = [*EVERYTHING, *SETTINGS[stage], "data.workers=2"]
-    process = subprocess.Popen([sys.executable, "-m", "mdseg.run", *arguments], cwd=tmp_path)
-    while process.poll() is None:
-        logs = list(tmp_path.glob(f"runs/*/*/{stage}/metrics.csv"))
-        if logs and f"\n{STEPS - 3}," in logs[0].read_text():
-            process.send_signal(signal.SIGKILL)
-        time.sleep(0.005)
-    assert process.wait() == -signal.SIGKILL
-    (folder,) = tmp_path.glob("runs/*/*")
-    done = command(tmp_path, f"resume={folder}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert same(state(folder, stage), state(runs[stage], stage))
 
 
 RECORDING = '''
