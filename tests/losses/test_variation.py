@@ -150,6 +150,12 @@ def test_scales_follow_a_permutation_of_the_classes_and_grow_with_rarity(counts,
 # Noise
 
 
+@pytest.mark.parametrize(("sigma", "share"), [(4.0, 0.802587), (6.0, 0.867632)])
+def test_most_factors_are_cut_at_one(sigma, share):
+    factors = draw_factors("paper", sigma, torch.empty(10, 200, 500), torch.Generator().manual_seed(0))
+    assert (factors == 1).double().mean().item() == pytest.approx(share, abs=0.002)
+
+
 @pytest.mark.parametrize(
     ("noise", "sigma", "mean"),
     [
