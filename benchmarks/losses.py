@@ -21,6 +21,7 @@ from mdseg.losses.entropy import entropy
 from mdseg.losses.fused import SupervisedLoss
 from mdseg.losses.guidance import self_produced_guidance
 from mdseg.losses.max_square import max_square, max_square_iw
+from mdseg.losses.ohem import ohem_ce
 from mdseg.losses.relational_bce import class_relational_bce, null_bce
 
 
@@ -40,6 +41,16 @@ def plain_null_bce(logits, mask, in_space):
 def plain_ce(logits, mask, in_space):
     logits = interpolate(logits, size=mask.shape[-2:], mode="bilinear", align_corners=True)
     return cross_entropy(logits, mask.long(), ignore_index=IGNORE)
+
+
+def plain_ohem_ce(logits, mask, in_space, probability=0.7, min_pixels=100_000):
+    """Sort the labels' probabilities, keep the low ones."""
+    logits = interpolate(logits, size=mask.shape[-2:], mode="bilinear", align_corners=True)
+    with torch.no_grad():
+        valid = mask != IGNORE
+        probs = logits.softmax(1).gather(1, mask.long().where(valid, 0)[:, None])[:, 0].where(valid, 2)
+        threshold = probs.flatten().sort().values[min_pixels - 1].clamp(min=probability)
+    return cross_entropy(logits, mask.long().where(probs <= threshold, IGNORE), ignore_index=IGNORE)
 
 
 def fused(loss: SupervisedLoss, dataset, logits, mask, in_space):
@@ -62,8 +73,10 @@ def build(name: str, device: str, small: bool) -> Case:
         "fused Class-Relational BCE": partial(class_relational_bce, relations="uniseg_cibm"),
         "fused CE": ce,
         "fused CE, autograd": ce,
+        "fused OHEM": ohem_ce,
     }
-    function = {"plain Null BCE": plain_null_bce, "plain CE": plain_ce}.get(name)
+    plain = {"plain Null BCE": plain_null_bce, "plain CE": plain_ce, "plain OHEM": plain_ohem_ce}
+    function = plain.get(name)
     if function is None:
         loss = builders[name](space).to(device)
         if name.endswith("autograd"):
@@ -150,6 +163,8 @@ def main() -> None:
     show("Null BCE, 2×70×128² → 512²", measured(*names), names[0], {"fused Null BCE": (0.2, 0.15)})
     names = ("plain CE", "fused CE", "fused CE, autograd")
     show("Cross-entropy, 2×70×128² → 512²", measured(*names), names[0], {"fused CE": (0.6, 0.2)})
+    names = ("plain OHEM", "fused OHEM")
+    show("Cross-entropy of hard pixels, 2×70×128² → 512²", measured(*names), names[0], {})
     for loss, *more in (("entropy",), ("MaxSquare",), ("MaxSquare-IW", "fused MaxSquare-IW, channel"), ("guidance",)):
         names = (f"plain {loss}", f"fused {loss}", *more)
         targets = {names[1]: (0.5, 0.12)} if loss in ("entropy", "MaxSquare-IW") else {}
