@@ -146,17 +146,22 @@ def relation_heatmap(
     return figure
 
 
-def curves(series: Mapping[str, Mapping[int, float]], title: str) -> Figure:
+def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str | None = None) -> Figure:
     """Loss terms, the mIoU of every evaluated dataset, and what else was logged, over the steps of a fit.
 
     Args:
         series: name → step → value. `train/<term>` is a loss, `val/<dataset>/miou` and `val/<dataset>/<network>/miou`
             are mIoUs; other names below `val/` are left out, each of all others (sigma of BLV, the weight of
             pseudo-labels) has axes of its own.
+        headline: name of the network that `val/<dataset>/miou` is of, where there are others.
     """
     losses = {name: values for name, values in series.items() if name.startswith("train/")}
     others = {name: values for name, values in series.items() if not name.startswith(("train/", "val/"))}
-    mious = {" ".join(name.split("/")[1:-1]): values for name, values in series.items() if name.endswith("/miou")}
+    mious = {
+        " ".join([*name.split("/")[1:-1], *([headline] if headline and name.count("/") == 2 else [])]): values
+        for name, values in series.items()
+        if name.endswith("/miou")
+    }
     count = 2 + len(others)
     figure = Figure(figsize=(6 * count, 4), layout="constrained")
     figure.suptitle(title, fontsize=11)

@@ -106,6 +106,11 @@ class LabelTable:
         return len(self.names)
 
     @property
+    def ignore_key(self) -> str:
+        """The key of the table's file that lists what is ignored."""
+        return "ignore_rgb" if self.encoding == "rgb" else "ignore_ids"
+
+    @property
     def _num_raw_ids(self) -> int:
         return 1 << 24 if self.encoding == "rgb" else 256
 

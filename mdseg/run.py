@@ -170,7 +170,10 @@ def carry_out(cfg: DictConfig, folder: Path) -> float | None:
             raise
         except Exception as error:
             if "resume=" not in str(error):
-                error.add_note(f"Mend that, then continue with: python -m mdseg.run resume={folder}")
+                error.add_note(
+                    f"Mend that (what the configuration says: in {folder / 'config.yaml'}), then continue with: "
+                    f"python -m mdseg.run resume={folder}"
+                )
             raise
         finally:
             kill_workers()

@@ -238,9 +238,15 @@ class Stage:
         """
         cfg = self.cfg
         origin = cfg["from"]
-        if origin is not None and origin not in earlier and (origin in cfg.stages or not Path(origin).exists()):
+        if origin is not None and origin in cfg.stage and origin not in cfg.stages and not Path(origin).exists():
             raise ValueError(
-                f"stage {self.name}: from={origin} is none of the stages before it ({earlier}), and there is no such "
+                f"stage {self.name} starts from stage {origin}, which is not in stages={list(cfg.stages)}; add it, or "
+                f"name another run's: stage.{self.name}.from=<run folder>/{origin}"
+            )
+        if origin is not None and origin not in earlier and (origin in cfg.stages or not Path(origin).exists()):
+            before = ", ".join(earlier) or "none"
+            raise ValueError(
+                f"stage {self.name}: from={origin} is none of the stages before it ({before}), and there is no such "
                 "run folder or checkpoint"
             )
         check_numbers(cfg)
@@ -353,8 +359,8 @@ def fit(stage: Stage) -> dict[str, Any]:
 def save_curves(stage: Stage) -> None:
     """Loss terms and mIoUs over the steps, of all the pieces of an interrupted fit."""
     path = stage.folder / "figures" / "curves.png"
-    title = f"{stage.cfg.name}, {stage.name}"
-    figures.save(path, figures.curves(read_metrics(stage.folder / "metrics.csv"), title))
+    title, headline = f"{stage.cfg.name}, {stage.name}", stage.cfg.method.get("eval_model")
+    figures.save(path, figures.curves(read_metrics(stage.folder / "metrics.csv"), title, headline))
     stage.dashboard.picture("curves", path)
 
 

@@ -1,11 +1,14 @@
 import json
 import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 
-from mdseg.compare.__main__ import draw
+from mdseg.compare.__main__ import draw, labels
 from mdseg.compare.measure import PixelDraw, ProbabilitySums, at_pixels
 from mdseg.evaluate import evaluate
 from mdseg.label_space import EvaluationSpace
@@ -24,6 +27,7 @@ def test_pictures_and_numbers_of_two_models_lie_in_one_folder(compared):
     assert all((compared / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     document = json.loads((compared / "compare.json").read_text())
     assert list(document["runs"]) == ["uniseg_cib, null_bce", "uniseg_cib, class_relational"]
+    assert all(0 <= run["miou"] < 1 for run in document["runs"].values())
 
 
 def test_its_ious_are_those_of_an_evaluation(compared, trained_run, tmp_path):
@@ -58,6 +62,23 @@ def test_logits_of_a_pixel_are_those_of_its_cell():
     assert at_pixels(logits, places, (4, 6)).flatten().tolist() == [0, 5, 1, 5]
 
 
+def loaded(path, network=None):
+    """Stands for a model that has been read from a run folder below a path."""
+    return SimpleNamespace(
+        cfg=OmegaConf.create({"name": "gta5", "row": "dacs"}),
+        stage="adapt",
+        network=network,
+        path=Path(path) / "adapt/checkpoints/last.ckpt",
+    )
+
+
+def test_labels_say_what_tells_the_models_apart():
+    assert labels([loaded("a/1"), loaded("a/1", "teacher")]) == ["gta5, dacs, adapt", "gta5, dacs, adapt, teacher"]
+    assert labels([loaded("a/1"), loaded("a/2")]) == ["gta5, dacs, adapt, 1, last", "gta5, dacs, adapt, 2, last"]
+    first, second = labels([loaded("a/1"), loaded("b/1")])
+    assert (first, second) == tuple(f"{Path(folder).resolve()}/1/adapt/checkpoints/last.ckpt" for folder in "ab")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -65,6 +86,10 @@ def test_logits_of_a_pixel_are_those_of_its_cell():
         (["runs=[{run}]", "on=[cityscapes,idd]"], "name one dataset"),
         (["runs=[{run}]", "on=cityscapes", "count=0"], "count: expected a whole number of at least 1"),
         (["runs=[{run}/nowhere]", "on=cityscapes"], "no such run folder"),
+        (["runs={run}", "on=[cityscapes,idd]"], "name one dataset"),
+        (["runs=[{run},{run}/class_relational]", "on=cityscapes"], "class_relational.* stands there twice"),
+        (["runs=[{run}]", "networks=[student,teacher]"], "networks: expected a list .* for each of 1 runs"),
+        (["runs=[{run}]", "networks=[teacher]"], "has no teacher"),
     ],
 )
 def test_mistakes_are_named(trained_run, arguments, message):

@@ -18,6 +18,12 @@ def test_curves_show_every_term_and_dataset_and_no_single_classes():
     assert [text.get_text() for text in right.get_legend().get_texts()] == ["idd 25.0"]
 
 
+def test_the_headline_s_network_has_its_name_beside_another():
+    series = {"val/rome/miou": {9: 0.25}, "val/rome/teacher/miou": {9: 0.5}}
+    _, right = figures.curves(series, "title", headline="student").axes
+    assert [text.get_text() for text in right.get_legend().get_texts()] == ["rome student 25.0", "rome teacher 50.0"]
+
+
 def test_a_single_validation_is_a_visible_point_on_the_steps_of_the_fit():
     left, right = figures.curves({"train/supervised": {0: 3.0, 20: 2.0}, "val/idd/miou": {21: 0.25}}, "title").axes
     (line,) = right.lines

@@ -11,6 +11,7 @@ import pytest
 import torch
 from smoke import SMOKE
 
+from mdseg.compare.__main__ import draw as compare
 from mdseg.evaluate import evaluate
 from mdseg.methods.self_training import SelfTraining
 from mdseg.predict import predict
@@ -124,6 +125,17 @@ def test_photographs_are_predicted_by_the_teacher_if_wished(runs, tmp_path):
     for name in ("student", "teacher"):
         predict([f"run={runs['adapt']}", f"network={name}", f"images={image}", f"output={tmp_path / name}"])
         assert f"network: {name}" in (tmp_path / name / "predict.yaml").read_text()
+
+
+def test_student_and_teacher_of_a_run_are_compared_side_by_side(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    compare([f"runs=[{runs['adapt']},{runs['adapt']}]", "networks=[student,teacher]", "count=1", "logits=0"])
+    (document,) = [json.loads(path.read_text()) for path in tmp_path.glob("compare/*/compare.json")]
+    results = json.loads((runs["adapt"] / "results.json").read_text())["stages"]["adapt"]["evaluation"]
+    student, teacher = document["runs"].values()
+    assert [student["network"], teacher["network"]] == ["student", "teacher"]
+    assert student["miou"] == pytest.approx(results["datasets"]["cityscapes"]["miou"], abs=1e-5)
+    assert teacher["miou"] == pytest.approx(results["teacher"]["datasets"]["cityscapes"]["miou"], abs=1e-5)
 
 
 def test_a_stage_without_a_teacher_says_so(runs):

@@ -120,9 +120,9 @@ def test_a_stage_starts_from_the_weights_of_another_run(adapted, composed, monke
     [
         (
             ["stage.adapt.from=nowhere"],
-            r"from=nowhere is none of the stages before it \(\[\]\), and there is no such run",
+            r"from=nowhere is none of the stages before it \(none\), and there is no such run",
         ),
-        (["stage.adapt.from=source"], r"from=source is none of the stages before it"),
+        (["stage.adapt.from=source"], r"starts from stage source, which is not in stages=\['adapt'\]; add it, or name"),
         (["stage.adapt.from=@/figures"], r"stage adapt: from=.*figures is no run folder"),
         (["stage.adapt.from=@/source", "label_space=union"], r"last\.ckpt was trained with 19 classes, this run has"),
         (["stage.adapt.from=@/source", "model.head=linear"], r"\(model\.head was cosine there and is linear here\)"),

@@ -1,14 +1,15 @@
 """Models side by side on one dataset: before and after adaptation, with and without BLV.
 
 python -m mdseg.compare runs=[runs/maxsquare_gta5_cityscapes/.../source,runs/maxsquare_gta5_cityscapes/.../adapt]
-python -m mdseg.compare runs=[...] on=cityscapes output=pictures/
+python -m mdseg.compare runs=[run,run] networks=[student,teacher] on=cityscapes output=pictures/
 
 runs=[...]        run folders, their stages' folders, or checkpoints
+networks=[...]    student or teacher, one for each run; default, and null: the one of the run's headline
 on=cityscapes     dataset (conf/dataset) whose evaluation split is used, from where the first run's data came from;
                   or from data=disk data.root=/datasets; default: the one that the first run evaluated
 count=3           images whose predictions are drawn, the first ones
 logits=40         pixels per class whose logits are drawn; 0: none
-output=compare    folder for predictions.png, classes.png, logits.png and compare.json
+output=folder     for predictions.png, classes.png, logits.png and compare.json; default: a new one, compare/<time>
 
 classes.png is the picture of the probability imbalance: IoU, mean probability and frequency of every class.
 """
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from mdseg.composition import answer, compose_as_in_run, quoted, values
-from mdseg.run import mistakes_as_messages
+from mdseg.run import create_dated_folder, mistakes_as_messages
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
     from mdseg.trained import Trained
@@ -40,16 +41,18 @@ def check(cfg: DictConfig) -> None:
     for key, least in (("count", 1), ("logits", 0), ("seed", 0)):
         if not isinstance(cfg[key], int) or cfg[key] < least:
             raise ValueError(f"{key}: expected a whole number of at least {least}, got {cfg[key]!r}")
-    if Path(cfg.output).expanduser().is_file():
+    if cfg.output is not None and Path(cfg.output).expanduser().is_file():
         raise ValueError(f"output={cfg.output}: that is a file; name a folder")
 
 
 def draw(overrides: Sequence[str]) -> None:
     """Measure the models of a command and draw the figures."""
     overrides = [quoted(override, ["output"]) for override in overrides]
-    paths = values(overrides).get("runs")
-    if not paths or isinstance(paths, str):
+    given = values(overrides)
+    paths = given.get("runs")
+    if not paths:
         raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
+    paths = [paths] if isinstance(paths, str) else paths
     from mdseg import checkpoints, figures
     from mdseg.compare import figure
     from mdseg.compare.measure import answers
@@ -57,7 +60,13 @@ def draw(overrides: Sequence[str]) -> None:
     from mdseg.data.datamodule import EvaluationData
     from mdseg.trained import load_trained
 
-    runs = [load_trained(Path(path).expanduser()) for path in paths]
+    networks = given.get("networks") or [None] * len(paths)
+    if isinstance(networks, str) or len(networks) != len(paths):
+        raise ValueError(f"networks: expected a list of student, teacher or null for each of {len(paths)} runs")
+    runs = [
+        load_trained(Path(path).expanduser(), network=network) for path, network in zip(paths, networks, strict=True)
+    ]
+    names = labels(runs)
     evaluated = [name for names in runs[0].cfg.evaluate.values() for name in names]
     cfg = compose_as_in_run("compare", overrides, runs[0].cfg, on=evaluated)
     check(cfg)
@@ -65,7 +74,7 @@ def draw(overrides: Sequence[str]) -> None:
     name, evaluation = cfg.on[0], runs[0].cfg.evaluation
     table, dataset = label_table(cfg, name), open_labelled(cfg, name, descriptor(cfg, name).evaluation_split)
     found = {}
-    for label, run in zip(labels(runs), runs, strict=True):
+    for label, run in zip(names, runs, strict=True):
         data = EvaluationData(
             evaluated={name: dataset},
             workers=cfg.data.workers,
@@ -78,7 +87,6 @@ def draw(overrides: Sequence[str]) -> None:
         space = run.space.evaluation(table, name)
         found[label] = answers(run, space, data.val_dataloader(), cfg.count, cfg.logits, cfg.seed)
 
-    folder = Path(cfg.output).expanduser()
     shown = range(min(cfg.count, len(dataset)))
     images, masks = [dataset.image(index) for index in shown], [dataset.mask(index) for index in shown]
     title = f"{name}, {descriptor(cfg, name).evaluation_split}"
@@ -89,15 +97,21 @@ def draw(overrides: Sequence[str]) -> None:
     if cfg.logits:
         title = f"{title}: t-SNE of the logits of the same {cfg.logits} pixels per class"
         drawn["logits.png"] = figure.logit_figure(found, table.names, table.colors, cfg.seed, title)
-    for file, picture in drawn.items():
-        figures.save(folder / file, picture)
     document = {
         "on": name,
         "runs": {
-            label: {"checkpoint": str(run.path.resolve()), **numbers(found[label], table.names)}
-            for label, run in zip(found, runs, strict=True)
+            label: {
+                "checkpoint": str(run.path.resolve()),
+                "network": run.network,
+                "miou": number_mean(found[label].iou),
+                **numbers(found[label], table.names),
+            }
+            for label, run in zip(names, runs, strict=True)
         },
     }
+    folder = create_dated_folder(Path("compare")) if cfg.output is None else Path(cfg.output).expanduser()
+    for file, picture in drawn.items():
+        figures.save(folder / file, picture)
     checkpoints.write_text(folder / "compare.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
     for label, answer_of in found.items():
         print(f"{label}: mIoU {100 * number_mean(answer_of.iou):.1f} %")
@@ -105,11 +119,21 @@ def draw(overrides: Sequence[str]) -> None:
 
 
 def labels(runs: "Sequence[Trained]") -> list[str]:
-    """Experiment, row of its table, and stage of each run; where they agree in all, folder and checkpoint as well."""
-    first = [", ".join(filter(None, (run.cfg.name, run.cfg.get("row"), run.stage))) for run in runs]
+    """Experiment, row of its table, stage and network of each run; where they agree in all, folder and checkpoint, too.
+
+    Raises:
+        ValueError: one network stands twice.
+    """
+    short = [", ".join(filter(None, (run.cfg.name, run.cfg.get("row"), run.stage, run.network))) for run in runs]
+    dated = [", ".join([label, *run.path.parts[-4:-3], run.path.stem]) for run, label in zip(runs, short, strict=True)]
+    whole = [", ".join(filter(None, (str(run.path.resolve()), run.network))) for run in runs]
+    twice = [label for label in whole if whole.count(label) > 1]
+    if twice:
+        raise ValueError(f"runs: {twice[0]} stands there twice; two networks of a run: networks=[student,teacher]")
+    unique = {label for label in (*short, *dated) if (*short, *dated).count(label) == 1}
     return [
-        label if first.count(label) == 1 else ", ".join([label, *run.path.parts[-4:-3], run.path.stem])
-        for run, label in zip(runs, first, strict=True)
+        next((label for label in choices if label in unique), choices[-1])
+        for choices in zip(short, dated, whole, strict=True)
     ]
 
 

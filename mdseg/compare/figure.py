@@ -57,7 +57,7 @@ def class_figure(answers: Mapping[str, Answers], names: Sequence[str], title: st
     width, middles = 0.8 / len(answers), np.arange(len(names))
     parts = (
         ("IoU %", [100 * answer.iou for answer in answers.values()]),
-        ("mean probability where predicted", [answer.probability for answer in answers.values()]),
+        ("mean probability where predicted (–: nowhere)", [answer.probability for answer in answers.values()]),
         ("% of the pixels predicted", [100 * answer.predicted for answer in answers.values()]),
     )
     for axis, (label, values) in zip(axes, parts, strict=True):
@@ -74,7 +74,9 @@ def class_figure(answers: Mapping[str, Answers], names: Sequence[str], title: st
     # Frequencies span four orders of magnitude; a tenth of a permille is as good as nothing.
     axes[2].set_yscale("log")
     axes[2].set_ylim(1e-3, 100)
-    axes[2].step(middles, np.maximum(100 * first.annotated[order], 1e-3), where="mid", color="black", label="annotated")
+    annotated = np.maximum(100 * first.annotated[order], 1e-3)
+    edges = np.arange(len(names) + 1) - 0.5
+    axes[2].stairs(annotated, edges, baseline=None, color="black", linewidth=1.5, label="annotated")
     axes[2].set_xticks(middles, [names[index] for index in order], rotation=40, ha="right", fontsize=8)
     axes[0].legend(fontsize=8, frameon=False, loc="upper right")
     axes[2].legend(fontsize=8, frameon=False, loc="upper right")

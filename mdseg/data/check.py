@@ -247,9 +247,8 @@ def problems_of_content(name: str, split: Split) -> list[Problem]:
     for what, faults in split.faults.items():
         if what == UNKNOWN:
             counts = [f"{raw_id} in {count}" for raw_id, count in split.unknown.most_common()]
-            what = (
-                f"{what}: {shortened(counts, 8)} (the right table? otherwise use `ignore_ids` or `unknown_ids: ignore`)"
-            )
+            otherwise = f"otherwise use `{split.table.ignore_key}` or `unknown_ids: ignore`"
+            what = f"{what}: {shortened(counts, 8)} (the right table? {otherwise})"
         files = tuple((fault.file, fault.detail) for fault in faults)
         problems.append(Problem(faults[0].what != NOTHING_LABELLED, name, what, files))
     if split.labelled and split.class_pixels[:IGNORE].sum() == 0:

@@ -282,7 +282,7 @@ def _raise_unknown(raw_ids: list[int], path: Path, table: LabelTable) -> None:
     raise UnknownLabels(
         f"{path}: raw ids {shortened(unknown, 8)} are not in label table '{table.name}'; "
         f"{_better_encoding(path, table)}is it the right table (`labels`)? "
-        "Otherwise list them in `ignore_ids` or set `unknown_ids: ignore`",
+        f"Otherwise list them in `{table.ignore_key}` or set `unknown_ids: ignore`",
         unknown,
     )
 

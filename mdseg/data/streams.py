@@ -232,10 +232,10 @@ def _subset_size(labelled: str, available: int, name: str) -> int:
         count = math.ceil(available / int(labelled[2:])) if labelled.startswith("1/") else int(labelled)
     except (ValueError, ZeroDivisionError):
         raise ValueError(
-            f"{name}.labelled: expected all, a number, a fraction such as 1/8 or a .txt file, got {labelled!r}"
+            f"{name}.labelled: expected all, a number of images, 1/2, 1/4, 1/8, ... or a .txt file, got {labelled!r}"
         ) from None
     if not 0 < count <= available:
-        raise ValueError(f"{name}.labelled: {labelled} asks for {count} images, but there are {available}")
+        raise ValueError(f"{name}.labelled: expected 1 to {available} of its {available} images, got {labelled}")
     return count
 
 

@@ -231,8 +231,8 @@ def test_names_may_hold_blanks(tmp_path):
 @pytest.mark.parametrize(
     ("labelled", "message"),
     [
-        (24, "asks for 24 images, but there are 23"),
-        (0, "asks for 0"),
+        (24, "expected 1 to 23 of its 23 images, got 24"),
+        (0, "expected 1 to 23 of its 23 images, got 0"),
         ("1/0", "1/8"),
         ("half", "'half'"),
         ("1/x", "1/x"),
