@@ -145,12 +145,12 @@ def number_mean(iou: Any) -> float:
 
 def numbers(answers: Any, names: Sequence[str]) -> dict[str, Any]:
     """IoU, probability and share of every class as a file holds them."""
-    columns = {"iou": answers.iou, "probability": answers.probability, "predicted": answers.predicted}
+    columns = ("iou", "probability", "predicted", "annotated")
     return {
         column: {
             name: None if math.isnan(value) else round(float(value), 5) for name, value in zip(names, row, strict=True)
         }
-        for column, row in columns.items()
+        for column, row in ((column, getattr(answers, column)) for column in columns)
     }
 
 

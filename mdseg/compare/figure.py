@@ -57,7 +57,7 @@ def class_figure(answers: Mapping[str, Answers], names: Sequence[str], title: st
     width, middles = 0.8 / len(answers), np.arange(len(names))
     parts = (
         ("IoU %", [100 * answer.iou for answer in answers.values()]),
-        ("mean probability where predicted (–: nowhere)", [answer.probability for answer in answers.values()]),
+        ("mean probability\nwhere predicted (–: nowhere)", [answer.probability for answer in answers.values()]),
         ("% of the pixels predicted", [100 * answer.predicted for answer in answers.values()]),
     )
     for axis, (label, values) in zip(axes, parts, strict=True):
