@@ -49,7 +49,7 @@ def plain_ohem_ce(logits, mask, in_space, probability=0.7, min_pixels=100_000):
     with torch.no_grad():
         valid = mask != IGNORE
         probs = logits.softmax(1).gather(1, mask.long().where(valid, 0)[:, None])[:, 0].where(valid, 2)
-        threshold = probs.flatten().sort().values[min_pixels - 1].clamp(min=probability)
+        threshold = probs.flatten().sort().values[min(min_pixels, probs.numel()) - 1].clamp(min=probability)
     return cross_entropy(logits, mask.long().where(probs <= threshold, IGNORE), ignore_index=IGNORE)
 
 
