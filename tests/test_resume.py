@@ -90,7 +90,7 @@ def same(first, second):
     return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [pytest.param(0, marks=pytest.mark.slow), 2])
 def test_killed_in_every_stage_and_resumed_ends_bit_equal(tmp_path, uninterrupted, workers):
     chance = random.Random(workers)
     process = start(tmp_path, *OVERRIDES, f"data.workers={workers}")
@@ -118,6 +118,7 @@ def test_a_signal_saves_the_step_under_way_and_ends_with_its_exit_code(tmp_path,
     assert same(weights(run), uninterrupted)
 
 
+@pytest.mark.slow
 def test_a_signal_between_fits_ends_with_its_exit_code_and_loses_nothing(tmp_path, uninterrupted):
     process = start(tmp_path, *OVERRIDES)
     while not list(tmp_path.glob("runs/*/*/relations")) and process.poll() is None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from smoke import SMOKE, command
+from smoke import SMOKE, forked
 
 from mdseg.configuration import build_label_space
 from mdseg.methods.target_loss import TargetLoss
@@ -95,7 +95,7 @@ def test_a_run_that_broke_off_in_each_stage_ends_bit_equal(adapted, composed, tm
 def test_a_sweep_over_target_losses_trains_each_from_the_same_source(tmp_path):
     steps = ["stage.source.steps=2", "stage.adapt.steps=2"]
     losses = "loss/target=none,max_square_iw"
-    done = command(tmp_path, "-m", *SMALL, *steps, losses)
+    done = forked(tmp_path, "-m", *SMALL, *steps, losses)
     assert done.returncode == 0, done.stderr
     runs = sorted((tmp_path / "runs/maxsquare_gta5_cityscapes").iterdir())
     sources, weights = ([state(folder, stage)["model.head.weight"] for folder in runs] for stage in ("source", "adapt"))
