@@ -6,7 +6,7 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from smoke import SMOKE, forked
 
-from mdseg.callbacks import Finite, Progress, SaveBest, duration
+from mdseg.callbacks import EndAlone, Finite, Progress, SaveBest, duration
 from mdseg.signals import Stopped, StopSignals
 
 
@@ -181,3 +181,23 @@ def test_output_that_is_no_terminal_gets_lines_and_no_bars(trained_run, tmp_path
     assert "null_bce: step 5 of 5, train/supervised" in run.stdout
     assert "━━━━ 5/5" not in run.stdout
     assert "Epoch" not in run.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "left"),
+    [
+        (torch.distributed.DistBackendError("remote process exited"), []),
+        (RuntimeError("Connection closed by peer [127.0.0.1]"), []),
+        (RuntimeError("out of memory"), ["rank 1"]),
+        (KeyboardInterrupt(), ["rank 1"]),
+    ],
+)
+def test_the_main_process_is_not_watched_any_more_once_another_has_failed(error, left):
+    launcher = SimpleNamespace(procs=["rank 1"])
+    EndAlone().on_exception(SimpleNamespace(strategy=SimpleNamespace(launcher=launcher)), None, error)
+    assert launcher.procs == left
+
+
+def test_a_single_process_has_no_launcher_to_tell():
+    trainer = SimpleNamespace(strategy=SimpleNamespace(launcher=None))
+    EndAlone().on_exception(trainer, None, RuntimeError("Connection reset by peer"))

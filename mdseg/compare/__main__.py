@@ -103,7 +103,7 @@ def draw(overrides: Sequence[str]) -> None:
             label: {
                 "checkpoint": str(run.path.resolve()),
                 "network": run.network,
-                "miou": number_mean(found[label].iou),
+                "miou": None if math.isnan(miou := number_mean(found[label].iou)) else round(miou, 5),
                 **numbers(found[label], table.names),
             }
             for label, run in zip(names, runs, strict=True)
