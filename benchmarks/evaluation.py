@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d, interpolate, one_hot
 from torchmetrics import JaccardIndex
 
 from benchmarks.measure import Case, costs, show
-from mdseg.metrics import ConfusionMatrix
+from mdseg.evaluation.metrics import ConfusionMatrix
 
 SCALE = 4
 

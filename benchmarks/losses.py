@@ -15,7 +15,8 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy, interpolate, one_hot
 
 from benchmarks.measure import Case, costs, show
-from mdseg.label_space import IGNORE, LabelSpace, LabelTable, union
+from mdseg.labels.spaces import LabelSpace, union
+from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.losses.cross_entropy import ce
 from mdseg.losses.entropy import entropy
 from mdseg.losses.fused import SupervisedLoss

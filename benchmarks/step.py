@@ -19,12 +19,12 @@ from omegaconf import OmegaConf, open_dict
 from pytorch_lightning.callbacks import Callback
 
 from mdseg import conf_dir
-from mdseg.callbacks import Save, Timing
-from mdseg.configuration import build_label_space, prepare_data
-from mdseg.logging import MetricsFile
-from mdseg.run import settle
-from mdseg.signals import StopSignals
-from mdseg.stages import Stage, quieten_lightning
+from mdseg.config.building import build_label_space, prepare_data
+from mdseg.config.composition import settle
+from mdseg.runs.metrics_file import MetricsFile
+from mdseg.stages.callbacks import Save, Timing
+from mdseg.stages.fit import Stage, quieten_lightning
+from mdseg.system.signals import StopSignals
 
 
 class StepTimes(Callback):

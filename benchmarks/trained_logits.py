@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from mdseg import checkpoints
-from mdseg.configuration import build, build_label_space, open_labelled
+from mdseg.config.building import build, build_label_space, open_labelled
 from mdseg.data.transforms import resize
+from mdseg.runs import checkpoints
 
 
 def main() -> None:

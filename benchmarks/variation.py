@@ -19,11 +19,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mdseg import conf_dir
-from mdseg.configuration import build_label_space, prepare_data
+from mdseg.config.building import build_label_space, prepare_data
+from mdseg.config.composition import settle
 from mdseg.methods.base import Method
-from mdseg.run import settle
-from mdseg.signals import StopSignals
-from mdseg.stages import Stage, quieten_lightning
+from mdseg.stages.fit import Stage, quieten_lightning
+from mdseg.system.signals import StopSignals
 
 CASES = {  # experiment → its stage that is measured
     "supervised_cityscapes": "fit",

@@ -32,14 +32,15 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from mdseg.composition import answer, compose_as_in_run, quoted, values
-from mdseg.ranks import main_process
-from mdseg.run import create_dated_folder, environment_text, mistakes_as_messages
+from mdseg.config.composition import answer, compose_as_in_run, quoted, values
+from mdseg.config.messages import mistakes_as_messages
+from mdseg.runs.folders import create_dated_folder, environment_text
+from mdseg.system.ranks import main_process
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
     import torch
 
-    from mdseg.trained import Trained
+    from mdseg.runs.trained import Trained
 
 PATHS = ("run", "output")
 AS_IN_RUN = "run"  # the value of `evaluation` that stands for the run's
@@ -52,12 +53,12 @@ def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ValueError, FileNotFoundError: something that the command names does not exist or does not fit.
     """
-    from mdseg import stages
-    from mdseg.callbacks import Panels
-    from mdseg.configuration import descriptor, evaluation_spaces, open_labelled, prepare_data
+    from mdseg.config.building import descriptor, evaluation_spaces, open_labelled, prepare_data
     from mdseg.data.datamodule import EvaluationData
-    from mdseg.methods.base import Evaluator
-    from mdseg.results import evaluation_results
+    from mdseg.evaluation.evaluator import Evaluator
+    from mdseg.evaluation.panels import Panels
+    from mdseg.evaluation.results import evaluation_results
+    from mdseg.stages import fit as stages
 
     trained, cfg = compose(overrides)
     stages.quieten_lightning()
@@ -106,8 +107,8 @@ def device_name(device: "torch.device") -> str:
 
 def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
     """The model that a command names, and its configuration with the run's values where it leaves them to the run."""
-    from mdseg.configuration import check_numbers
-    from mdseg.trained import load_trained
+    from mdseg.config.building import check_numbers
+    from mdseg.runs.trained import load_trained
 
     overrides = [quoted(override, PATHS) for override in overrides]
     given = values(overrides)
@@ -166,7 +167,7 @@ def create_output(cfg: DictConfig) -> Path:
 def removed_on_failure(folder: Path) -> Iterator[None]:
     """Leave no folder behind of what fails or is stopped."""
     from mdseg.data.datamodule import kill_workers
-    from mdseg.signals import Stopped, StopSignals
+    from mdseg.system.signals import Stopped, StopSignals
 
     with StopSignals():
         try:
@@ -186,7 +187,7 @@ def removed_on_failure(folder: Path) -> Iterator[None]:
 
 def write(document: dict[str, Any], cfg: DictConfig, overrides: Sequence[str], folder: Path) -> None:
     """evaluation.json, and what it takes to repeat it."""
-    from mdseg.checkpoints import write_text
+    from mdseg.system.files import write_text
 
     command = f"# python -m mdseg.evaluate {shlex.join(overrides)}\n"
     write_text(folder / "evaluation.yaml", command + OmegaConf.to_yaml(cfg, resolve=True))

@@ -36,16 +36,17 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
-from mdseg.composition import answer, compose_with_datasets, quoted
-from mdseg.run import mistakes_as_messages
-from mdseg.wording import Remark, nearest, shortened
+from mdseg.config.composition import answer, compose_with_datasets, quoted
+from mdseg.config.messages import mistakes_as_messages
+from mdseg.system.wording import Remark, nearest, shortened
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
     import numpy as np
     import torch
 
-    from mdseg.label_space import Color, EvaluationSpace, LabelTable
-    from mdseg.trained import Trained
+    from mdseg.labels.spaces import EvaluationSpace
+    from mdseg.labels.tables import Color, LabelTable
+    from mdseg.runs.trained import Trained
 
 PATHS = ("run", "images", "output", "space")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
@@ -64,8 +65,8 @@ def predict(overrides: Sequence[str]) -> None:
     files = output_names(find_images(Path(cfg.images).expanduser(), output), Path(cfg.images).expanduser())
     check_output(output, cfg.overwrite)
 
-    from mdseg.checkpoints import write_text
-    from mdseg.trained import load_trained
+    from mdseg.runs.trained import load_trained
+    from mdseg.system.files import write_text
 
     device = choose_device(cfg.device)
     trained = load_trained(Path(cfg.run).expanduser(), cfg.stage, cfg.checkpoint, cfg.network)
@@ -179,7 +180,7 @@ def space_of(name: str | None, trained: "Trained") -> "EvaluationSpace":
     """
     import torch
 
-    from mdseg.label_space import EvaluationSpace
+    from mdseg.labels.spaces import EvaluationSpace
 
     if name is None:
         every = torch.arange(trained.space.num_classes)
@@ -203,8 +204,8 @@ def space_of(name: str | None, trained: "Trained") -> "EvaluationSpace":
 
 def table_of(name: str, trained: "Trained") -> "LabelTable":
     """The label table that a name stands for: of a dataset of the run, a file, a table, a list of a label space."""
-    from mdseg.configuration import label_table
-    from mdseg.label_space import LabelTable
+    from mdseg.config.building import label_table
+    from mdseg.labels.tables import LabelTable
 
     if name in trained.cfg.datasets:
         return label_table(trained.cfg, name)
@@ -223,7 +224,7 @@ def table_of(name: str, trained: "Trained") -> "LabelTable":
 
 def cityscapes_subset(name: str, names: Sequence[str]) -> "LabelTable":
     """Table of some of the Cityscapes classes, in the given order."""
-    from mdseg.label_space import LabelTable
+    from mdseg.labels.tables import LabelTable
 
     whole = LabelTable.load("cityscapes")
     indices = [whole.class_index(label) for label in names]
@@ -262,7 +263,7 @@ def predict_all(
     from rich.console import Console
     from rich.progress import MofNCompleteColumn, Progress
 
-    from mdseg.signals import Stopped, StopSignals
+    from mdseg.system.signals import Stopped, StopSignals
 
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # a bad file gets a message of ours
     console = Console(stderr=True)
@@ -332,8 +333,8 @@ def class_ids(
     """Class of every pixel of an image, uint8 [h w]; the network sees it at the size at which it would be evaluated."""
     import torch
 
-    from mdseg.argmax import restricted_argmax
     from mdseg.data.transforms import evaluation_size, resize
+    from mdseg.pixels.argmax import restricted_argmax
 
     size = evaluation_size(image.shape[:2], short_side, trained.model.input_multiple)
     batch = torch.from_numpy(resize(image, size)).permute(2, 0, 1)[None]
@@ -347,8 +348,8 @@ def write(output: Path, name: str, image: "np.ndarray", ids: "np.ndarray", color
     """The three pictures of one image, all of them encoded before the first is written."""
     import cv2
 
-    from mdseg.checkpoints import write_atomically
-    from mdseg.figures import colorize
+    from mdseg.figures.drawing import colorize
+    from mdseg.system.files import write_atomically
 
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=image)  # in place: a large photograph is there once
     color = colorize(ids, [color[::-1] for color in colors])

@@ -20,8 +20,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from mdseg import references
-from mdseg.references import Published
+from mdseg.config import references
+from mdseg.config.references import Published
 
 # What differs between runs of the same setting: not part of a setting's name.
 NOT_A_SETTING = (

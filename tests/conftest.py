@@ -18,7 +18,9 @@ from omegaconf import DictConfig, open_dict
 from smoke import SMOKE
 
 from mdseg import conf_dir
-from mdseg.run import carry_out, create_run_folder, settle
+from mdseg.config.composition import settle
+from mdseg.run import carry_out
+from mdseg.runs.folders import create_run_folder
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,12 +7,13 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from mdseg.activations import maps
-from mdseg.activations.__main__ import draw, quoted_names
-from mdseg.activations.figure import Row, map_figure
-from mdseg.activations.pictures import Picture, photographs
-from mdseg.label_space import LabelTable, disjoint, union
-from mdseg.trained import load_trained
+from mdseg.activations import draw, quoted_names
+from mdseg.data.pictures import Picture, photographs
+from mdseg.evaluation import maps
+from mdseg.figures.maps import Row, map_figure
+from mdseg.labels.spaces import disjoint, union
+from mdseg.labels.tables import LabelTable
+from mdseg.runs.trained import load_trained
 
 TABLES = {name: LabelTable.load(name) for name in ("bdd", "idd")}
 

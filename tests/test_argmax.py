@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
-from mdseg import argmax
-from mdseg.argmax import first_argmax, restricted_argmax
+from mdseg.pixels import argmax
+from mdseg.pixels.argmax import first_argmax, restricted_argmax
 
 torch.set_num_threads(1)
 

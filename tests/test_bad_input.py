@@ -18,13 +18,15 @@ import yaml
 from PIL import Image
 from smoke import SMOKE, command
 
-from mdseg import checkpoints
-from mdseg.composition import compose_with_datasets
+from mdseg.config.composition import compose_with_datasets
+from mdseg.config.messages import mistakes_as_messages, warnings_as_lines
 from mdseg.data.streams import Stream
-from mdseg.logging import MetricsFile
-from mdseg.run import carry_out, create_run_folder, mistakes_as_messages, resume, warnings_as_lines
-from mdseg.stages import check
-from mdseg.trained import load_trained
+from mdseg.run import carry_out, resume
+from mdseg.runs import checkpoints
+from mdseg.runs.folders import create_run_folder
+from mdseg.runs.metrics_file import MetricsFile
+from mdseg.runs.trained import load_trained
+from mdseg.stages.fit import check
 
 IDS = {
     "encoding": "id",

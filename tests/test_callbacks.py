@@ -6,8 +6,8 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from smoke import SMOKE, forked
 
-from mdseg.callbacks import EndAlone, Finite, Progress, SaveBest, duration
-from mdseg.signals import Stopped, StopSignals
+from mdseg.stages.callbacks import EndAlone, Finite, Progress, SaveBest, duration
+from mdseg.system.signals import Stopped, StopSignals
 
 
 class Recorder:

@@ -3,7 +3,7 @@ import pickle
 import pytest
 import torch
 
-from mdseg import checkpoints
+from mdseg.runs import checkpoints
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):

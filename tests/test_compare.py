@@ -8,10 +8,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from mdseg.compare.__main__ import draw, labels
-from mdseg.compare.measure import PixelDraw, ProbabilitySums, at_pixels
+from mdseg.compare import draw, labels
 from mdseg.evaluate import evaluate
-from mdseg.label_space import EvaluationSpace
+from mdseg.evaluation.answers import PixelDraw, ProbabilitySums, at_pixels
+from mdseg.labels.spaces import EvaluationSpace
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from mdseg import conf_dir
-from mdseg.composition import check_row, compose_with_datasets
+from mdseg.config.composition import check_row, compose_with_datasets
 
 ALONE = ["~experiment", "family=supervised"]
 

@@ -6,11 +6,13 @@ from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from smoke import SMOKE
 
-from mdseg import conf_dir, references
-from mdseg.configuration import build_label_space, build_transforms, check_keys, label_table, stage_config
+from mdseg import conf_dir
+from mdseg.config import references
+from mdseg.config.building import build_label_space, build_transforms, check_keys, label_table, stage_config
 from mdseg.data.transforms import strict
-from mdseg.label_space import LabelTable
-from mdseg.run import carry_out, create_run_folder
+from mdseg.labels.tables import LabelTable
+from mdseg.run import carry_out
+from mdseg.runs.folders import create_run_folder
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 ANY_DATASETS = ["uniseg", "supervised"]  # they take what dataset=[...] names

@@ -1,7 +1,7 @@
 import pytest
 from omegaconf import OmegaConf
 
-from mdseg.configuration import check_keys, check_overrides, count_steps, stage_config
+from mdseg.config.building import check_keys, check_overrides, count_steps, stage_config
 from mdseg.data.streams import Stream
 
 

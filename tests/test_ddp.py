@@ -5,7 +5,7 @@ import json
 import numpy as np
 from smoke import SMOKE, command
 
-from mdseg.configuration import build_label_space, open_dataset, prepare_data
+from mdseg.config.building import build_label_space, open_dataset, prepare_data
 
 
 def test_two_ranks_train_find_relations_and_evaluate_every_image_once(tmp_path, composed):

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
-from mdseg.composition import compose_as_in_run
+from mdseg.config.composition import compose_as_in_run
 from mdseg.evaluate import compose, evaluate
-from mdseg.label_space import LabelTable
-from mdseg.logging import read_metrics
-from mdseg.trained import load_trained
+from mdseg.labels.tables import LabelTable
+from mdseg.runs.metrics_file import read_metrics
+from mdseg.runs.trained import load_trained
 
 QUICK = ["trainer=cpu", "data.workers=0", "panels=0", "trainer.enable_progress_bar=false"]
 MINE = """# @package datasets.mine

@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mdseg import figures
+from mdseg.figures import training as figures
 
 
 def test_curves_show_every_term_and_dataset_and_no_single_classes():

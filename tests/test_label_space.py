@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdseg import conf_dir
-from mdseg.label_space import IGNORE, LabelSpace, LabelTable, disjoint, listed, union
+from mdseg.labels.spaces import LabelSpace, disjoint, listed, union
+from mdseg.labels.tables import IGNORE, LabelTable
 
 LABELS = sorted(file.stem for file in (conf_dir() / "labels").glob("*.yaml"))
 REFERENCE = Path(__file__).parents[2] / "shared" / "datasets" / "labels"

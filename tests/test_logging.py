@@ -12,8 +12,9 @@ import pytest
 import segments
 from smoke import SMOKE, command
 
-from mdseg.logging import Dashboard, MetricsFile, WandB, has_key, read_metrics
-from mdseg.signals import Stopped
+from mdseg.runs.dashboard import Dashboard, WandB, has_key
+from mdseg.runs.metrics_file import MetricsFile, read_metrics
+from mdseg.system.signals import Stopped
 
 
 def rows(path):
@@ -158,8 +159,8 @@ def test_a_run_that_is_told_to_stop_does_not_wait_for_an_upload_that_hangs():
                 time.sleep(100)
 
         atexit.register(time.sleep, 100)  # as W&B waits at exit
-        mdseg.logging.GIVE_UP_STOPPED = 0.1
-        with mdseg.logging.Dashboard(Hanging()):
+        mdseg.runs.dashboard.GIVE_UP_STOPPED = 0.1
+        with mdseg.runs.dashboard.Dashboard(Hanging()):
             raise Stopped(15, "stopped")
     """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)

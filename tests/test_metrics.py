@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 from torchmetrics.classification import MulticlassConfusionMatrix
 
-from mdseg.metrics import ConfusionMatrix, iou, protocol
+from mdseg.evaluation.metrics import ConfusionMatrix, iou, protocol
 
 torch.set_num_threads(1)
 

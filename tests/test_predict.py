@@ -15,13 +15,14 @@ import pytest
 import torch
 from PIL import Image
 
-from mdseg.configuration import label_table, open_labelled
+from mdseg.config.building import label_table, open_labelled
 from mdseg.data.dataset import read_photograph
 from mdseg.evaluate import evaluate
-from mdseg.label_space import LabelTable, disjoint
-from mdseg.metrics import ConfusionMatrix, iou
+from mdseg.evaluation.metrics import ConfusionMatrix, iou
+from mdseg.labels.spaces import disjoint
+from mdseg.labels.tables import LabelTable
 from mdseg.predict import choose_device, find_images, output_names, predict, space_of, table_of
-from mdseg.trained import load_trained
+from mdseg.runs.trained import load_trained
 
 ORIENTATION = 0x112
 

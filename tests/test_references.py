@@ -3,9 +3,10 @@
 import pytest
 import torch
 
-from mdseg import conf_dir, references
-from mdseg.label_space import LabelTable
-from mdseg.metrics import iou, protocol
+from mdseg import conf_dir
+from mdseg.config import references
+from mdseg.evaluation.metrics import iou, protocol
+from mdseg.labels.tables import LabelTable
 
 ENTRIES = [
     (experiment, row, entry)

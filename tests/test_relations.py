@@ -5,8 +5,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdseg import relations
-from mdseg.label_space import LabelSpace, LabelTable, union
+from mdseg.labels import relations
+from mdseg.labels.spaces import LabelSpace, union
+from mdseg.labels.tables import LabelTable
 
 CIBM = {name: LabelTable.load(name) for name in ("cityscapes", "idd", "bdd", "mapillary")}
 

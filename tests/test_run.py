@@ -9,7 +9,8 @@ import pytest
 import torch
 from smoke import SMOKE, command, forked
 
-from mdseg.run import carry_out, create_run_folder, locked
+from mdseg.run import carry_out
+from mdseg.runs.folders import create_run_folder, locked
 
 STEPS = ["stage.null_bce.steps=3", "stage.class_relational.steps=2"]
 

@@ -11,13 +11,14 @@ import pytest
 import torch
 from smoke import SMOKE
 
-from mdseg.compare.__main__ import draw as compare
+from mdseg.compare import draw as compare
 from mdseg.evaluate import evaluate
 from mdseg.methods.self_training import SelfTraining
 from mdseg.predict import predict
-from mdseg.run import carry_out, create_run_folder, resume
-from mdseg.stages import check
-from mdseg.trained import load_trained
+from mdseg.run import carry_out, resume
+from mdseg.runs.folders import create_run_folder
+from mdseg.runs.trained import load_trained
+from mdseg.stages.fit import check
 
 STEPS = 6
 EVERYTHING = [*SMOKE, "checkpoint_every=2", "seed=7"]

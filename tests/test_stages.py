@@ -3,8 +3,9 @@ import json
 import pytest
 from smoke import SMOKE
 
-from mdseg.run import carry_out, create_run_folder
-from mdseg.stages import check
+from mdseg.run import carry_out
+from mdseg.runs.folders import create_run_folder
+from mdseg.stages.fit import check
 
 STEPS = ["stage.null_bce.steps=2", "stage.class_relational.steps=2"]
 

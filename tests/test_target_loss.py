@@ -7,11 +7,12 @@ import pytest
 import torch
 from smoke import SMOKE, forked
 
-from mdseg.configuration import build_label_space
+from mdseg.config.building import build_label_space
 from mdseg.methods.target_loss import TargetLoss
-from mdseg.run import carry_out, create_run_folder, resume
-from mdseg.signals import StopSignals
-from mdseg.stages import Stage, check
+from mdseg.run import carry_out, resume
+from mdseg.runs.folders import create_run_folder
+from mdseg.stages.fit import Stage, check
+from mdseg.system.signals import StopSignals
 
 STEPS = 6
 SMALL = [*SMOKE, "streams.target.batch_size=2", "experiment=maxsquare_gta5_cityscapes"]

@@ -5,7 +5,7 @@ import torch
 from omegaconf import OmegaConf
 
 from mdseg.run import resume
-from mdseg.trained import checkpoint_file, load_trained
+from mdseg.runs.trained import checkpoint_file, load_trained
 
 
 def test_a_run_folder_stands_for_its_last_stage(trained_run):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 
-from mdseg.upsample import bilinear, source_rows, upsample_rows
+from mdseg.pixels.upsample import bilinear, source_rows, upsample_rows
 
 torch.set_num_threads(1)
 length = st.integers(1, 40)

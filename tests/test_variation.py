@@ -6,12 +6,13 @@ import pytest
 import torch
 from smoke import SMOKE
 
-from mdseg.configuration import build_label_space, prepare_data
+from mdseg.config.building import build_label_space, prepare_data
 from mdseg.data.statistics import labelled_counts
 from mdseg.methods.uniseg import UniSeg
-from mdseg.run import carry_out, create_run_folder, resume
-from mdseg.signals import StopSignals
-from mdseg.stages import Stage, check
+from mdseg.run import carry_out, resume
+from mdseg.runs.folders import create_run_folder
+from mdseg.stages.fit import Stage, check
+from mdseg.system.signals import StopSignals
 
 STEPS = 7
 SMALL = [
@@ -101,7 +102,7 @@ def test_nothing_is_counted_while_the_configuration_is_checked(composed, monkeyp
     def counts(*arguments):
         raise AssertionError("counted")
 
-    monkeypatch.setattr("mdseg.stages.labelled_counts", counts)
+    monkeypatch.setattr("mdseg.stages.fit.labelled_counts", counts)
     check(composed(*SMALL, "loss/variation=blv"))
 
 

@@ -14,9 +14,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mdseg import conf_dir
-from mdseg.composition import compose_with_datasets, dataset_names
-from mdseg.run import mistakes_as_messages, settle
-from mdseg.wording import nearest
+from mdseg.config.composition import compose_with_datasets, dataset_names, settle
+from mdseg.config.messages import mistakes_as_messages
+from mdseg.system.wording import nearest
 
 # torch is imported only when work starts: --help answers at once.
 
@@ -53,11 +53,11 @@ def check(overrides: Sequence[str]) -> None:
     cfg = compose_with_datasets("check", overrides)
     from hydra.utils import instantiate
 
-    from mdseg.checkpoints import write_text
-    from mdseg.configuration import descriptor, label_table, prepare_data
+    from mdseg.config.building import descriptor, label_table, prepare_data
     from mdseg.data.check import check_dataset
     from mdseg.data.check_report import as_json, as_text
     from mdseg.data.layouts import SPLITS
+    from mdseg.system.files import write_text
 
     if cfg.split not in (None, *SPLITS):
         raise ValueError(f"split: expected train, val or test, got {cfg.split!r}")
@@ -90,8 +90,7 @@ def _counted(name: str, problems: Sequence[object], noun: str) -> str:
 def browse(overrides: Sequence[str]) -> None:
     """Write a page of the images that streams train on."""
     cfg = compose_browse(overrides)
-    from mdseg.checkpoints import write_text
-    from mdseg.configuration import (
+    from mdseg.config.building import (
         build_label_space,
         build_transforms,
         open_dataset,
@@ -101,6 +100,7 @@ def browse(overrides: Sequence[str]) -> None:
     )
     from mdseg.data.browse import page
     from mdseg.data.datamodule import StreamDataset, select_streams
+    from mdseg.system.files import write_text
 
     if cfg.stages:
         cfg = stage_config(cfg, cfg.stages[0])
@@ -147,7 +147,7 @@ def compose_browse(overrides: Sequence[str]) -> DictConfig:
 
 def set_unlabelled_apart(cfg: DictConfig) -> None:
     """Datasets that have no masks in the split go to a stream of their own, which shows their images alone."""
-    from mdseg.configuration import open_dataset
+    from mdseg.config.building import open_dataset
 
     unlabelled = [name for name in cfg.on if open_dataset(cfg, name, cfg.split).samples[0].mask is None]
     if unlabelled:

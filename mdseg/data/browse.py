@@ -15,7 +15,8 @@ from mdseg.data.datamodule import StreamDataset
 from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.streams import SampleKey, Stream, permuted
 from mdseg.data.transforms import resize, resize_mask
-from mdseg.label_space import IGNORE, LabelSpace
+from mdseg.labels.spaces import LabelSpace
+from mdseg.labels.tables import IGNORE
 
 Color = tuple[int, int, int]
 

@@ -18,8 +18,8 @@ from rich.progress import Progress
 from mdseg.data.dataset import Sample, SegmentationDataset, UnknownLabels, seem_mapped
 from mdseg.data.layouts import SPLITS, IncompleteSplit, NoSplit
 from mdseg.data.statistics import count_classes
-from mdseg.label_space import IGNORE, LabelTable
-from mdseg.wording import shortened
+from mdseg.labels.tables import IGNORE, LabelTable
+from mdseg.system.wording import shortened
 
 UNREADABLE_IMAGE = "image that cannot be read"
 UNREADABLE_MASK = "mask that cannot be read"

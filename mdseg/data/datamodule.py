@@ -20,7 +20,7 @@ from mdseg.data.rare_class import RareClass, class_draw
 from mdseg.data.statistics import mask_sizes, train_id_pixels
 from mdseg.data.streams import SampleKey, Stream, StreamSampler, keyed_generator, labelled_subset
 from mdseg.data.transforms import RandomCrop, evaluation_size, pad_to_multiple, resize, resize_mask
-from mdseg.label_space import LabelSpace
+from mdseg.labels.spaces import LabelSpace
 
 Batch = dict[str, dict[str, Any]]
 

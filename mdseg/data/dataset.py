@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
-from mdseg.label_space import IGNORE, LabelTable
-from mdseg.wording import Remark, shortened
+from mdseg.labels.tables import IGNORE, LabelTable
+from mdseg.system.wording import Remark, shortened
 
 GREY, PALETTE = 0, 3  # colour types in a PNG header
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from mdseg.data.dataset import Sample, read_size
-from mdseg.wording import Remark
+from mdseg.system.wording import Remark
 
 IMAGES = (".jpeg", ".jpg", ".png")  # many users convert to JPEG; where both exist the last one, PNG, is taken
 JPEG_FIRST = (".png", ".jpeg", ".jpg")

@@ -14,11 +14,12 @@ import cv2
 import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
-from mdseg.checkpoints import write_atomically
 from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.streams import Stream
-from mdseg.label_space import IGNORE, LabelSpace
-from mdseg.wording import Remark
+from mdseg.labels.spaces import LabelSpace
+from mdseg.labels.tables import IGNORE
+from mdseg.system.files import write_atomically
+from mdseg.system.wording import Remark
 
 EXACT = 2**24  # OpenCV counts in float32
 PATIENCE = 3  # seconds without a word

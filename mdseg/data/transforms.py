@@ -11,7 +11,7 @@ from jaxtyping import UInt8
 
 from mdseg.data.rare_class import Wanted
 from mdseg.data.statistics import count_classes
-from mdseg.label_space import IGNORE
+from mdseg.labels.tables import IGNORE
 
 Image, Resized = UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "H W 3"]
 Mask, ResizedMask = UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "H W"]

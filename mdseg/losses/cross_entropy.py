@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mdseg.label_space import LabelSpace
+from mdseg.labels.spaces import LabelSpace
 from mdseg.losses.fused import PixelLoss, SupervisedLoss
 
 

@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
-from mdseg.label_space import IGNORE
-from mdseg.upsample import bands, bilinear
+from mdseg.labels.tables import IGNORE
+from mdseg.pixels.upsample import bands, bilinear
 
 # Measured: bands that fit the level-2 cache are fastest on a CPU; a GPU wants few large launches.
 CPU_BAND_BYTES, GPU_BAND_BYTES = 2 << 20, 64 << 20

@@ -4,11 +4,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from mdseg.argmax import first_argmax
-from mdseg.label_space import IGNORE
+from mdseg.labels.tables import IGNORE
 from mdseg.losses.cross_entropy import cross_entropy, cross_entropy_gradient
 from mdseg.losses.fused import PixelLoss, SupervisedLoss, band_memory
-from mdseg.upsample import bands, upsample_rows
+from mdseg.pixels.argmax import first_argmax
+from mdseg.pixels.upsample import bands, upsample_rows
 
 
 @torch.no_grad()

@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mdseg.argmax import restricted_argmax
 from mdseg.losses.fused import Band, PixelLoss, fused_sum
 from mdseg.losses.unlabelled import as_maps, mean_over_images, one_of
+from mdseg.pixels.argmax import restricted_argmax
 
 
 def half_square(logits: Float[Tensor, "k rows W"]) -> Float[Tensor, "rows W"]:

@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from mdseg.label_space import IGNORE, LabelSpace
+from mdseg.labels.spaces import LabelSpace
+from mdseg.labels.tables import IGNORE
 from mdseg.losses.cross_entropy import cross_entropy, softmax_losses
 from mdseg.losses.fused import SupervisedLoss, Variation, band_memory
-from mdseg.upsample import bands, upsample_rows
+from mdseg.pixels.upsample import bands, upsample_rows
 
 
 class HardPixels(SupervisedLoss):

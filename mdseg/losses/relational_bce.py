@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float, Int8, Int64
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from mdseg import relations as tables
-from mdseg.label_space import LabelSpace
+from mdseg.labels import relations as tables
+from mdseg.labels.spaces import LabelSpace
 from mdseg.losses.fused import PixelLoss, SupervisedLoss
 
 # A product of 1 + exp(-|O|) over this many classes is at most 2^120: it cannot overflow in float32.

@@ -13,7 +13,7 @@ import yaml
 from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor, nn
 
-from mdseg.label_space import LabelSpace
+from mdseg.labels.spaces import LabelSpace
 from mdseg.losses.fused import SupervisedLoss, Variation
 
 Sigma = float | int | Mapping[str, float | int]

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
-from mdseg.label_space import IGNORE
+from mdseg.labels.tables import IGNORE
 
 REACH = 5.2  # standard deviations: further out, the weights of a Gaussian are some 1e-6 of the central one
 

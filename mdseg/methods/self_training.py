@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from mdseg.argmax import CPU_BAND_BYTES, GPU_BAND_BYTES, first_argmax
 from mdseg.methods.base import Batch, Method, SupervisedLoss
 from mdseg.methods.mixing import Mixed, class_mask, mix
-from mdseg.upsample import bands, upsample_rows
+from mdseg.pixels.argmax import CPU_BAND_BYTES, GPU_BAND_BYTES, first_argmax
+from mdseg.pixels.upsample import bands, upsample_rows
 
 
 class SelfTraining(Method):

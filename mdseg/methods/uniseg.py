@@ -7,12 +7,13 @@ import torch
 from jaxtyping import Float, Int8, Int64
 from torch import Tensor
 
-from mdseg import relations
-from mdseg.label_space import IGNORE, LabelSpace
+from mdseg.labels import relations
+from mdseg.labels.spaces import LabelSpace
+from mdseg.labels.tables import IGNORE
 from mdseg.methods.base import Batch, Method, SupervisedLoss
 from mdseg.models.heads import CosineClassifier
 from mdseg.models.segmenter import Segmenter
-from mdseg.upsample import upsample_rows
+from mdseg.pixels.upsample import upsample_rows
 
 BAND_ELEMENTS = 2**22  # logits that are upsampled at a time, 16 MiB
 

@@ -6,7 +6,8 @@ from functools import cache
 import numpy as np
 from jaxtyping import Int64, UInt8
 
-from mdseg.label_space import IGNORE, LabelSpace, LabelTable
+from mdseg.labels.spaces import LabelSpace
+from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.scenes.domains import DOMAINS
 from mdseg.scenes.world import WORLD, WORLD_CLASSES
 

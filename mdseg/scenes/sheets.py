@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from mdseg.label_space import IGNORE
+from mdseg.labels.tables import IGNORE
 from mdseg.scenes.annotation import DATASETS, annotate, table_of
 from mdseg.scenes.painter import scene
 from mdseg.scenes.world import WORLD_COLORS

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from mdseg.label_space import LabelTable
+from mdseg.labels.tables import LabelTable
 from mdseg.scenes.annotation import DATASETS, SYNTHIA_IDS, raw_ids, table_of
 from mdseg.scenes.world import WORLD
 

@@ -14,7 +14,8 @@ from mdseg.data.datamodule import StreamDataset
 from mdseg.data.dataset import Sample, SegmentationDataset
 from mdseg.data.streams import SampleKey, Stream
 from mdseg.data.transforms import RandomCrop
-from mdseg.label_space import IGNORE, LabelTable, disjoint, listed, union
+from mdseg.labels.spaces import disjoint, listed, union
+from mdseg.labels.tables import IGNORE, LabelTable
 
 STREETS = LabelTable("streets", ("road", "<sky>"), ((9, 0, 0), (0, 9, 0)), "id", ((5,), (6, 7)), (255,))
 ROOMS = LabelTable("rooms", ("road", "wall"), ((9, 9, 9), (0, 0, 9)), "id", ((0,), (1,)), (255,))

@@ -12,7 +12,7 @@ from mdseg.data import __main__ as commands
 from mdseg.data import layouts
 from mdseg.data.check import UNKNOWN, check_dataset, count_classes
 from mdseg.data.check_report import EXAMPLES, as_json, as_text
-from mdseg.label_space import IGNORE, LabelTable
+from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.scenes import generate
 
 REAL = Path(__file__).parents[3] / "shared" / "data"

@@ -6,14 +6,14 @@ import pytest
 import torch
 from smoke import SMOKE
 
-from mdseg.configuration import build_label_space, open_dataset, prepare_data
+from mdseg.config.building import build_label_space, open_dataset, prepare_data
 from mdseg.data.datamodule import EvaluationSampler, StreamDataset, collate, cores, select_streams
 from mdseg.data.dataset import Sample, SegmentationDataset
 from mdseg.data.statistics import labelled_counts
 from mdseg.data.streams import StreamSampler
-from mdseg.label_space import LabelTable
-from mdseg.signals import StopSignals
-from mdseg.stages import Stage
+from mdseg.labels.tables import LabelTable
+from mdseg.stages.fit import Stage
+from mdseg.system.signals import StopSignals
 
 AUGMENT = (
     "transform.augment=[{_target_:albumentations.HorizontalFlip,p:0.5},{_target_:albumentations.ColorJitter,p:1.0}]"

@@ -14,7 +14,7 @@ from PIL import Image
 
 from mdseg.data import layouts
 from mdseg.data.dataset import Sample, SegmentationDataset, UnknownLabels, load_dataset, read_photograph
-from mdseg.label_space import IGNORE, LabelTable
+from mdseg.labels.tables import IGNORE, LabelTable
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 

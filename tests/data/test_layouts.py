@@ -9,8 +9,8 @@ from hydra.utils import instantiate
 from mdseg import conf_dir
 from mdseg.data import layouts
 from mdseg.data.dataset import Sample
-from mdseg.label_space import LabelTable
-from mdseg.wording import Remark
+from mdseg.labels.tables import LabelTable
+from mdseg.system.wording import Remark
 
 REAL = Path(__file__).parents[3] / "shared" / "data"
 

@@ -10,8 +10,9 @@ from mdseg.data import statistics
 from mdseg.data.dataset import Sample, SegmentationDataset
 from mdseg.data.statistics import class_pixels, labelled_counts, train_id_pixels
 from mdseg.data.streams import Stream
-from mdseg.label_space import LabelTable, listed, union
-from mdseg.wording import Remark
+from mdseg.labels.spaces import listed, union
+from mdseg.labels.tables import LabelTable
+from mdseg.system.wording import Remark
 
 TABLE = LabelTable(
     name="t", names=("road", "car", "train"), colors=((0, 0, 0), (9, 9, 9), (7, 7, 7)), encoding="id",

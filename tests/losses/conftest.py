@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from mdseg.label_space import LabelSpace, LabelTable, union
+from mdseg.labels.spaces import LabelSpace, union
+from mdseg.labels.tables import LabelTable
 
 torch.set_num_threads(1)
 

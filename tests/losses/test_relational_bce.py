@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from torch.nn.functional import binary_cross_entropy_with_logits, interpolate
 
-from mdseg import conf_dir, relations
-from mdseg.label_space import LabelTable, union
+from mdseg import conf_dir
+from mdseg.labels import relations
+from mdseg.labels.spaces import union
+from mdseg.labels.tables import LabelTable
 from mdseg.losses.fused import by_autograd
 from mdseg.losses.relational_bce import (
     RelationalBCE,

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy, interpolate
 
+from mdseg.labels.relations import plain
 from mdseg.losses import variation
 from mdseg.losses.cross_entropy import ce
 from mdseg.losses.fused import PixelLoss, fused_sum
@@ -28,7 +29,6 @@ from mdseg.losses.variation import (
     triangle,
 )
 from mdseg.methods.base import step_seed
-from mdseg.relations import plain
 
 Q = (900.0, 90.0, 10.0)
 

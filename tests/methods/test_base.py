@@ -2,8 +2,9 @@ import math
 
 import torch
 
-from mdseg.label_space import EvaluationSpace
-from mdseg.methods.base import Evaluated, Evaluator, step_seed, subset_mious, without_unmapped
+from mdseg.evaluation.evaluator import Evaluated, Evaluator, subset_mious, without_unmapped
+from mdseg.labels.spaces import EvaluationSpace
+from mdseg.methods.base import step_seed
 from mdseg.methods.schedules import poly
 
 

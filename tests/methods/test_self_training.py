@@ -6,10 +6,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mdseg.label_space import EvaluationSpace, LabelTable, union
+from mdseg.evaluation.evaluator import Evaluated
+from mdseg.labels.spaces import EvaluationSpace, union
+from mdseg.labels.tables import LabelTable
 from mdseg.losses.cross_entropy import ce
 from mdseg.losses.variation import ClassCounter, LogitVariation
-from mdseg.methods.base import Evaluated
 from mdseg.methods.mixing import StrongAugmentation
 from mdseg.methods.schedules import poly
 from mdseg.methods.self_training import SelfTraining, confidence_weight, pseudo_labels, ramp, without_rows

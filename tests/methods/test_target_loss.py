@@ -3,7 +3,8 @@ from functools import partial
 import pytest
 import torch
 
-from mdseg.label_space import LabelTable, union
+from mdseg.labels.spaces import union
+from mdseg.labels.tables import LabelTable
 from mdseg.losses.cross_entropy import ce
 from mdseg.losses.entropy import entropy
 from mdseg.losses.guidance import self_produced_guidance

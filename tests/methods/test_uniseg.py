@@ -3,7 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mdseg.label_space import LabelTable, union
+from mdseg.labels.spaces import union
+from mdseg.labels.tables import LabelTable
 from mdseg.losses.cross_entropy import ce
 from mdseg.methods.schedules import poly
 from mdseg.methods.uniseg import RelationScores, UniSeg, relation_rule

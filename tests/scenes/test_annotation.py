@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from mdseg.label_space import IGNORE, LabelTable, disjoint, union
-from mdseg.relations import from_pairs
+from mdseg.labels.relations import from_pairs
+from mdseg.labels.spaces import disjoint, union
+from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.scenes import DATASETS, WORLD_CLASSES, annotate, projection, scene, true_relations
 from mdseg.scenes.annotation import occurring, raw_ids, table_of
 

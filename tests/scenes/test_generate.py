@@ -15,11 +15,11 @@ from PIL import Image
 
 from mdseg import conf_dir
 from mdseg.data.dataset import load_dataset
-from mdseg.label_space import IGNORE
+from mdseg.labels.tables import IGNORE
 from mdseg.scenes import VERSION, annotate, generate, scene
 from mdseg.scenes.annotation import DATASETS, table_of
 from mdseg.scenes.writers import SPLITS, TREES
-from mdseg.wording import Remark
+from mdseg.system.wording import Remark
 
 HEIGHT = 40
 TREE_NAMES = sorted(set(TREES.values()))

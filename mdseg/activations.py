@@ -1,0 +1,128 @@
+"""Multi-label maps of one or more runs side by side: where they see classes that the dataset does not annotate.
+
+python -m mdseg.activations runs=[runs/multi_dataset_cibm/...,runs/uniseg_cibm/...] on=bdd
+python -m mdseg.activations runs=[...] on=bdd 'classes=[lane marking - general,traffic sign (back)]' output=maps.png
+python -m mdseg.activations runs=[...] images=photos/
+
+runs=[...]        run folders, their stages' folders, or checkpoints; a column per run
+on=bdd            dataset (conf/dataset) whose evaluation split is shown, from where the first run's data came from;
+                  or from data=disk data.root=/datasets
+images=photos/    instead of on=: a folder of photographs, or files [a.jpg,b.png]
+classes=[...]     default: the three that are most active on the images and that the dataset does not annotate
+count=4           images, the first ones
+output=activations.png
+
+A map shows at every pixel where the class stands between the model's weakest (0) and strongest (1) channel.
+"""
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from mdseg.config.composition import answer, compose_as_in_run, quoted, values
+from mdseg.config.messages import mistakes_as_messages
+
+# torch is imported only when work starts: --help answers at once.
+
+LISTS = ("runs", "images", "classes")
+DEFAULT_CLASSES = 3
+
+
+def quoted_names(argument: str) -> str:
+    """An argument that lists names, with every name quoted for Hydra, to which parentheses and `=` mean something.
+
+    Names that are quoted already stay as they are: those that hold a comma.
+    """
+    key, equals, value = argument.partition("=")
+    if key not in LISTS or not equals or value == "null":
+        return argument
+    inside = value[1:-1] if value.startswith("[") and value.endswith("]") else value
+    items = [item.strip() for item in re.findall(r"""\s*"[^"]*"|\s*'[^']*'|[^,]+""", inside)]
+    names = [item if item[:1] in ("'", '"') else '"' + item.replace('"', r"\"") + '"' for item in items if item]
+    return f"{key}=[{','.join(names)}]"
+
+
+def quoted_all(arguments: Sequence[str]) -> list[str]:
+    """All arguments as Hydra is to read them."""
+    return [quoted(quoted_names(argument), ["output"]) for argument in arguments]
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse what the command lacks or contradicts.
+
+    Raises:
+        ValueError: it says what to write.
+    """
+    if bool(cfg.on) == bool(cfg.images):
+        raise ValueError("give either on=<dataset> or images=<folder of photographs>")
+    if len(cfg.on) > 1:
+        raise ValueError(f"on: one dataset at a time, got {', '.join(cfg.on)}")
+    if cfg.classes is not None and not cfg.classes:
+        raise ValueError("classes: name at least one, or leave it out for the most active ones")
+    if not isinstance(cfg.count, int) or cfg.count < 1:
+        raise ValueError(f"count: expected a number of images, got {cfg.count!r}")
+    if Path(cfg.output).suffix.lower() != ".png" or Path(cfg.output).is_dir():
+        raise ValueError(f"output={cfg.output}: expected the name of a PNG file, such as maps.png")
+
+
+def draw(overrides: Sequence[str]) -> None:
+    """Draw the maps that a command asks for."""
+    overrides = quoted_all(overrides)
+    paths = values(overrides).get("runs")
+    if not paths:
+        raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from mdseg.data import pictures
+    from mdseg.evaluation import maps
+    from mdseg.figures import training as figures
+    from mdseg.figures.maps import map_figure
+    from mdseg.runs.trained import load_trained
+
+    runs = [load_trained(Path(path).expanduser()) for path in paths]
+    cfg = compose_as_in_run("activations", overrides, runs[0].cfg, on=())
+    check(cfg)
+    if cfg.classes:
+        maps.check_classes(cfg.classes, [run.space for run in runs])
+    if cfg.on:
+        shown, table = pictures.annotated(cfg, cfg.on[0], cfg.count)
+    else:
+        shown, table = pictures.photographs(cfg.images, cfg.count), None
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        classes = cfg.classes
+        if not classes:
+            # The logits of all images and channels would not fit in memory; predicting twice costs seconds.
+            found = [
+                maps.activity(run, picture, maps.outside(run.space, table))
+                for picture in progress.track(shown, description="choosing classes")
+                for run in runs
+            ]
+            classes = maps.most_active(found, DEFAULT_CLASSES)
+            if not classes:
+                raise ValueError(f"the runs have only classes that {cfg.on[0]} annotates; name some: classes=[...]")
+        rows = [maps.row(runs, picture, classes) for picture in progress.track(shown, description="drawing maps")]
+
+    inside = [name for name in classes if table and name in table.names]
+    which = "these classes" if inside or not cfg.on else f"classes that {cfg.on[0]} does not annotate"
+    title = f"{cfg.on[0] if cfg.on else 'photographs'}: how strongly each model answers with {which}"
+    names = [f"{name} (annotated)" if name in inside else name for name in classes]
+    figures.save(Path(cfg.output).expanduser(), map_figure(rows, names, maps.run_labels(runs), table, title))
+    how = "" if cfg.classes else " (the most active)"
+    print(f"{cfg.output}: images {len(rows)}, runs {len(runs)}, classes {', '.join(classes)}{how}")
+
+
+def main() -> None:
+    if answer(quoted_all(sys.argv[1:]), "activations", (__doc__ or "").strip()):
+        return
+    with mistakes_as_messages():
+        draw(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Models side by side on one dataset: before and after adaptation, with and without BLV.
+
+python -m mdseg.compare runs=[runs/maxsquare_gta5_cityscapes/.../source,runs/maxsquare_gta5_cityscapes/.../adapt]
+python -m mdseg.compare runs=[run,run] networks=[student,teacher] on=cityscapes output=pictures/
+
+runs=[...]        run folders, their stages' folders, or checkpoints
+networks=[...]    student or teacher, one for each run; default, and null: the one of the run's headline
+on=cityscapes     dataset (conf/dataset) whose evaluation split is used, from where the first run's data came from;
+                  or from data=disk data.root=/datasets; default: the one that the first run evaluated
+count=3           images whose predictions are drawn, the first ones
+logits=40         pixels per class whose logits are drawn; 0: none
+output=folder     for predictions.png, classes.png, logits.png and compare.json; default: a new one, compare/<time>
+
+classes.png is the picture of the probability imbalance: IoU, mean probability and frequency of every class.
+"""
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig
+
+from mdseg.config.composition import answer, compose_as_in_run, quoted, values
+from mdseg.config.messages import mistakes_as_messages
+from mdseg.runs.folders import create_dated_folder
+
+if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
+    from mdseg.runs.trained import Trained
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse what the command lacks or contradicts.
+
+    Raises:
+        ValueError: it says what to write.
+    """
+    if len(cfg.on) != 1:
+        raise ValueError(f"on=<dataset>: name one dataset to compare on, got {', '.join(cfg.on) or 'none'}")
+    for key, least in (("count", 1), ("logits", 0), ("seed", 0)):
+        if not isinstance(cfg[key], int) or cfg[key] < least:
+            raise ValueError(f"{key}: expected a whole number of at least {least}, got {cfg[key]!r}")
+    if cfg.output is not None and Path(cfg.output).expanduser().is_file():
+        raise ValueError(f"output={cfg.output}: that is a file; name a folder")
+
+
+def draw(overrides: Sequence[str]) -> None:
+    """Measure the models of a command and draw the figures."""
+    overrides = [quoted(override, ["output"]) for override in overrides]
+    given = values(overrides)
+    paths = given.get("runs")
+    if not paths:
+        raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
+    paths = [paths] if isinstance(paths, str) else paths
+    from mdseg.config.building import descriptor, label_table, open_labelled, prepare_data
+    from mdseg.data.datamodule import EvaluationData
+    from mdseg.evaluation.answers import answers
+    from mdseg.figures import comparison as figure
+    from mdseg.figures import training as figures
+    from mdseg.runs import checkpoints
+    from mdseg.runs.trained import load_trained
+
+    networks = given.get("networks") or [None] * len(paths)
+    if isinstance(networks, str) or len(networks) != len(paths):
+        raise ValueError(f"networks: expected a list of student, teacher or null for each of {len(paths)} runs")
+    runs = [
+        load_trained(Path(path).expanduser(), network=network) for path, network in zip(paths, networks, strict=True)
+    ]
+    names = labels(runs)
+    evaluated = [name for names in runs[0].cfg.evaluate.values() for name in names]
+    cfg = compose_as_in_run("compare", overrides, runs[0].cfg, on=evaluated)
+    check(cfg)
+    prepare_data(cfg)
+    name, evaluation = cfg.on[0], runs[0].cfg.evaluation
+    table, dataset = label_table(cfg, name), open_labelled(cfg, name, descriptor(cfg, name).evaluation_split)
+    found = {}
+    for label, run in zip(names, runs, strict=True):
+        data = EvaluationData(
+            evaluated={name: dataset},
+            workers=cfg.data.workers,
+            evaluation_batch_size=1,
+            evaluation_short_side=evaluation.short_side,
+            score_at=evaluation.score_at,
+            multiple=run.model.input_multiple,
+        )
+        print(f"{label}: evaluating on {name} ({len(dataset)} images)", flush=True)
+        space = run.space.evaluation(table, name)
+        found[label] = answers(run, space, data.val_dataloader(), cfg.count, cfg.logits, cfg.seed)
+
+    shown = range(min(cfg.count, len(dataset)))
+    images, masks = [dataset.image(index) for index in shown], [dataset.mask(index) for index in shown]
+    title = f"{name}, {descriptor(cfg, name).evaluation_split}"
+    drawn = {
+        "predictions.png": figure.prediction_figure(images, masks, found, table.names, table.colors, title),
+        "classes.png": figure.class_figure(found, table.names, f"{title}: classes from frequent to rare"),
+    }
+    if cfg.logits:
+        title = f"{title}: t-SNE of the logits of the same {cfg.logits} pixels per class"
+        drawn["logits.png"] = figure.logit_figure(found, table.names, table.colors, cfg.seed, title)
+    document = {
+        "on": name,
+        "runs": {
+            label: {
+                "checkpoint": str(run.path.resolve()),
+                "network": run.network,
+                "miou": None if math.isnan(miou := number_mean(found[label].iou)) else round(miou, 5),
+                **numbers(found[label], table.names),
+            }
+            for label, run in zip(names, runs, strict=True)
+        },
+    }
+    folder = create_dated_folder(Path("compare")) if cfg.output is None else Path(cfg.output).expanduser()
+    for file, picture in drawn.items():
+        figures.save(folder / file, picture)
+    checkpoints.write_text(folder / "compare.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
+    for label, answer_of in found.items():
+        print(f"{label}: mIoU {100 * number_mean(answer_of.iou):.1f} %")
+    print(f"{folder}: {', '.join(drawn)}, compare.json")
+
+
+def labels(runs: "Sequence[Trained]") -> list[str]:
+    """Experiment, row of its table, stage and network of each run; where they agree in all, folder and checkpoint, too.
+
+    Raises:
+        ValueError: one network stands twice.
+    """
+    short = [", ".join(filter(None, (run.cfg.name, run.cfg.get("row"), run.stage, run.network))) for run in runs]
+    dated = [", ".join([label, *run.path.parts[-4:-3], run.path.stem]) for run, label in zip(runs, short, strict=True)]
+    whole = [", ".join(filter(None, (str(run.path.resolve()), run.network))) for run in runs]
+    twice = [label for label in whole if whole.count(label) > 1]
+    if twice:
+        raise ValueError(f"runs: {twice[0]} stands there twice; two networks of a run: networks=[student,teacher]")
+    unique = {label for label in (*short, *dated) if (*short, *dated).count(label) == 1}
+    return [
+        next((label for label in choices if label in unique), choices[-1])
+        for choices in zip(short, dated, whole, strict=True)
+    ]
+
+
+def number_mean(iou: Any) -> float:
+    """Mean over the classes that have an IoU."""
+    present = [float(value) for value in iou if not math.isnan(value)]
+    return sum(present) / len(present) if present else math.nan
+
+
+def numbers(answers: Any, names: Sequence[str]) -> dict[str, Any]:
+    """IoU, probability and share of every class as a file holds them."""
+    columns = ("iou", "probability", "predicted", "annotated")
+    return {
+        column: {
+            name: None if math.isnan(value) else round(float(value), 5) for name, value in zip(names, row, strict=True)
+        }
+        for column, row in ((column, getattr(answers, column)) for column in columns)
+    }
+
+
+def main() -> None:
+    if answer(sys.argv[1:], "compare", (__doc__ or "").strip()):
+        return
+    with mistakes_as_messages():
+        draw(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,293 @@
+"""Composing a configuration from the arguments of a command, and what Hydra says against them in short."""
+
+import os
+import re
+import sys
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import CompactHydraException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from mdseg import conf_dir
+from mdseg.config import references
+from mdseg.system.wording import closest, nearest
+
+TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
+WANTED = TRACEBACKS in os.environ
+NO_ROOT = "data=disk needs data.root=<the folder that holds the datasets' folders>"
+
+
+def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Collection[str] = ()) -> DictConfig:
+    """Configuration as Hydra's command line composes it, with the descriptors of the datasets in `on=[...]` loaded.
+
+    `on` becomes a list of names. Searched for are `conf/` and what `hydra.searchpath=[...]` adds. `data.*` is resolved.
+
+    known: datasets that need not be loaded, since the caller has their descriptors.
+
+    Raises:
+        ValueError: an option, key or value that does not exist; the nearest one that does is named.
+    """
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        try:
+            parsed = OverridesParser.create().parse_overrides(list(overrides))
+            asked = [dataset_names(override.value()) for override in parsed if override.key_or_group == "on"]
+            missing = [name for names in asked[-1:] for name in names if name not in known]
+            load = [f"dataset=[{','.join(missing)}]"] if missing else []
+            cfg = compose(config_name, overrides=[*overrides, *load], return_hydra_config=True)
+        except (HydraException, yaml.YAMLError) as error:
+            raise ValueError(in_short(error, overrides)) from error
+    HydraConfig.instance().set_config(cfg)
+    with open_dict(cfg):
+        del cfg["hydra"]
+        if asked:
+            cfg.on = asked[-1]
+    if "data" in cfg:
+        if OmegaConf.is_missing(cfg.data, "root"):
+            raise ValueError(NO_ROOT)
+        OmegaConf.resolve(cfg.data)
+    return cfg
+
+
+def compose_as_in_run(config_name: str, overrides: Sequence[str], run: DictConfig, on: Sequence[str]) -> DictConfig:
+    """As :func:`compose_with_datasets`, with a run's data and descriptors where the command leaves them to the run.
+
+    on: the datasets where the command names none.
+
+    Raises:
+        ValueError: an option, key or value that does not exist.
+    """
+    given = values(overrides)
+    known = set(run.datasets) - set(dataset_names(given["dataset"]) if "dataset" in given else ())
+    of_run = {key: value for key, value in given.items() if key.startswith("datasets.") and key.split(".")[1] in known}
+    others = [override for override in overrides if override.partition("=")[0].lstrip("+~") not in of_run]
+    cfg = compose_with_datasets(config_name, others, known)
+    OmegaConf.set_struct(cfg, False)
+    cfg.on = cfg.on or list(on)
+    moved = cfg.data.root is not None
+    if "data" in given and not moved:
+        raise ValueError(NO_ROOT)
+    if "data" not in given:
+        changes = {key: value for key, value in cfg.data.items() if value is not None}
+        cfg.data = OmegaConf.merge(run.data, changes)
+    _take_datasets(cfg, run, moved)
+    for key, value in of_run.items():
+        _change(cfg, key, value)
+    return cfg
+
+
+def values(overrides: Sequence[str]) -> dict[str, Any]:
+    """Key or group and value of each argument, as Hydra reads it."""
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+    except HydraException as error:
+        raise ValueError(in_short(error, overrides)) from error
+    return {override.key_or_group: override.value() for override in parsed}
+
+
+def _take_datasets(cfg: DictConfig, run: DictConfig, moved: bool) -> None:
+    """Descriptors of all datasets in `on`: those of the command, the others as in the run.
+
+    moved: data lies below another root than the run's.
+    """
+    chosen = {}
+    for name in cfg.on:
+        chosen[name] = cfg.datasets[name] if name in cfg.get("datasets", {}) else run.datasets[name].copy()
+        if moved and name not in cfg.get("datasets", {}) and Path(chosen[name].root).is_relative_to(run.data.root):
+            below = Path(chosen[name].root).relative_to(run.data.root)
+            chosen[name].root = str(Path(cfg.data.root) / below)
+    cfg.datasets = chosen
+
+
+def _change(cfg: DictConfig, key: str, value: Any) -> None:
+    """Set a value of a dataset's descriptor.
+
+    Raises:
+        ValueError: the dataset is not in `on`, or its descriptor has no such key.
+    """
+    parent, _, last = key.rpartition(".")
+    node = OmegaConf.select(cfg, parent)
+    if not isinstance(node, DictConfig) or last not in node:
+        known = list(node) if isinstance(node, DictConfig) else [f"datasets.{name}" for name in cfg.on]
+        raise ValueError(f"{key}: there is no such key{nearest(last, known)}; {parent} has {', '.join(known)}")
+    node[last] = value
+
+
+def answer(arguments: Sequence[str], config_name: str, help_text: str) -> bool:
+    """Answer `--help`, no arguments at all, and `--cfg job`; whether it was one of these."""
+    if not arguments or {"-h", "--help"} & set(arguments):
+        print(help_text)
+        return True
+    refuse_foreign_flags(arguments)
+    flags = [argument for argument in arguments if argument.startswith("-")]
+    if not flags:
+        return False
+    if flags not in (["--cfg"], ["-c"]) or "job" not in arguments:
+        sys.exit(f"mdseg: {' '.join(flags)}: the flags of this command are --help and --cfg job")
+    overrides = [argument for argument in arguments if argument not in (*flags, "job")]
+    print(OmegaConf.to_yaml(compose_with_datasets(config_name, overrides)), end="")
+    return True
+
+
+def quoted(argument: str, keys: Collection[str]) -> str:
+    """An argument with its value quoted if it is one of these keys: paths may hold what means something to Hydra."""
+    key, equals, value = argument.partition("=")
+    if key not in keys or not equals or value[:1] in ("", "'", '"') or value == "null":
+        return argument
+    escaped = value.replace("'", r"\'")
+    return f"{key}='{escaped}'"
+
+
+def dataset_names(on: object) -> list[str]:
+    """What `on=` names: `on=[a,b]`, or one without brackets.
+
+    Raises:
+        ValueError: anything else, such as `on=a,b`.
+    """
+    names = [on] if isinstance(on, str) else on
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise ValueError("on: expected names of datasets in brackets, such as on=[cityscapes,idd]")
+    return list(dict.fromkeys(names))
+
+
+def call(start: Callable[[], Any]) -> Any:
+    """Call what `hydra.main` made of a function; what Hydra says against the command line becomes one short message.
+
+    Hydra prints its errors itself and ends the process, unless full errors are wanted: so it is told that they are,
+    until the function takes over (:func:`composed`).
+    """
+    os.environ[TRACEBACKS] = "1"
+    try:
+        return start()
+    except (CompactHydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+        if WANTED:
+            raise
+        sys.exit(f"mdseg: {in_short(error, sys.argv[1:])}")
+    finally:
+        composed()
+
+
+def composed() -> None:
+    """The configuration stands; tracebacks are again as the user wants them."""
+    if not WANTED:
+        os.environ.pop(TRACEBACKS, None)
+
+
+def refuse_foreign_flags(arguments: Sequence[str]) -> None:
+    """Refuse `--key=value`, the habit of other commands, which Hydra would take for an abbreviated flag of its own."""
+    for argument in arguments:
+        key, equals, _ = argument.lstrip("-").partition("=")
+        if argument.startswith("--") and equals and key not in FLAGS_WITH_VALUE:
+            sys.exit(f"mdseg: {argument}: values are set without dashes, {argument.lstrip('-')}")
+
+
+FLAGS_WITH_VALUE = ("config-path", "config-name", "config-dir", "package", "info", "experimental-rerun")
+
+
+def in_short(error: Exception, overrides: Sequence[str]) -> str:
+    """What is wrong with a command line or a YAML file, in a line: the key or option, and what was probably meant."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = error.missing_cfg_file.rpartition("/")
+        options = error.options or _options(group, overrides)
+        return f"there is no {group} {name!r}{nearest(name, options)}; there are {', '.join(options)}"
+    if isinstance(error, OverrideParseException):
+        reason = error.message.splitlines()[0]
+        return f"{error.override}: not key=value as Hydra reads it ({reason}); quote what a value holds besides words"
+    required = re.match(r"You must specify '(\S+)'.*?options:\s+(.*)", str(error), re.DOTALL)
+    if required:
+        group, options = required[1], ", ".join(required[2].split())
+        return f"{group}=<name> is required; there are {options} (python -m mdseg.run --help says what they are)"
+    cause, override = error.__cause__, re.search(r"To append to your config use \+(.*)", str(error))
+    if override and getattr(cause, "parent_node", None) is not None:
+        return f"{override[1]}: {_unknown_key(cause.parent_node, str(cause.full_key), override[1])}"
+    if isinstance(error, OmegaConfBaseException):
+        return str(error).splitlines()[0]
+    return " ".join([*str(error).split(), *str(cause or "").splitlines()[:1]])
+
+
+def check_row(hydra_config: DictConfig) -> None:
+    """Refuse an experiment without a family and without a row of a table, `sweep=<row>`; and one that has both.
+
+    The row would win where it chooses and the experiment where the row says nothing: a mixture of two methods under the
+    experiment's name.
+
+    Raises:
+        ValueError: neither the experiment nor a row chooses a family, or both do, or the row is one of another table.
+    """
+    choices, sources = hydra_config.runtime.choices, hydra_config.runtime.config_sources
+    folders = [Path(source.path) for source in sources if source.schema == "file"]
+    if choices.family == "none":
+        known = sorted({path.stem for folder in folders for path in folder.glob("sweep/*.yaml")})
+        rows = ", ".join(references.rows(choices.experiment) or known)
+        raise ValueError(f"this experiment leaves the method to a row of its table: sweep=<row>; there are {rows}")
+    if choices.get("sweep") is None:
+        return
+    if any(chooses_family(folder / f"experiment/{choices.experiment}.yaml") for folder in folders):
+        experiments = sorted((conf_dir() / "experiment").glob("*.yaml"))
+        leave_open = ", ".join(path.stem for path in experiments if not chooses_family(path))
+        raise ValueError(
+            f"sweep={choices.sweep}: experiment={choices.experiment} has a method of its own, of which a part would "
+            f"stay; rows are for experiments that leave the method open: {leave_open}"
+        )
+    own = references.rows(choices.experiment)
+    if own and choices.sweep not in own and (conf_dir() / f"sweep/{choices.sweep}.yaml").is_file():
+        raise ValueError(
+            f"sweep={choices.sweep}: no row of experiment={choices.experiment}, whose rows are {', '.join(own)}"
+        )
+
+
+def chooses_family(path: Path) -> bool:
+    """Whether an experiment's file, or one that it builds on, chooses a family."""
+    defaults = (yaml.safe_load(path.read_text()) or {}).get("defaults", []) if path.is_file() else []
+    return any(
+        chooses_family(path.with_name(f"{entry}.yaml")) if isinstance(entry, str) else "override /family" in entry
+        for entry in defaults
+    )
+
+
+def _options(group: str, overrides: Sequence[str]) -> list[str]:
+    if GlobalHydra.instance().is_initialized():  # it knows hydra.searchpath=[...] too
+        loader = GlobalHydra.instance().config_loader()
+        return loader.get_group_options(group, config_name="run", overrides=list(overrides))
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+def _unknown_key(parent: DictConfig, full_key: str, override: str) -> str:
+    """Where a key fails: what there is instead, or where else, deeper down, there is a key of this name."""
+    asked = override.partition("=")[0]
+    where, _, missing = full_key.rpartition(".")
+    rest = asked.removeprefix(full_key)
+    keys = [str(key) for key in OmegaConf.to_container(parent) or () if key != "hydra"]
+    if not where and "/" in asked:
+        folders = [path for path in conf_dir().glob("**/") if any(path.glob("*.yaml"))]
+        keys += [str(path.relative_to(conf_dir())) for path in folders]
+    if re.fullmatch(r"stage\.[^.]+", where) and missing in parent._get_root():
+        for_all = override.removeprefix(f"{where}.")
+        return f"{where} does not set it; write {for_all} for all stages, or +{override} for this one"
+    if key := closest(missing, keys):
+        return f"there is no such key (did you mean {f'{where}.' if where else ''}{key}{rest}?)"
+    last = asked.rpartition(".")[2]
+    elsewhere = [path for path in _paths(parent) if path.rpartition(".")[2] == last]
+    if elsewhere:
+        return f"there is no such key; did you mean {' or '.join(elsewhere[:4])}?"
+    if where:
+        return f"there is no such key; {where} has {', '.join(keys) or 'none'}"
+    return "there is no such key; --cfg job shows all that there are"
+
+
+def _paths(node: DictConfig) -> Iterator[str]:
+    """Full keys of all values below a node."""
+    for key in node:
+        if key == "hydra" or OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key):
+            continue
+        path = node._get_full_key(key)
+        yield path
+        if isinstance(node[key], DictConfig):
+            yield from _paths(node[key])

@@ -1,0 +1,149 @@
+"""What one model answers on a dataset: predictions, IoU, mean probability of every class, logits of some pixels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int64, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from mdseg.evaluation.evaluator import without_unmapped
+from mdseg.evaluation.metrics import ConfusionMatrix, iou
+from mdseg.labels.spaces import EvaluationSpace
+from mdseg.labels.tables import IGNORE
+from mdseg.pixels.argmax import restricted_argmax
+from mdseg.pixels.upsample import bands, upsample_rows
+from mdseg.runs.trained import Trained
+
+BAND_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One model on one dataset's evaluation split, per class of the dataset.
+
+    iou: nan where the class is absent. probability: mean of the largest probability over the pixels predicted as the
+    class; nan where there are none. predicted, annotated: shares of the annotated pixels.
+    predictions: class indices of the first images. logits [m, k], labels [m]: of some annotated pixels.
+    """
+
+    iou: Float64[np.ndarray, " c"]
+    probability: Float64[np.ndarray, " c"]
+    predicted: Float64[np.ndarray, " c"]
+    annotated: Float64[np.ndarray, " c"]
+    predictions: list[UInt8[np.ndarray, "h w"]]
+    logits: Float[np.ndarray, "m k"]
+    labels: Int64[np.ndarray, " m"]
+
+
+class ProbabilitySums:
+    """Sums of the largest probability over the pixels predicted as each class, and their numbers.
+
+    The quantity behind the probability imbalance of Chen et al., ICCV 2019 (arXiv:1909.13589): classes that transfer
+    well are predicted with more confidence than others. Probabilities are those of a softmax over the channels that
+    answer for the dataset's classes; annotated pixels only.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.sums = torch.zeros(num_classes, dtype=torch.float64)
+        self.counts = torch.zeros(num_classes, dtype=torch.int64)
+
+    def update(
+        self,
+        logits: Float[Tensor, "k h w"],
+        prediction: UInt8[Tensor, "H W"],
+        mask: UInt8[Tensor, "H W"],
+        space: EvaluationSpace,
+        align_corners: bool,
+    ) -> None:
+        channels = space.channels.to(logits.device)
+        for start, stop in bands(mask.shape[0], len(channels) * mask.shape[1] * logits.element_size(), BAND_BYTES):
+            band = upsample_rows(logits[channels], tuple(mask.shape), start, stop, align_corners)
+            confidence = band.softmax(dim=0).amax(dim=0)
+            valid = mask[start:stop] != IGNORE
+            classes = prediction[start:stop][valid].long().cpu()
+            self.sums += torch.bincount(classes, confidence[valid].double().cpu(), minlength=len(self.sums))
+            self.counts += torch.bincount(classes, minlength=len(self.counts))
+
+    def means(self) -> Float64[np.ndarray, " c"]:
+        """Mean probability of each class; nan where nothing is predicted as it."""
+        return (self.sums / self.counts).numpy()
+
+
+class PixelDraw:
+    """The same pixels for every model: up to so many per class and image, chosen by the seed alone."""
+
+    def __init__(self, per_image: int, seed: int) -> None:
+        self.per_image, self.seed = per_image, seed
+
+    def pixels(self, mask: UInt8[np.ndarray, "h w"], number: int) -> Int64[np.ndarray, "m 2"]:
+        """Rows and columns in the image of that number."""
+        generator = np.random.default_rng([self.seed, number])
+        chosen = [np.zeros((0, 2), np.int64)]
+        for label in np.unique(mask[mask != IGNORE]):
+            places = np.argwhere(mask == label)
+            chosen.append(places[generator.permutation(len(places))[: self.per_image]])
+        return np.concatenate(chosen)
+
+
+@torch.no_grad()
+def answers(run: Trained, space: EvaluationSpace, loader: DataLoader, count: int, per_class: int, seed: int) -> Answers:
+    """Evaluate a model on all batches of a loader of :class:`EvaluationData`.
+
+    count: images whose predictions are kept. per_class: pixels per class whose logits are kept.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, align_corners = run.model.to(device), run.cfg.align_corners
+    confusion = ConfusionMatrix(len(space.names), align_corners).to(device)
+    probabilities, draw = ProbabilitySums(len(space.names)), PixelDraw(per_class, seed)
+    predictions, logits_of_pixels, labels = {}, [], []
+    for batch in loader:
+        logits, mask = model(batch["image"].to(device)).float(), without_unmapped(batch["mask"].to(device), space)
+        prediction = restricted_argmax(logits, tuple(mask.shape[-2:]), space.channels, space.classes, align_corners)
+        confusion.update_prediction(prediction, mask)
+        for number, index in enumerate(batch["key"].tolist()):  # images of one size follow one another, not by index
+            probabilities.update(logits[number], prediction[number], mask[number], space, align_corners)
+            if index < count:
+                predictions[index] = prediction[number].cpu().numpy()
+            if per_class:
+                truth = mask[number].cpu().numpy()
+                places = draw.pixels(truth, index)
+                labels.append(truth[places[:, 0], places[:, 1]].astype(np.int64))
+                logits_of_pixels.append(at_pixels(logits[number], places, truth.shape).cpu().numpy())
+    model.cpu()
+    counts = confusion.counts.cpu()
+    total = max(int(counts.sum()), 1)
+    pixels, chosen = stacked(logits_of_pixels, labels, run.space.num_classes, per_class, seed)
+    return Answers(
+        iou(counts).numpy(),
+        probabilities.means(),
+        (counts.sum(dim=0).double() / total).numpy(),
+        (counts.sum(dim=1).double() / total).numpy(),
+        [predictions[index] for index in sorted(predictions)],
+        pixels,
+        chosen,
+    )
+
+
+def at_pixels(
+    logits: Float[Tensor, "k h w"], places: Int64[np.ndarray, "m 2"], size: tuple[int, int]
+) -> Float[Tensor, "m k"]:
+    """Logits of the cells of the network's grid that pixels of the image fall into."""
+    height, width = logits.shape[-2:]
+    rows = torch.from_numpy(places[:, 0] * height // size[0])
+    columns = torch.from_numpy(places[:, 1] * width // size[1])
+    return logits[:, rows, columns].T
+
+
+def stacked(
+    logits: list[np.ndarray], labels: list[np.ndarray], channels: int, per_class: int, seed: int
+) -> tuple[Float[np.ndarray, "m k"], Int64[np.ndarray, " m"]]:
+    """Up to `per_class` of the pixels of every class, from all images."""
+    if not labels:
+        return np.zeros((0, channels), np.float32), np.zeros(0, np.int64)
+    every, classes = np.concatenate(logits), np.concatenate(labels)
+    generator = np.random.default_rng([seed, len(classes)])
+    order = generator.permutation(len(classes))
+    kept = np.concatenate([order[classes[order] == label][:per_class] for label in np.unique(classes)])
+    return every[kept], classes[kept]

@@ -1,0 +1,84 @@
+"""Confusion matrix of restricted arg-max predictions, and the IoU read from it."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+from torchmetrics import Metric
+
+from mdseg.labels.tables import IGNORE
+from mdseg.pixels.argmax import restricted_argmax
+
+COUNTED_AT_ONCE = 1 << 18  # bincount makes 8-byte copies of the pixels
+
+
+class ConfusionMatrix(Metric):
+    """Counts [true class, predicted class] of the pixels whose true class is not ignored.
+
+    Written for logits at head resolution: they are upsampled, restricted, arg-maxed and counted in bands.
+    """
+
+    full_state_update = False
+    counts: Tensor
+
+    def __init__(self, num_classes: int, align_corners: bool, band_bytes: int | None = None) -> None:
+        super().__init__()
+        self.num_classes, self.align_corners, self.band_bytes = num_classes, align_corners, band_bytes
+        self.add_state("counts", torch.zeros(num_classes, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
+
+    def update(
+        self,
+        logits: Float[Tensor, "n k h w"],
+        mask: UInt8[Tensor, "n H W"],
+        channels: Int64[Tensor, " m"],
+        classes: Int64[Tensor, " m"],
+    ) -> None:
+        """Count a batch; mask: class indices of the evaluation dataset, 255 where ignored."""
+        size = tuple(mask.shape[-2:])
+        self.update_prediction(
+            restricted_argmax(logits, size, channels, classes, self.align_corners, self.band_bytes), mask
+        )
+
+    def update_prediction(self, prediction: UInt8[Tensor, "n H W"], mask: UInt8[Tensor, "n H W"]) -> None:
+        """Count predicted class indices.
+
+        Raises:
+            ValueError: if a mask value is neither a class nor ignored.
+        """
+        pixels = (each.flatten().split(COUNTED_AT_ONCE) for each in (mask, prediction))
+        pairs = torch.zeros(1 << 16, dtype=torch.int64, device=mask.device)
+        for truth, predicted in zip(*pixels, strict=True):
+            pairs += torch.bincount(truth.int() << 8 | predicted, minlength=1 << 16)
+        pairs = pairs.view(256, 256)
+        unknown = pairs[self.num_classes : IGNORE].sum(dim=1).nonzero()
+        if len(unknown):
+            values = (unknown.flatten() + self.num_classes).tolist()
+            raise ValueError(f"mask holds {values}; expected class indices below {self.num_classes}, or {IGNORE}")
+        # Not in place: a validation before a resumed fit leaves an inference tensor, which that fit may not change.
+        self.counts = self.counts + pairs[: self.num_classes, : self.num_classes]
+
+    def compute(self) -> Int64[Tensor, "c c"]:
+        return self.counts
+
+
+def iou(confusion: Int64[Tensor, "c c"]) -> Float[Tensor, " c"]:
+    """Intersection over union of each class; NaN for a class that is neither in the truth nor predicted.
+
+    The mean over classes is its `nanmean`; the official UniSeg code counts such classes as 0 (spec section 9).
+    """
+    confusion = confusion.double()
+    hits = confusion.diagonal()
+    return hits / (confusion.sum(dim=0) + confusion.sum(dim=1) - hits)
+
+
+def protocol(iou: Float[Tensor, " c"], names: Sequence[str], subset: Sequence[str]) -> Float[Tensor, ""]:
+    """Mean IoU over some classes, absent ones left out: the 13 of SYNTHIA, the tail of Cityscapes.
+
+    Raises:
+        ValueError: if a class of the subset is not among the names.
+    """
+    missing = [name for name in subset if name not in names]
+    if missing:
+        raise ValueError(f"classes {missing} are not evaluated; there are {list(names)}")
+    return iou[[list(names).index(name) for name in subset]].nanmean()

@@ -1,0 +1,62 @@
+"""What a run writes of its stages, results.json, and the numbers in it."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from mdseg.config.building import ROLES
+from mdseg.evaluation.evaluator import Evaluator, subset_mious
+
+
+def evaluation_results(method: Evaluator) -> dict[str, Any]:
+    """Results of the network that is the headline; below their names, those of the networks beside it."""
+    results = {network: network_results(method, network) for network in method.iou_of}
+    headline = results.pop(method.eval_model)
+    return {"network": method.eval_model, **headline, **results} if results else headline
+
+
+def network_results(method: Evaluator, network: str) -> dict[str, Any]:
+    """Per dataset role, mIoU, mIoU of subsets of its classes and IoU per class (null: absent); mean mIoU per role."""
+    datasets, iou = {}, method.iou_of[network]
+    for name, evaluated in method.evaluated.items():
+        values = [_number(value) for value in iou[name].tolist()]
+        datasets[name] = {
+            "role": evaluated.role,
+            "miou": _number(iou[name].nanmean().item()),
+            "subsets": {subset: _number(miou) for subset, miou in subset_mious(iou[name], evaluated.space).items()},
+            "iou": dict(zip(evaluated.space.names, values, strict=True)),
+        }
+    means = {}
+    for role in ROLES:
+        values = [entry["miou"] for entry in datasets.values() if entry["role"] == role and entry["miou"] is not None]
+        if values:
+            means[role] = round(sum(values) / len(values), 5)
+    return {"mean_miou": means, "datasets": datasets}
+
+
+def _number(value: float) -> float | None:
+    """Rounded for a file; null is what JSON has for an undefined number."""
+    return None if math.isnan(value) else round(value, 5)
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What a run has written so far.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: damaged ({error}); mend it, or delete it and the `done` files of the stages"
+        ) from error
+
+
+def numbers(result: dict[str, Any]) -> dict[str, int | float]:
+    """The numbers of a stage's result: its own and those of one level below, named by a path."""
+    inner = {
+        f"{key}/{name}": value for key, node in result.items() if isinstance(node, dict) for name, value in node.items()
+    }
+    return {name: value for name, value in (result | inner).items() if isinstance(value, int | float)}

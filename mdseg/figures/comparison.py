@@ -1,0 +1,104 @@
+"""The figures: predictions side by side, every class as bars, logits in the plane."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
+
+from mdseg.evaluation.answers import Answers
+from mdseg.figures.drawing import Color, colorize, legend
+
+WIDTH = 12.0  # inches
+
+
+def prediction_figure(
+    images: Sequence[np.ndarray],
+    masks: Sequence[np.ndarray],
+    answers: Mapping[str, Answers],
+    names: Sequence[str],
+    colors: Sequence[Color],
+    title: str,
+) -> Figure:
+    """A row per image: the image, its annotation, and every model's prediction."""
+    columns, aspect = 2 + len(answers), images[0].shape[0] / images[0].shape[1]
+    figure = Figure(figsize=(3.2 * columns, 3.2 * aspect * len(images) + 1.2), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    axes = figure.subplots(len(images), columns, squeeze=False)
+    occurring = set()
+    for row, (image, mask) in enumerate(zip(images, masks, strict=True)):
+        classes = [mask, *(answer.predictions[row] for answer in answers.values())]
+        occurring.update(*(np.unique(each).tolist() for each in classes))
+        for axis, picture in zip(axes[row], [image, *(colorize(each, colors) for each in classes)], strict=True):
+            axis.imshow(picture, aspect="auto", interpolation="nearest")
+            axis.set_axis_off()
+    headings = [
+        "\n".join([*name.split(", "), f"mIoU {100 * np.nanmean(answer.iou):.1f} %"]) for name, answer in answers.items()
+    ]
+    for axis, heading in zip(axes[0], ["image", "annotation", *headings], strict=True):
+        axis.set_title(heading, fontsize=8)
+    figure.legend(
+        handles=legend(occurring, names, colors),
+        loc="outside lower center", ncols=10, fontsize=7, frameon=False,
+    )  # fmt: skip
+    return figure
+
+
+def class_figure(answers: Mapping[str, Answers], names: Sequence[str], title: str) -> Figure:
+    """IoU of every class, mean probability of the pixels predicted as it, and how many these are; a bar per model.
+
+    Classes are ordered by how often they are annotated, so that the tail is on the right.
+    """
+    first = next(iter(answers.values()))
+    order = np.argsort(-first.annotated, kind="stable")
+    figure = Figure(figsize=(max(WIDTH, 0.5 * len(names)), 8), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    axes = figure.subplots(3, 1, sharex=True)
+    width, middles = 0.8 / len(answers), np.arange(len(names))
+    parts = (
+        ("IoU %", [100 * answer.iou for answer in answers.values()]),
+        ("mean probability\nwhere predicted (–: nowhere)", [answer.probability for answer in answers.values()]),
+        ("% of the pixels predicted", [100 * answer.predicted for answer in answers.values()]),
+    )
+    for axis, (label, values) in zip(axes, parts, strict=True):
+        for number, (name, heights) in enumerate(zip(answers, values, strict=True)):
+            shift = (number - (len(answers) - 1) / 2) * width
+            axis.bar(middles + shift, np.nan_to_num(heights[order]), width, label=name)
+            for missing in np.flatnonzero(np.isnan(heights[order])):
+                axis.text(middles[missing] + shift, 0, "–", ha="center", va="bottom", fontsize=7, color="0.5")
+        axis.set_ylabel(label, fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.grid(axis="y", alpha=0.3)
+        axis.set_axisbelow(True)
+    axes[1].set_ylim(0, 1)
+    # Frequencies span four orders of magnitude; a tenth of a permille is as good as nothing.
+    axes[2].set_yscale("log")
+    axes[2].set_ylim(1e-3, 100)
+    annotated = np.maximum(100 * first.annotated[order], 1e-3)
+    edges = np.arange(len(names) + 1) - 0.5
+    axes[2].stairs(annotated, edges, baseline=None, color="black", linewidth=1.5, label="annotated")
+    axes[2].set_xticks(middles, [names[index] for index in order], rotation=40, ha="right", fontsize=8)
+    axes[0].legend(fontsize=8, frameon=False, loc="upper right")
+    axes[2].legend(fontsize=8, frameon=False, loc="upper right")
+    return figure
+
+
+def logit_figure(
+    answers: Mapping[str, Answers], names: Sequence[str], colors: Sequence[Color], seed: int, title: str
+) -> Figure:
+    """Logits of the same pixels in the plane, one t-SNE per model (van der Maaten & Hinton, JMLR 2008)."""
+    figure = Figure(figsize=(5 * len(answers), 6), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    axes = figure.subplots(1, len(answers), squeeze=False)[0]
+    for axis, (name, answer) in zip(axes, answers.items(), strict=True):
+        perplexity = min(30.0, (len(answer.logits) - 1) / 3)
+        embedding = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(answer.logits)
+        axis.scatter(*embedding.T, s=7, c=np.array(colors)[answer.labels] / 255, edgecolors="0.4", linewidths=0.15)
+        axis.set_title(name, fontsize=9)
+        axis.set_xticks([])
+        axis.set_yticks([])
+    occurring = np.unique(next(iter(answers.values())).labels).tolist()
+    figure.legend(
+        handles=legend(occurring, names, colors), loc="outside lower center", ncols=10, fontsize=7, frameon=False
+    )
+    return figure

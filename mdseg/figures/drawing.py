@@ -1,0 +1,37 @@
+"""What all pictures share: saving, colours of classes, legends."""
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from mdseg.labels.tables import IGNORE
+from mdseg.system.files import write_atomically
+
+Color = tuple[int, int, int]
+
+
+def save(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG, atomically."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120, bbox_inches="tight")
+    write_atomically(path, lambda file: file.write(content.getvalue()))
+
+
+def colorize(mask: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
+    """Colour picture of a mask of class indices; ignored pixels are black."""
+    palette = np.zeros((256, 3), np.uint8)
+    palette[: len(colors)] = colors
+    palette[IGNORE] = 0
+    return palette[mask]
+
+
+def legend(classes: Iterable[int], names: Sequence[str], colors: Sequence[Color]) -> list[Patch]:
+    """A patch for each class index, in order; ignored pixels have none."""
+    return [
+        Patch(facecolor=np.array(colors[index]) / 255, edgecolor="0.5", linewidth=0.3, label=names[index])
+        for index in sorted(set(classes) - {IGNORE})
+    ]

@@ -1,0 +1,101 @@
+"""Checkpoints: written atomically, plain types only, read with `weights_only=True`."""
+
+import pickle
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric.plugins import TorchCheckpointIO
+
+from mdseg.system.files import write_atomically
+
+ADVICE = "take another one, or delete it to train its stage anew"
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Lightning's checkpoint plugin with an atomic write in the checkpoint's own folder."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
+        write_atomically(Path(path), lambda file: torch.save(checkpoint, file))
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Checkpoint on the CPU.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the file is damaged, holds more than tensors and plain values, or is none of mdseg.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"no checkpoint {path}")
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of foreign pickles, which are refused anyway
+            saved = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # What torch says goes on with advice to load the file without this protection.
+        reason = "it holds more than tensors and plain values, which could run any code"
+        if not isinstance(error, pickle.UnpicklingError) or "Unsupported" not in str(error):
+            reason = f"damaged or no checkpoint at all: {type(error).__name__}"
+        raise ValueError(f"{path} is not a readable checkpoint ({reason}); {ADVICE}") from error
+    missing = {"state_dict", "label_space", "SegmentationDataModule"} - set(saved if isinstance(saved, dict) else ())
+    if missing:
+        raise ValueError(f"{path} is no checkpoint of mdseg: it lacks {', '.join(sorted(missing))}; {ADVICE}")
+    return saved
+
+
+def trained_steps(checkpoint: dict[str, Any]) -> int:
+    """Batches that a checkpoint's weights were trained on."""
+    return checkpoint["SegmentationDataModule"]["step"]
+
+
+def load_model(
+    model: torch.nn.Module,
+    checkpoint: dict[str, Any],
+    path: Path,
+    class_names: tuple[str, ...],
+    network: str = "model",
+) -> None:
+    """Put a checkpoint's network weights into a model.
+
+    network: which of its networks, by the name it has in the method: `model`, or one that stands beside it (`teacher`).
+
+    Raises:
+        ValueError: the checkpoint was trained in another label space or with another network.
+    """
+    saved = tuple(checkpoint["label_space"]["names"])
+    if saved != class_names:
+        raise ValueError(
+            f"{path} was trained with {len(saved)} classes, this run has {len(class_names)}; they differ in "
+            f"{sorted(set(saved) ^ set(class_names))[:5]}: use the same labelled datasets"
+        )
+    weights = {
+        name.removeprefix(f"{network}.").removeprefix("_orig_mod."): value
+        for name, value in checkpoint["state_dict"].items()
+        if name.startswith(f"{network}.")
+    }
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        which = "network" if network == "model" else network
+        differs = difference(weights, model.state_dict())
+        raise ValueError(f"{path} holds another {which} than this run's model: {differs}") from error
+
+
+def difference(saved: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> str:
+    """In which weights a saved network and this run's differ, the first of each kind."""
+    kinds = {
+        "it lacks {}": [name for name in own if name not in saved],
+        "only it has {}": [name for name in saved if name not in own],
+        "{} there and here": [
+            f"{name} is {list(saved[name].shape)} and {list(own[name].shape)}"
+            for name in own
+            if name in saved and saved[name].shape != own[name].shape
+        ],
+    }
+    return "; ".join(
+        text.format(names[0] + (f" and {len(names) - 1} more" if names[1:] else ""))
+        for text, names in kinds.items()
+        if names
+    )

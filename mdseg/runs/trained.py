@@ -1,0 +1,148 @@
+"""A trained model, read back from a run folder or from a checkpoint alone."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mdseg.config.building import build
+from mdseg.labels.spaces import LabelSpace
+from mdseg.models.segmenter import Segmenter
+from mdseg.runs import checkpoints
+
+CHECKPOINTS = ("last", "best")
+NETWORKS = ("student", "teacher")
+BUILT = ("model", "data", "datasets")  # what commands build from a checkpoint's configuration
+SAFE = re.compile(r"mdseg\.(models\.\w+|data\.layouts|scenes)\.\w+")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model in evaluation mode on the CPU, with what its checkpoint says about it.
+
+    Args:
+        network: which one of the checkpoint's it is, `student` or `teacher`; null where there is but one.
+        cfg: resolved configuration of the stage that trained it; in `cfg.name` the experiment.
+        steps: optimiser steps that these weights were trained for.
+        path: the checkpoint.
+    """
+
+    model: Segmenter
+    space: LabelSpace
+    cfg: DictConfig
+    stage: str
+    steps: int
+    path: Path
+    network: str | None = None
+
+
+def load_trained(
+    path: str | Path, stage: str | None = None, checkpoint: str = "last", network: str | None = None
+) -> Trained:
+    """Model of a checkpoint file, or of a run folder's stage (the last one that has a checkpoint).
+
+    Args:
+        checkpoint: `last`, or `best` (the weights with the highest mean seen mIoU), where the path is a folder.
+        network: `student` or `teacher`; null: the one whose results are the run's headline.
+
+    Raises:
+        FileNotFoundError: there is no run, no such stage or no checkpoint yet.
+        ValueError: the file is damaged, no checkpoint of mdseg, names code that a checkpoint has no business with, or
+            has no such network.
+    """
+    file = checkpoint_file(Path(path), stage, checkpoint)
+    saved = checkpoints.load(file)
+    missing = {"config", "stage", "label_space", "state_dict"} - set(saved)
+    if missing or not isinstance(saved["config"], dict):
+        raise ValueError(f"{file} is no checkpoint of mdseg: it lacks {sorted(missing) or 'a configuration'}")
+    own = _own_targets(file)
+    for target in _targets([saved["config"].get(key) for key in BUILT]):
+        if not SAFE.fullmatch(str(target)) and target not in own:
+            raise ValueError(
+                f"{file}: its configuration names {target} to be called, which could be any code; expected are "
+                "functions of mdseg.models, mdseg.data.layouts and mdseg.scenes, or what the config.yaml of its run "
+                "folder names too: leave a checkpoint of code of your own in its run folder"
+            )
+    cfg = OmegaConf.create(saved["config"])
+    space = LabelSpace.from_state(saved["label_space"])
+    if "weights" in cfg.model:
+        cfg.model.weights = None  # they are in the checkpoint
+    model = build(cfg.model, num_classes=space.num_classes)
+    network = chosen_network(network, cfg, saved, file)
+    checkpoints.load_model(model, saved, file, space.names, "teacher" if network == "teacher" else "model")
+    return Trained(model.eval(), space, cfg, saved["stage"], checkpoints.trained_steps(saved), file, network)
+
+
+def chosen_network(network: str | None, cfg: DictConfig, saved: dict[str, Any], file: Path) -> str | None:
+    """Which of a checkpoint's networks is asked for; null: it has but one.
+
+    Raises:
+        ValueError: there is no network of that name.
+    """
+    if network not in (None, *NETWORKS):
+        raise ValueError(f"network: expected {' or '.join(NETWORKS)}, got {network!r}")
+    if any(key.startswith("teacher.") for key in saved["state_dict"]):
+        return network or cfg.method.eval_model
+    if network == "teacher":
+        raise ValueError(
+            f"network=teacher: {file} has no teacher, stage {saved['stage']!r} trained a single network; leave network "
+            "out, or name another stage"
+        )
+    return None
+
+
+def _own_targets(file: Path) -> set[Any]:
+    """What the configuration of the run folder that holds a checkpoint calls: `resume=` runs that already."""
+    config = file.resolve().parents[2] / "config.yaml" if len(file.resolve().parents) > 2 else file
+    if file.resolve().parent.name != "checkpoints" or not config.is_file():
+        return set()
+    return set(_targets(OmegaConf.to_container(OmegaConf.load(config))))
+
+
+def _targets(node: Any) -> Iterator[Any]:
+    """What is called where this is built, and what could stand for it: a saved configuration has no references."""
+    if isinstance(node, dict):
+        yield from (node["_target_"],) if "_target_" in node else ()
+        node = list(node.values())
+    if isinstance(node, list | tuple):
+        for child in node:
+            yield from _targets(child)
+    if isinstance(node, str) and "${" in node:
+        yield node
+
+
+def checkpoint_file(path: Path, stage: str | None = None, checkpoint: str = "last", key: str = "run") -> Path:
+    """The checkpoint that a run folder, a stage's folder or a file stands for; see :func:`load_trained`.
+
+    key: what the path is the value of, for messages.
+    """
+    if checkpoint not in CHECKPOINTS:
+        raise ValueError(f"checkpoint: expected {' or '.join(CHECKPOINTS)}, got {checkpoint!r}")
+    if path.is_file():
+        return path
+    if not path.exists():
+        raise FileNotFoundError(f"{key}={path}: there is no such run folder or checkpoint")
+    if (path / "checkpoints").is_dir():
+        stages = {path.name: path}
+    elif (path / "config.yaml").is_file():
+        names = OmegaConf.load(path / "config.yaml").stages
+        stages = {name: path / name for name in names if (path / name / "checkpoints").is_dir()}
+    else:
+        runs = sorted(str(found.parent) for found in path.glob("**/command.txt"))
+        hint = f"give one of the runs below it, such as {runs[-1]}" if runs else "it holds no run"
+        raise FileNotFoundError(f"{key}={path} is no run folder: {hint}")
+    if stage is not None and stage not in stages:
+        raise FileNotFoundError(f"{key}={path}: no checkpoint of a stage {stage!r}; there are {list(stages) or 'none'}")
+    chosen = stages.get(stage) if stage is not None else next(reversed(stages.values()), None)
+    file = chosen / "checkpoints" / f"{checkpoint}.ckpt" if chosen is not None else path
+    if not file.is_file():
+        raise FileNotFoundError(f"{key}={path}: no checkpoint {checkpoint}.ckpt in it yet")
+    return file
+
+
+def description(cfg: DictConfig, stage: str) -> dict[str, Any]:
+    """What a checkpoint says about its model besides the weights, in plain types."""
+    return {"config": OmegaConf.to_container(cfg, resolve=True), "stage": stage}
