@@ -25,7 +25,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
-from mdseg.config.composition import NO_ROOT, call, check_row, refuse_foreign_flags
+from mdseg.config.composition import call, check_row, refuse_foreign_flags, settle
 from mdseg.system.ranks import launched_outside, main_process
 
 # torch is imported only when work starts: --help and --cfg answer at once.
@@ -100,24 +100,6 @@ def carry_out(cfg: DictConfig, folder: Path) -> float | None:
         print_results(results, folder)
     last = results["stages"][cfg.stages[-1]]
     return last.get("evaluation", {}).get("mean_miou", {}).get("seen")
-
-
-def settle(cfg: DictConfig) -> None:
-    """Resolve what depends on this process (environment, Hydra's choices); what follows the run folder stays open."""
-    if OmegaConf.is_missing(cfg.data, "root"):
-        raise ValueError(NO_ROOT)
-    if not isinstance(cfg.seed, int):
-        raise ValueError(f"seed: expected a whole number, got {cfg.seed!r}")
-    for key in ("name", "row", "family", "scale"):
-        cfg[key] = cfg[key]
-    OmegaConf.resolve(cfg.data)
-    for node in (cfg, *cfg.stage.values()):  # a run may be resumed from another folder
-        if (origin := node.get("from")) and origin not in cfg.stages and Path(origin).expanduser().exists():
-            node["from"] = str(Path(origin).expanduser().resolve())
-    if cfg.get("logger") is not None and cfg.logger.group is None:
-        hydra_config = HydraConfig.get()
-        sweep = f"sweep {Path(hydra_config.sweep.dir).name}"
-        cfg.logger.group = sweep if hydra_config.mode == RunMode.MULTIRUN else cfg.name
 
 
 def refuse_local_ddp_in_sweeps(cfg: DictConfig, mode: RunMode) -> None:

@@ -587,7 +587,7 @@ def test_a_warning_is_one_line_and_said_once(tmp_path):
     code = """
 import warnings
 from mdseg.label_space import LabelTable, union
-from mdseg.run import mistakes_as_messages
+from mdseg.config.messages import mistakes_as_messages
 with mistakes_as_messages():
     for _ in range(3):
         union({"idd": LabelTable.load("idd")}).evaluation(LabelTable.load("mapillary"))

@@ -139,7 +139,7 @@ def test_a_sweep_runs_every_job_in_its_own_folder(tmp_path):
 
 
 def test_a_run_folder_is_carried_out_by_one_process_at_a_time(tmp_path):
-    hold = "import sys, time; from pathlib import Path; from mdseg.run import locked\n"
+    hold = "import sys, time; from pathlib import Path; from mdseg.runs.folders import locked\n"
     hold += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     other = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert other.stdout.readline() == "held\n"

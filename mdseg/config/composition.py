@@ -13,6 +13,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import CompactHydraException, HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
@@ -291,3 +292,21 @@ def _paths(node: DictConfig) -> Iterator[str]:
         yield path
         if isinstance(node[key], DictConfig):
             yield from _paths(node[key])
+
+
+def settle(cfg: DictConfig) -> None:
+    """Resolve what depends on this process (environment, Hydra's choices); what follows the run folder stays open."""
+    if OmegaConf.is_missing(cfg.data, "root"):
+        raise ValueError(NO_ROOT)
+    if not isinstance(cfg.seed, int):
+        raise ValueError(f"seed: expected a whole number, got {cfg.seed!r}")
+    for key in ("name", "row", "family", "scale"):
+        cfg[key] = cfg[key]
+    OmegaConf.resolve(cfg.data)
+    for node in (cfg, *cfg.stage.values()):  # a run may be resumed from another folder
+        if (origin := node.get("from")) and origin not in cfg.stages and Path(origin).expanduser().exists():
+            node["from"] = str(Path(origin).expanduser().resolve())
+    if cfg.get("logger") is not None and cfg.logger.group is None:
+        hydra_config = HydraConfig.get()
+        sweep = f"sweep {Path(hydra_config.sweep.dir).name}"
+        cfg.logger.group = sweep if hydra_config.mode == RunMode.MULTIRUN else cfg.name
