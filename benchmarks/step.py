@@ -21,7 +21,7 @@ from pytorch_lightning.callbacks import Callback
 from mdseg import conf_dir
 from mdseg.config.building import build_label_space, prepare_data
 from mdseg.config.composition import settle
-from mdseg.runs.metrics_file import MetricsFile
+from mdseg.runs.log import MetricsFile
 from mdseg.stages.callbacks import Save, Timing
 from mdseg.stages.fit import Stage, quieten_lightning
 from mdseg.system.signals import StopSignals

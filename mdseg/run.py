@@ -1,14 +1,13 @@
-"""Train and evaluate an experiment: compose → label space → stages → results.
+"""Train and evaluate an experiment: compose → plan → stages → results.
 
 python -m mdseg.run experiment=uniseg_cibm
+python -m mdseg.run --plan experiment=uniseg_cibm        what it would do: stages, datasets, steps, parameters, files
 python -m mdseg.run resume=runs/uniseg_cibm/2026-11-21_10-00-00
 """
 
 import sys
 
-from mdseg.config.messages import mistakes_as_messages
-from mdseg.runs.folders import FOLDER_VARIABLE, create_run_folder, given_folder, locked, no_run
-from mdseg.system.signals import without_traceback
+from mdseg.system.signals import Stopped, StopSignals, without_traceback
 
 if __name__ == "__main__":
     sys.excepthook = without_traceback  # the imports that follow take a while
@@ -16,7 +15,10 @@ if __name__ == "__main__":
 import os
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 import yaml
@@ -25,29 +27,52 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
-from mdseg.config.composition import call, check_row, refuse_foreign_flags, settle
+from mdseg.config.composition import call, check_row, compose_with_datasets, refuse_foreign_flags, settle
+from mdseg.config.keys import check_overrides, check_run
+from mdseg.config.messages import mistakes_as_messages
+from mdseg.runs.folders import (
+    FOLDER_VARIABLE,
+    locked,
+    new_run_folder,
+    no_run,
+    write_provenance,
+)
 from mdseg.system.ranks import launched_outside, main_process
+
+if TYPE_CHECKING:
+    from mdseg.stages.plan import Plan
 
 # torch is imported only when work starts: --help and --cfg answer at once.
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="run")
 def start(cfg: DictConfig) -> float | None:
-    """Compose a new run and carry it out; returns the mean seen mIoU of its last stage, for sweepers."""
+    """Plan a new run and carry it out; returns the mean seen mIoU of its last stage, for sweepers."""
     hydra_config = HydraConfig.get()
     swept_elsewhere = hydra_config.mode == RunMode.MULTIRUN and "basic_launcher" not in hydra_config.launcher._target_
-    with mistakes_as_messages(unless=swept_elsewhere):
-        from mdseg.config import building as configuration
-        from mdseg.stages import fit as stages
-
+    with mistakes_as_messages(unless=swept_elsewhere), StopSignals() as stop:
         overrides = list(hydra_config.overrides.task)
         check_row(hydra_config)
-        configuration.check_overrides(cfg, overrides)
+        check_overrides(cfg, overrides)
         settle(cfg)
         refuse_local_ddp_in_sweeps(cfg, hydra_config.mode)
-        stages.check(cfg)
-        given = [*overrides, *hydra_settings(hydra_config)]
-        return carry_out(cfg, create_run_folder(cfg, given) if main_process() else given_folder())
+        check_run(cfg)
+        with new_run_folder(Path(cfg.runs) / cfg.name) as folder:
+            plan = planned(cfg, folder)
+            if main_process():
+                write_provenance(cfg, [*overrides, *hydra_settings(hydra_config)], folder)
+            return carry_out(plan, stop)
+
+
+def planned(cfg: DictConfig, folder: Path) -> "Plan":
+    """The plan of a checked configuration.
+
+    Raises:
+        ValueError, FileNotFoundError: something in the configuration does not exist or does not fit.
+    """
+    from mdseg.stages.plan import make_plan
+
+    return make_plan(cfg, folder.resolve())
 
 
 def hydra_settings(hydra_config: DictConfig) -> list[str]:
@@ -60,46 +85,59 @@ def resume(folder: Path) -> float | None:
 
     Raises:
         FileNotFoundError: there is no run in the folder.
-        ValueError: its configuration cannot be read.
+        ValueError: its configuration cannot be read, or is wrong.
     """
+    cfg = load_config(folder)
+    os.environ[FOLDER_VARIABLE] = str(folder)
+    with locked(folder), StopSignals() as stop, advising(folder):
+        check_run(cfg)
+        return carry_out(planned(cfg, folder), stop)
+
+
+def load_config(folder: Path) -> DictConfig:
+    """The saved configuration of a run folder."""
     saved = folder / "config.yaml"
     if not saved.is_file() or not (folder / "command.txt").is_file():
         raise FileNotFoundError(f"resume={folder}: {no_run(folder)}")
     try:
-        cfg = OmegaConf.load(saved)
+        return OmegaConf.load(saved)
     except yaml.YAMLError as error:
         raise ValueError(f"{saved}: not readable YAML ({' '.join(str(error).split())})") from error
-    os.environ[FOLDER_VARIABLE] = str(folder)
-    return carry_out(cfg, folder)
 
 
-def carry_out(cfg: DictConfig, folder: Path) -> float | None:
-    """Run what is left to do in a run folder."""
+def carry_out(plan: "Plan", stop: StopSignals) -> float | None:
+    """Execute a plan, print its results, and say how to go on where it is stopped."""
     from mdseg.data.datamodule import kill_workers
-    from mdseg.stages import fit as stages
-    from mdseg.system.signals import Stopped, StopSignals
 
-    with locked(folder), StopSignals() as stop:
-        if main_process():
-            print(f"run folder: {folder}", flush=True)
+    folder = plan.folder
+    if main_process():
+        print(f"run folder: {folder}", flush=True)
+    with advising(folder):
         try:
-            results = stages.run(cfg, folder.resolve(), stop)
+            results = plan.execute(stop)
         except Stopped as stopped:
             print(f"\n{stopped.what}; continue with: python -m mdseg.run resume={folder}", flush=True)
-            raise
-        except Exception as error:
-            if "resume=" not in str(error):
-                error.add_note(
-                    f"Mend that (what the configuration says: in {folder / 'config.yaml'}), then continue with: "
-                    f"python -m mdseg.run resume={folder}"
-                )
             raise
         finally:
             kill_workers()
     if main_process():
         print_results(results, folder)
-    last = results["stages"][cfg.stages[-1]]
+    last = results["stages"][plan.cfg.stages[-1]]
     return last.get("evaluation", {}).get("mean_miou", {}).get("seen")
+
+
+@contextmanager
+def advising(folder: Path) -> Iterator[None]:
+    """Add to an error how the run goes on once it is mended."""
+    try:
+        yield
+    except Exception as error:
+        if "resume=" not in "".join([str(error), *getattr(error, "__notes__", ())]):
+            error.add_note(
+                f"Mend that (what the configuration says: in {folder / 'config.yaml'}), then continue with: "
+                f"python -m mdseg.run resume={folder}"
+            )
+        raise
 
 
 def refuse_local_ddp_in_sweeps(cfg: DictConfig, mode: RunMode) -> None:
@@ -162,20 +200,42 @@ def start_new() -> None:
         sys.exit(f"mdseg: hydra.searchpath: {missing[1]} does not exist; folders are written file://<folder>")
 
 
+def show_plan(arguments: list[str]) -> None:
+    """Print what a run would do, of a new one or of one that is resumed."""
+    resumed = [argument.split("=", 1)[1] for argument in arguments if argument.startswith("resume=")]
+    if resumed:
+        folder = Path(resumed[0])
+        cfg = load_config(folder)
+    else:
+        cfg = compose_with_datasets("run", arguments)
+        check_row(HydraConfig.get())
+        check_overrides(cfg, arguments)
+        settle(cfg)
+        folder = Path(cfg.runs) / cfg.name / "<time>"
+    check_run(cfg)
+    print(planned(cfg, folder))
+
+
 def main() -> None:
-    if {"-h", "--help"} & set(sys.argv[1:]):
+    arguments = sys.argv[1:]
+    if {"-h", "--help"} & set(arguments):
         print(help_text())
         return
-    resuming = [argument for argument in sys.argv[1:] if argument.startswith("resume=")]
-    if not resuming:
-        refuse_foreign_flags(sys.argv[1:])
-        start_new()
-        return
-    others = [argument for argument in sys.argv[1:] if argument not in resuming]
-    if others or len(resuming) > 1:
+    resuming = [argument for argument in arguments if argument.startswith("resume=")]
+    others = [argument for argument in arguments if argument not in (*resuming, "--plan")]
+    if len(resuming) > 1 or (resuming and others):
         sys.exit(f"mdseg: resume= continues with the saved configuration; leave out {' '.join(others or resuming[1:])}")
-    with mistakes_as_messages():
-        resume(Path(resuming[0].split("=", 1)[1]))
+    refuse_foreign_flags(others)
+    if "--plan" in arguments:
+        with mistakes_as_messages():
+            if {"-m", "--multirun"} & set(others):
+                raise ValueError("--plan shows one run; leave out -m and give one value for each key")
+            show_plan([*resuming, *others])
+    elif resuming:
+        with mistakes_as_messages():
+            resume(Path(resuming[0].split("=", 1)[1]))
+    else:
+        start_new()
 
 
 if __name__ == "__main__":

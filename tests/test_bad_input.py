@@ -24,7 +24,7 @@ from mdseg.data.streams import Stream
 from mdseg.run import carry_out, resume
 from mdseg.runs import checkpoints
 from mdseg.runs.folders import create_run_folder
-from mdseg.runs.metrics_file import MetricsFile
+from mdseg.runs.log import MetricsFile
 from mdseg.runs.trained import load_trained
 from mdseg.stages.fit import check
 

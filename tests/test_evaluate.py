@@ -14,7 +14,7 @@ from omegaconf import OmegaConf
 from mdseg.config.composition import compose_as_in_run
 from mdseg.evaluate import compose, evaluate
 from mdseg.labels.tables import LabelTable
-from mdseg.runs.metrics_file import read_metrics
+from mdseg.runs.log import read_metrics
 from mdseg.runs.trained import load_trained
 
 QUICK = ["trainer=cpu", "data.workers=0", "panels=0", "trainer.enable_progress_bar=false"]

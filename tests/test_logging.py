@@ -13,7 +13,7 @@ import segments
 from smoke import SMOKE, command
 
 from mdseg.runs.dashboard import Dashboard, WandB, has_key
-from mdseg.runs.metrics_file import MetricsFile, read_metrics
+from mdseg.runs.log import MetricsFile, read_metrics
 from mdseg.system.signals import Stopped
 
 

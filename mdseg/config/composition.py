@@ -304,8 +304,11 @@ def settle(cfg: DictConfig) -> None:
         cfg[key] = cfg[key]
     OmegaConf.resolve(cfg.data)
     for node in (cfg, *cfg.stage.values()):  # a run may be resumed from another folder
-        if (origin := node.get("from")) and origin not in cfg.stages and Path(origin).expanduser().exists():
-            node["from"] = str(Path(origin).expanduser().resolve())
+        parent, keys = (node["from"], list(node["from"])) if OmegaConf.is_dict(node.get("from")) else (node, ["from"])
+        for key in keys:
+            origin = parent.get(key)
+            if origin and origin not in cfg.stages and Path(origin).expanduser().exists():
+                parent[key] = str(Path(origin).expanduser().resolve())
     if cfg.get("logger") is not None and cfg.logger.group is None:
         hydra_config = HydraConfig.get()
         sweep = f"sweep {Path(hydra_config.sweep.dir).name}"

@@ -5,8 +5,8 @@ import multiprocessing
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import cv2
@@ -22,29 +22,47 @@ from mdseg.data.streams import SampleKey, Stream, StreamSampler, keyed_generator
 from mdseg.data.transforms import RandomCrop, evaluation_size, pad_to_multiple, resize, resize_mask
 from mdseg.labels.spaces import LabelSpace
 
-Batch = dict[str, dict[str, Any]]
+Batch = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LoadedStream:
+    """A stream with its datasets, in order, and what their images go through.
+
+    Args:
+        chosen: whether it has not all images of its datasets, but a labelled subset or the rest.
+    """
+
+    stream: Stream
+    datasets: Sequence[SegmentationDataset]
+    transform: RandomCrop
+    chosen: bool = False
+
+
+class Sampled(NamedTuple):
+    """What a worker makes of a key; part: the micro-batch of a divided stream."""
+
+    key: SampleKey
+    part: int | None
+    image: np.ndarray
+    mask: np.ndarray | None
+    dataset: int
 
 
 class StreamDataset(Dataset):
     """Sample of a key: read, mapped to train ids, cropped and augmented; the same in any worker."""
 
-    def __init__(
-        self,
-        streams: Mapping[str, tuple[Stream, Sequence[SegmentationDataset]]],
-        space: LabelSpace,
-        transforms: Mapping[str, RandomCrop],
-        seed: int,
-        multiple: int = 1,
-    ) -> None:
-        self.streams, self.transforms, self.seed, self.multiple = dict(streams), dict(transforms), seed, multiple
-        names = {dataset.name for _, datasets in self.streams.values() for dataset in datasets}
+    def __init__(self, streams: Mapping[str, LoadedStream], space: LabelSpace, seed: int, multiple: int = 1) -> None:
+        self.streams, self.seed, self.multiple = dict(streams), seed, multiple
+        names = {dataset.name for loaded in self.streams.values() for dataset in loaded.datasets}
         self.dataset_index = {name: space.dataset_index(name) for name in names if name in space.datasets}
         self.train_ids = {name: space.train_ids(name) for name in self.dataset_index}
 
-    def __getitem__(self, key: SampleKey) -> tuple[SampleKey, np.ndarray, np.ndarray | None, int]:
-        stream, datasets = self.streams[key.stream]
+    def __getitem__(self, key: SampleKey) -> Sampled:
+        loaded = self.streams[key.stream]
+        stream = loaded.stream
         position, index = stream.locate(key.index)
-        dataset = datasets[position]
+        dataset = loaded.datasets[position]
         image = dataset.image(index)
         mask = None
         if stream.role == "labelled":
@@ -52,32 +70,45 @@ class StreamDataset(Dataset):
             dataset.check_size(index, image, mask)
         generator = keyed_generator(self.seed, "sample", key.stream, key.step, key.slot)
         wanted = stream.wanted_at(self.seed, key.step, key.slot)
-        image, mask = self.transforms[key.stream](image, mask, generator, wanted)
+        image, mask = loaded.transform(image, mask, generator, wanted)
         image, mask = pad_to_multiple(image, mask, self.multiple)
-        return key, image, mask, self.dataset_index.get(dataset.name, -1)
+        return Sampled(key, stream.part(key.slot), image, mask, self.dataset_index.get(dataset.name, -1))
 
 
-def collate(samples: Sequence[tuple[SampleKey, np.ndarray, np.ndarray | None, int]]) -> Batch:
+def collate(samples: Sequence[Sampled]) -> Batch:
     """`{stream: {image uint8 [n 3 h w], mask uint8 [n h w] where labelled, dataset int64 [n], key int64 [n]}}`.
 
-    Streams may differ in their images' size.
+    Streams may differ in their images' size. A divided stream has instead `{stream: {dataset: [such batches]}}`.
     """
-    grouped = defaultdict(list)
+    grouped: dict[tuple[str, int | None], list[Sampled]] = defaultdict(list)
     for sample in samples:
-        grouped[sample[0].stream].append(sample)
-    return {name: _stacked(members) for name, members in grouped.items()}
-
-
-def _stacked(members: Sequence[tuple[SampleKey, np.ndarray, np.ndarray | None, int]]) -> dict[str, torch.Tensor]:
-    keys, images, masks, datasets = zip(*members, strict=True)
-    batch = {
-        "image": torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2),
-        "dataset": torch.tensor(datasets),
-        "key": torch.tensor([key.index for key in keys]),
-    }
-    if masks[0] is not None:
-        batch["mask"] = torch.from_numpy(np.stack(masks))
+        grouped[sample.key.stream, sample.part].append(sample)
+    batch: Batch = {}
+    for (name, part), members in grouped.items():
+        if part is None:
+            batch[name] = _stacked(members)
+        else:
+            whole, _, dataset = name.partition("/")
+            batch.setdefault(whole, {}).setdefault(dataset, []).append(_stacked(members))
     return batch
+
+
+def _stacked(members: Sequence[Sampled]) -> dict[str, torch.Tensor]:
+    batch = {
+        "image": torch.from_numpy(np.stack([sample.image for sample in members])).permute(0, 3, 1, 2),
+        "dataset": torch.tensor([sample.dataset for sample in members]),
+        "key": torch.tensor([sample.key.index for sample in members]),
+    }
+    if members[0].mask is not None:
+        batch["mask"] = torch.from_numpy(np.stack([sample.mask for sample in members]))
+    return batch
+
+
+def count_images(batch: Any) -> int:
+    """Images in a batch, in all its streams and their parts."""
+    if isinstance(batch, list):
+        return sum(count_images(part) for part in batch)
+    return len(batch["image"]) if "image" in batch else sum(count_images(part) for part in batch.values())
 
 
 class ImageKey(NamedTuple):
@@ -235,25 +266,20 @@ class SegmentationDataModule(EvaluationData):
     """All data of a stage.
 
     Args:
-        streams: name → (stream, its datasets in order).
-        transforms: name of a stream → what its images go through.
-        steps: optimiser steps of the stage; the training loader has exactly this length.
+        steps: steps of the stage; the training loader has exactly this length.
         evaluation: arguments of :class:`EvaluationData`.
     """
 
     def __init__(
-        self,
-        streams: Mapping[str, tuple[Stream, Sequence[SegmentationDataset]]],
-        space: LabelSpace,
-        transforms: Mapping[str, RandomCrop],
-        seed: int,
-        steps: int,
-        **evaluation: Any,
+        self, streams: Mapping[str, LoadedStream], space: LabelSpace, seed: int, steps: int, **evaluation: Any
     ) -> None:
         super().__init__(**evaluation)
-        self.streams = with_class_draws(streams, space, transforms, min(self.workers, cores()))
-        self.space, self.transforms, self.seed, self.steps = space, dict(transforms), seed, steps
+        self.streams, self.space, self.seed, self.steps = dict(streams), space, seed, steps
         self.start = 0
+
+    def keep(self, names: Collection[str]) -> None:
+        """Leave out the streams that nothing reads."""
+        self.streams = {name: loaded for name, loaded in self.streams.items() if loaded.stream.whole in names}
 
     def check(self, world_size: int) -> None:
         """The same for training, whose images are transformed, too.
@@ -261,18 +287,30 @@ class SegmentationDataModule(EvaluationData):
         Raises:
             ValueError: images without masks would have to be padded, since nothing could mark the padding.
         """
-        streams = [stream for stream, _ in self.streams.values()]
-        StreamSampler(streams, self.seed, self.steps, world_size=world_size)
-        training = self._train_dataset()
-        for stream in streams:
-            if stream.role != "labelled":
-                self._check_unpadded(stream.name)
-            for first in stream.offsets[:-1]:
-                training[SampleKey(stream.name, first, 0, 0)]
+        self._train_sampler(0, world_size)
+        # Mixed in any way that needs no statistics of all masks.
+        plain = {
+            name: replace(loaded, stream=replace(loaded.stream, mixing="concat"))
+            for name, loaded in self.streams.items()
+        }
+        training = StreamDataset(plain, self.space, self.seed, self.multiple)
+        for name, loaded in plain.items():
+            if loaded.stream.role != "labelled":
+                self._check_unpadded(name)
+            for first in loaded.stream.offsets[:-1]:
+                training[SampleKey(name, first, 0, 0)]
         super().check(world_size)
 
+    def count_classes(self) -> None:
+        """Count the pixels of masks for the streams that draw rare classes; costly the first time.
+
+        Raises:
+            ValueError: such a stream has no labelled pixel.
+        """
+        self.streams = with_class_draws(self.streams, self.space, min(self.workers, cores()))
+
     def _check_unpadded(self, name: str) -> None:
-        crop = self.transforms[name].crop
+        crop = self.streams[name].transform.crop
         fitting = tuple(max(1, round(side / self.multiple)) * self.multiple for side in crop)
         if crop != fitting:
             raise ValueError(
@@ -282,22 +320,22 @@ class SegmentationDataModule(EvaluationData):
             )
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader(self._train_dataset(), self._train_sampler(), collate)
+        return self._loader(self._train_dataset(), self._train_sampler(*self._rank()), collate)
 
     def _train_dataset(self) -> StreamDataset:
-        return StreamDataset(self.streams, self.space, self.transforms, self.seed, self.multiple)
+        return StreamDataset(self.streams, self.space, self.seed, self.multiple)
 
-    def _train_sampler(self) -> StreamSampler:
-        streams = [stream for stream, _ in self.streams.values()]
-        return StreamSampler(streams, self.seed, self.steps, self.start, *self._rank())
+    def _train_sampler(self, rank: int, world_size: int) -> StreamSampler:
+        streams = [loaded.stream for loaded in self.streams.values()]
+        return StreamSampler(streams, self.seed, self.steps, self.start, rank, world_size)
 
     def samples_at(self, step: int) -> list[tuple[str, str]]:
         """Dataset and key of every image in this rank's batch of a step."""
         samples = []
-        for key in self._train_sampler().batch_at(step):
-            stream, datasets = self.streams[key.stream]
-            position, index = stream.locate(key.index)
-            samples.append((datasets[position].name, datasets[position].samples[index].key))
+        for key in self._train_sampler(*self._rank()).batch_at(step):
+            loaded = self.streams[key.stream]
+            position, index = loaded.stream.locate(key.index)
+            samples.append((loaded.datasets[position].name, loaded.datasets[position].samples[index].key))
         return samples
 
     def state_dict(self) -> dict[str, int]:
@@ -309,59 +347,113 @@ class SegmentationDataModule(EvaluationData):
         self.start = state_dict["step"]
 
 
+def divided(streams: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Streams of a configuration, those with `per_dataset` as parts of one dataset each, called `<stream>/<dataset>`.
+
+    A part has the stream's values unless `per_dataset` has another for its dataset.
+
+    Raises:
+        ValueError: `per_dataset` names a dataset that the stream does not have, or a key that is none.
+    """
+    parts: dict[str, dict[str, Any]] = {}
+    for name, config in streams.items():
+        own = config.get("per_dataset")
+        if own is None:
+            parts[name] = dict(config)
+            continue
+        for dataset, values in own.items():
+            where, unknown = f"streams.{name}.per_dataset.{dataset}", set(values or {}) - set(OF_A_PART)
+            if dataset not in config["datasets"]:
+                raise ValueError(f"{where}: the stream has no such dataset; it has {', '.join(config['datasets'])}")
+            if unknown:
+                raise ValueError(f"{where}: unknown keys {sorted(unknown)}; it may have {', '.join(OF_A_PART)}")
+        for dataset in config["datasets"]:
+            values = own.get(dataset) or {}
+            transform = {**(config.get("transform") or {}), **(values.get("transform") or {})}
+            part = {**config, "micro_batches": 1, **values, "datasets": [dataset], "transform": transform or None}
+            parts[f"{name}/{dataset}"] = part
+    return parts
+
+
+OF_A_PART = ("batch_size", "micro_batches", "labelled", "transform")
+
+
 def select_streams(
-    streams: Mapping[str, Mapping[str, Any]], load: Callable[[str, str], SegmentationDataset], seed: int
-) -> dict[str, tuple[Stream, list[SegmentationDataset]]]:
-    """Streams of a configuration with their datasets read and their labelled subsets drawn.
+    streams: Mapping[str, Mapping[str, Any]],
+    load: Callable[[str, str], SegmentationDataset],
+    transforms: Mapping[str, RandomCrop],
+    seed: int,
+) -> dict[str, LoadedStream]:
+    """Streams of a configuration, divided, with their datasets read and their labelled subsets drawn.
 
     Args:
         streams: name → `{role, datasets, split, batch_size, mixing, labelled, exclude_labelled}`, and perhaps
-            `rare_class`. `labelled` keeps a subset of each dataset; `exclude_labelled` names the stream whose images
-            are left out of this one.
+            `rare_class`, `micro_batches`. `labelled` keeps a subset of each dataset, or by its name; `exclude_labelled`
+            names the stream whose images are left out of this one.
         load: (dataset name, split) → SegmentationDataset.
+        transforms: by the same names.
 
     Raises:
         ValueError: a subset that cannot be drawn, or `exclude_labelled` naming a stream that does not come before this
         one.
     """
-    selected: dict[str, tuple[Stream, list[SegmentationDataset]]] = {}
+    selected: dict[str, LoadedStream] = {}
     for name, config in streams.items():
-        datasets = [load(dataset, config["split"]) for dataset in config["datasets"]]
-        subsets = [_subset(name, config, dataset, seed) for dataset in datasets]
+        whole = [load(dataset, config["split"]) for dataset in config["datasets"]]
+        subsets = [_subset(name, config, dataset, seed) for dataset in whole]
         if excluded := config["exclude_labelled"]:
-            if excluded not in selected:
-                raise ValueError(f"streams.{name}.exclude_labelled: no stream {excluded!r} before this one")
-            taken = {sample.image for dataset in selected[excluded][1] for sample in dataset.samples}
-            subsets = [
-                [index for index in subset if dataset.samples[index].image not in taken]
-                for dataset, subset in zip(datasets, subsets, strict=True)
-            ]
-            for dataset, subset in zip(datasets, subsets, strict=True):
-                if not subset and len(dataset):
-                    raise ValueError(
-                        f"streams.{name}: no image of dataset {dataset.name!r} is left, all are in streams.{excluded}; "
-                        f"label fewer of them, such as streams.{excluded}.labelled=1/8"
-                    )
-        datasets = [_restricted(dataset, subset) for dataset, subset in zip(datasets, subsets, strict=True)]
-        sizes = tuple(len(dataset) for dataset in datasets)
-        selected[name] = (
-            Stream(
-                name,
-                config["role"],
-                tuple(config["datasets"]),
-                sizes,
-                config["batch_size"],
-                config["mixing"],
-                _rare_class(name, config.get("rare_class")),
-            ),
-            datasets,
+            subsets = _rest(name, excluded, whole, subsets, selected)
+        datasets = [_restricted(dataset, subset) for dataset, subset in zip(whole, subsets, strict=True)]
+        stream = Stream(
+            name,
+            config["role"],
+            tuple(config["datasets"]),
+            tuple(len(dataset) for dataset in datasets),
+            config["batch_size"],
+            config["mixing"],
+            _rare_class(name, config.get("rare_class")),
+            micro_batches=config.get("micro_batches"),
         )
+        chosen = config["labelled"] != "all" or excluded is not None
+        selected[name] = LoadedStream(stream, datasets, transforms[name], chosen)
     return selected
+
+
+def _rest(
+    name: str,
+    excluded: str,
+    datasets: Sequence[SegmentationDataset],
+    subsets: Sequence[Sequence[int]],
+    selected: Mapping[str, LoadedStream],
+) -> list[list[int]]:
+    """What is left of the subsets of a stream without the images of another one."""
+    others = [loaded for loaded in selected.values() if loaded.stream.whole == excluded]
+    if not others:
+        raise ValueError(f"streams.{name}.exclude_labelled: no stream {excluded!r} before this one")
+    taken = {sample.image for loaded in others for dataset in loaded.datasets for sample in dataset.samples}
+    left = []
+    for dataset, subset in zip(datasets, subsets, strict=True):
+        left.append([index for index in subset if dataset.samples[index].image not in taken])
+        if not left[-1] and len(dataset):
+            raise ValueError(
+                f"streams.{name}: no image of dataset {dataset.name!r} is left, all are in streams.{excluded}; "
+                f"label fewer of them, such as streams.{excluded}.labelled=1/8"
+            )
+    return left
 
 
 def _subset(name: str, config: Mapping[str, Any], dataset: SegmentationDataset, seed: int) -> list[int]:
     keys, images = ([getattr(sample, part) for sample in dataset.samples] for part in ("key", "image"))
-    return labelled_subset(keys, config["labelled"], seed, f"streams.{name}.{dataset.name}", images)
+    labelled = config["labelled"]
+    if isinstance(labelled, Mapping):
+        if set(labelled) != set(config["datasets"]):
+            raise ValueError(
+                f"streams.{name}.labelled: expected one value, or one for each of {', '.join(config['datasets'])}, got "
+                f"{dict(labelled)}"
+            )
+        labelled = labelled[dataset.name]
+    # The part of a divided stream draws what the stream itself would.
+    return labelled_subset(keys, labelled, seed, f"streams.{name.partition('/')[0]}.{dataset.name}", images)
 
 
 def _restricted(dataset: SegmentationDataset, subset: Sequence[int]) -> SegmentationDataset:
@@ -381,26 +473,24 @@ def _rare_class(name: str, options: Mapping[str, Any] | None) -> RareClass | Non
 
 
 def with_class_draws(
-    streams: Mapping[str, tuple[Stream, Sequence[SegmentationDataset]]],
-    space: LabelSpace,
-    transforms: Mapping[str, RandomCrop],
-    workers: int = 0,
-) -> dict[str, tuple[Stream, Sequence[SegmentationDataset]]]:
+    streams: Mapping[str, LoadedStream], space: LabelSpace, workers: int = 0
+) -> dict[str, LoadedStream]:
     """The streams with what mixing `rare_class` draws from, for which the pixels of their masks are counted.
 
     Raises:
         ValueError: such a stream has no labelled pixel.
     """
     drawn = {}
-    for name, (stream, datasets) in streams.items():
-        if stream.mixing == "rare_class":
-            pixels = np.concatenate([train_id_pixels(dataset, space, workers) for dataset in datasets])
-            sizes = np.concatenate([mask_sizes(dataset, workers) for dataset in datasets]).tolist()
-            resized = np.array([transforms[name].factor((height, width)) ** 2 for height, width in sizes])
+    for name, loaded in streams.items():
+        stream, transform = loaded.stream, loaded.transform
+        if stream.mixing == "rare_class" and stream.class_draw is None:
+            pixels = np.concatenate([train_id_pixels(dataset, space, workers) for dataset in loaded.datasets])
+            sizes = np.concatenate([mask_sizes(dataset, workers) for dataset in loaded.datasets]).tolist()
+            resized = np.array([transform.factor((height, width)) ** 2 for height, width in sizes])
             try:
-                draw = class_draw(pixels, resized, math.prod(transforms[name].crop), stream.rare_class)
+                draw = class_draw(pixels, resized, math.prod(transform.crop), stream.rare_class)
             except ValueError as error:
                 raise ValueError(f"streams.{name}: {error}") from error
-            stream = replace(stream, class_draw=draw)
-        drawn[name] = (stream, datasets)
+            loaded = replace(loaded, stream=replace(stream, class_draw=draw))
+        drawn[name] = loaded
     return drawn

@@ -10,7 +10,6 @@ import warnings
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from mdseg.data.dataset import Sample, read_size
@@ -226,7 +225,6 @@ def _same_sizes(samples: list[Sample], size_mismatch: str) -> list[Sample]:
     ]
 
 
-@lru_cache(maxsize=8)  # a run lists its data several times: for the check, for every stage
 def _sizes(paths: tuple[Path, ...]) -> list[tuple[int, int]]:
     """(height, width) of tens of thousands of images, from their headers, perhaps over a network."""
     with ThreadPoolExecutor(16) as pool:

@@ -5,7 +5,7 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +15,6 @@ import numpy as np
 from jaxtyping import Float64, Int64, UInt8
 
 from mdseg.data.dataset import SegmentationDataset
-from mdseg.data.streams import Stream
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
 from mdseg.system.files import write_atomically
@@ -44,18 +43,11 @@ def mask_sizes(dataset: SegmentationDataset, workers: int = 0) -> Int64[np.ndarr
 
 
 def labelled_counts(
-    streams: Mapping[str, tuple[Stream, Sequence[SegmentationDataset]]], space: LabelSpace, workers: int = 0
+    datasets: Iterable[SegmentationDataset], space: LabelSpace, workers: int = 0
 ) -> Float64[np.ndarray, " k"]:
-    """Pixels of every train id in all images of the labelled streams; 0 for a class that no image shows."""
-    return sum(
-        (
-            train_id_pixels(dataset, space, workers).sum(axis=0).astype(np.float64)
-            for stream, datasets in streams.values()
-            if stream.role == "labelled"
-            for dataset in datasets
-        ),
-        start=np.zeros(space.num_classes),
-    )
+    """Pixels of every train id in all images of labelled datasets; 0 for a class that no image shows."""
+    counts = (train_id_pixels(dataset, space, workers).sum(axis=0).astype(np.float64) for dataset in datasets)
+    return sum(counts, start=np.zeros(space.num_classes))
 
 
 def train_id_pixels(dataset: SegmentationDataset, space: LabelSpace, workers: int = 0) -> Int64[np.ndarray, "images k"]:

@@ -48,8 +48,9 @@ class Stream:
     """A role, one or several datasets, a batch size and how they mix.
 
     Args:
+        name: in a batch; `unlabelled/camvid11` is the part of a divided stream that one dataset has.
         sizes: images per dataset, in order; an index counts through their concatenation.
-        batch_size: images per step, over all ranks.
+        batch_size: images per batch, over all ranks.
         mixing: `concat` (one permutation over the concatenation: datasets appear in proportion to their size),
             `per_dataset` (equal shares of every batch, the first datasets getting what does not divide), a weight
             per dataset (each slot draws a dataset with these odds, then an image of it, with replacement), or
@@ -57,6 +58,7 @@ class Stream:
         rare_class: how `rare_class` draws; without a part in any other mixing.
         class_draw: what `rare_class` draws from, which takes the images' statistics: see
             :func:`mdseg.data.datamodule.with_class_draws`.
+        micro_batches: batches per step of a part of a divided stream; null: one, of a stream that is not divided.
 
     Raises:
         ValueError: an unknown role or mixing, no dataset or an empty one, a batch smaller than the number of shares.
@@ -70,12 +72,15 @@ class Stream:
     mixing: str | Mapping[str, float | int] = "concat"
     rare_class: RareClass | None = None
     class_draw: ClassDraw | None = None
+    micro_batches: int | None = None
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise ValueError(f"streams.{self.name}.role: expected one of {', '.join(ROLES)}, got {self.role!r}")
         if not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise ValueError(f"streams.{self.name}.batch_size: expected at least 1, got {self.batch_size}")
+        if self.micro_batches is not None and (not isinstance(self.micro_batches, int) or self.micro_batches < 1):
+            raise ValueError(f"streams.{self.name}.micro_batches: expected at least 1, got {self.micro_batches}")
         if not self.datasets:
             raise ValueError(
                 f"streams.{self.name}.datasets: the stream has no images; name at least one dataset, such as "
@@ -120,6 +125,20 @@ class Stream:
     def __len__(self) -> int:
         return sum(self.sizes)
 
+    @property
+    def whole(self) -> str:
+        """Name of the stream that this one is a part of, or its own."""
+        return self.name.partition("/")[0]
+
+    @property
+    def per_step(self) -> int:
+        """Images per step, over all ranks."""
+        return self.batch_size * (self.micro_batches or 1)
+
+    def part(self, slot: int) -> int | None:
+        """The micro-batch that a slot of a step lies in; None where the stream is not divided."""
+        return None if self.micro_batches is None else slot // self.batch_size
+
     def locate(self, index: int) -> tuple[int, int]:
         """Dataset (position in `datasets`) and image of an index."""
         dataset = int(np.searchsorted(self.offsets, index, side="right")) - 1
@@ -127,18 +146,18 @@ class Stream:
 
     def epoch(self, step: int) -> int:
         """How often the stream has been seen in full before this step; whatever a paper does per epoch uses it."""
-        return step * self.batch_size // len(self)
+        return step * self.per_step // len(self)
 
     def indices(self, seed: int, step: int) -> list[int]:
         """The images of a step's batch, slot by slot."""
         if self.mixing == "concat":
-            first = step * self.batch_size
-            return [permuted(seed, self.name, first + slot, len(self)) for slot in range(self.batch_size)]
+            first = step * self.per_step
+            return [permuted(seed, self.name, first + slot, len(self)) for slot in range(self.per_step)]
         if self.mixing == "per_dataset":
-            return [self._shared_index(seed, step, slot) for slot in range(self.batch_size)]
+            return [self._shared_index(seed, step, slot) for slot in range(self.per_step)]
         if self.mixing == "rare_class":
-            return [self._rare_class(seed, step, slot)[1] for slot in range(self.batch_size)]
-        return [self._drawn_index(seed, step, slot) for slot in range(self.batch_size)]
+            return [self._rare_class(seed, step, slot)[1] for slot in range(self.per_step)]
+        return [self._drawn_index(seed, step, slot) for slot in range(self.per_step)]
 
     def rare_class_at(self, seed: int, step: int, slot: int) -> int | None:
         """Train id of the class that a slot's image was drawn for; None where mixing is not `rare_class`."""
@@ -156,7 +175,7 @@ class Stream:
     def _shared_index(self, seed: int, step: int, slot: int) -> int:
         count = len(self.datasets)
         dataset = slot % count
-        share = (self.batch_size - dataset + count - 1) // count
+        share = (self.per_step - dataset + count - 1) // count
         position = step * share + slot // count
         return self.offsets[dataset] + permuted(
             seed, f"{self.name}/{self.datasets[dataset]}", position, self.sizes[dataset]

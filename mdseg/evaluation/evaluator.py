@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -10,18 +10,59 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from mdseg.evaluation.metrics import ConfusionMatrix, iou, protocol
-from mdseg.labels.spaces import EvaluationSpace
-from mdseg.labels.tables import IGNORE
+from mdseg.labels.spaces import EvaluationSpace, LabelSpace
+from mdseg.labels.tables import IGNORE, LabelTable
+from mdseg.pixels.argmax import restricted_argmax
 
-STUDENT = "student"  # what the model that is trained is called beside others
+ROLES = ("seen", "unseen", "target")  # a dataset's part in the evaluation
 
 
 @dataclass(frozen=True)
 class Evaluated:
-    """A dataset that is evaluated: its part in the experiment (`seen`, `unseen`, `target`) and its class mapping."""
+    """A dataset that is evaluated: its part in the experiment (`seen`, `unseen`, `target`) and its classes."""
 
     role: str
-    space: EvaluationSpace
+    table: LabelTable
+
+
+@dataclass(frozen=True)
+class View:
+    """A way to read the logits of one forward pass: the label space of the channels, and which of them may answer.
+
+    Args:
+        branch: a dataset of the space, whose channels alone answer; null: all of them, where the maximum over the
+            channels that share a class stands for it. In a disjoint space a dataset that was trained on is then
+            answered by its own channels.
+    """
+
+    space: LabelSpace
+    branch: str | None = None
+
+    def of(self, table: LabelTable, dataset: str | None = None) -> EvaluationSpace:
+        """The channels that answer for the classes of a dataset; see :meth:`LabelSpace.evaluation`."""
+        return self.space.evaluation(table, dataset, self.branch)
+
+
+class Answer(NamedTuple):
+    """What stands beside other answers in results: a network's logits, read in one view; both by name."""
+
+    network: str
+    view: str
+
+
+def answers_of(networks: Mapping[str, Any], views: Mapping[str, Any]) -> dict[str, Answer]:
+    """All that can be asked: every network in every view, called by what tells them apart."""
+    pairs = [Answer(network, view) for network in networks for view in views]
+    if len(views) == 1:
+        return {pair.network: pair for pair in pairs}
+    return {pair.view if len(networks) == 1 else f"{pair.network}/{pair.view}": pair for pair in pairs}
+
+
+def classes_at(
+    logits: Float[Tensor, "n k h w"], size: tuple[int, int], space: EvaluationSpace, align_corners: bool
+) -> UInt8[Tensor, "n H W"]:
+    """The answer at every pixel: class index of the evaluation space, for logits upsampled to (height, width)."""
+    return restricted_argmax(logits, size, space.channels, space.classes, align_corners)
 
 
 def without_unmapped(mask: UInt8[Tensor, "n h w"], space: EvaluationSpace) -> UInt8[Tensor, "n h w"]:
@@ -39,90 +80,99 @@ def subset_mious(values: Float[Tensor, " c"], space: EvaluationSpace) -> dict[st
 
 
 class Evaluator(pl.LightningModule):
-    """A model, maybe others beside it, and the IoU of their predictions on the evaluated datasets.
+    """Networks, each read in one or several views, and the IoU of their answers on the evaluated datasets.
 
     Args:
-        model: `features(image)`, `classify(features)`; called `student` where there are others.
-        evaluated: dataset name → its role and class mapping.
+        networks: name → module whose output on images are logits at head resolution. Who owns them registers them.
+        views: name → how these logits are read.
+        evaluated: dataset name → its role and classes.
         align_corners: how logits are upsampled, in losses as in the evaluation.
-        trained: optimiser steps that the model was trained for so far.
-        others: networks that are evaluated beside the model, by name (`teacher`).
-        eval_model: the network whose results are the headline, `student` or one of the others.
+        headline: the answer that stands for the model; null: the first. Of several networks in several views it is
+            called `<network>/<view>`, else by the one that there are several of.
+        trained: batches that the networks were trained on so far.
 
     Raises:
-        ValueError: there is no such network.
+        ValueError: there is no such answer.
     """
 
     def __init__(
         self,
-        model: nn.Module,
+        networks: Mapping[str, nn.Module],
+        views: Mapping[str, View],
         evaluated: Mapping[str, Evaluated],
         align_corners: bool,
+        headline: str | None = None,
         trained: int = 0,
-        others: Mapping[str, nn.Module] | None = None,
-        eval_model: str = STUDENT,
     ) -> None:
         super().__init__()
-        self.model, self.evaluated, self.align_corners = model, dict(evaluated), align_corners
-        self.others, self.eval_model = dict(others or {}), eval_model  # a plain dict: who owns them registers them
-        if eval_model not in (STUDENT, *self.others):
-            raise ValueError(f"method.eval_model: expected {' or '.join((STUDENT, *self.others))}, got {eval_model!r}")
-        self.confusion = nn.ModuleDict(
-            {network: self._confusion_matrices() for network in dict.fromkeys((eval_model, STUDENT, *self.others))}
+        self.networks, self.views, self.evaluated = dict(networks), dict(views), dict(evaluated)
+        self.align_corners, self.trained, self.evaluated_at = align_corners, trained, 0
+        answers = answers_of(self.networks, self.views)
+        self.headline = headline or next(iter(answers), "")
+        if answers and self.headline not in answers:
+            raise ValueError(f"headline: expected {' or '.join(answers)}, got {headline!r}")
+        self.answers = {name: answers[name] for name in dict.fromkeys((self.headline, *answers)) if name in answers}
+        self.spaces = {
+            view: {name: read.of(dataset.table, name) for name, dataset in self.evaluated.items()}
+            for view, read in self.views.items()
+        }
+        classes = {name: dataset.table.num_classes for name, dataset in self.evaluated.items()}
+        self.confusion = nn.ModuleList(
+            nn.ModuleDict({name: ConfusionMatrix(count) for name, count in classes.items()}) for _ in self.answers
         )
-        self.iou_of: dict[str, dict[str, Tensor]] = {network: {} for network in self.confusion}
-        self.trained, self.evaluated_at = trained, 0
-
-    def _confusion_matrices(self) -> nn.ModuleDict:
-        classes = {name: len(dataset.space.names) for name, dataset in self.evaluated.items()}
-        return nn.ModuleDict({name: ConfusionMatrix(count, self.align_corners) for name, count in classes.items()})
+        self.iou_of: dict[str, dict[str, Tensor]] = {name: {} for name in self.answers}
 
     @property
     def iou(self) -> dict[str, Tensor]:
         """IoU of every class of every evaluated dataset, the headline's."""
-        return self.iou_of[self.eval_model]
+        return self.iou_of[self.headline]
 
-    def validation_step(self, batch: dict[str, Any], index: int) -> Tensor:
-        """Count the batch into its dataset's confusion matrices; returns the headline's logits for pictures."""
-        mapping = self.evaluated[batch["name"]].space
-        mask = without_unmapped(batch["mask"], mapping)
-        networks = {STUDENT: self.model, **self.others}
-        logits = {name: network(batch["image"]) for name, network in networks.items()}
-        for network, confusion in self.confusion.items():
-            confusion[batch["name"]].update(logits[network], mask, mapping.channels, mapping.classes)
-        return logits[self.eval_model]
+    def space_of(self, dataset: str) -> EvaluationSpace:
+        """The classes of an evaluated dataset and the channels of the headline for them."""
+        return self.spaces[self.answers[self.headline].view][dataset]
+
+    def validation_step(self, batch: dict[str, Any], index: int) -> UInt8[Tensor, "n H W"]:
+        """Count the batch into its dataset's confusion matrices; returns the headline's predictions for pictures."""
+        dataset, size = batch["name"], tuple(batch["mask"].shape[-2:])
+        logits = {name: network(batch["image"]) for name, network in self.networks.items()}
+        predictions = {}
+        for (name, answer), confusion in zip(self.answers.items(), self.confusion, strict=True):
+            space = self.spaces[answer.view][dataset]
+            predictions[name] = classes_at(logits[answer.network], size, space, self.align_corners)
+            confusion[dataset].update(predictions[name], without_unmapped(batch["mask"], space))
+        return predictions[self.headline]
 
     def on_validation_epoch_end(self) -> None:
         self.evaluated_at = self.trained
         values = {}
-        for network, confusions in self.confusion.items():
-            beside = "" if network == self.eval_model else f"/{network}"
+        for (answer, (_, view)), confusions in zip(self.answers.items(), self.confusion, strict=True):
+            beside = "" if answer == self.headline else f"/{answer}"
             for name, confusion in confusions.items():
-                values |= self._values(f"val/{name}{beside}", self._compute(network, name, confusion), name)
+                space = self.spaces[view][name]
+                self.iou_of[answer][name] = compute(confusion, space)
+                values |= logged(f"val/{name}{beside}", self.iou_of[answer][name], space)
         for role in dict.fromkeys(dataset.role for dataset in self.evaluated.values()):
             values[f"val/mean_{role}_miou"] = self.mean_miou(role).item()
         # Not self.log: it would take the step of a fresh trainer, 0, when a finished fit is evaluated again.
         for logger in self.loggers:
             logger.log_metrics(values, step=self.trained)
 
-    def _compute(self, network: str, name: str, confusion: ConfusionMatrix) -> Float[Tensor, " c"]:
-        """A network's IoU on a dataset; its confusion matrix starts anew."""
-        values = iou(confusion.compute())
-        if not self.evaluated[name].space.has_rivals:
-            values = torch.full_like(values, torch.nan)
-        confusion.reset()
-        self.iou_of[network][name] = values
-        return values
-
-    def _values(self, key: str, values: Float[Tensor, " c"], name: str) -> dict[str, float]:
-        """What goes into the log below a key."""
-        space = self.evaluated[name].space
-        mious = {"miou": values.nanmean().item()}
-        mious |= {f"miou/{subset}": miou for subset, miou in subset_mious(values, space).items()}
-        ious = {f"iou/{label}": value for label, value in zip(space.names, values.tolist(), strict=True)}
-        return {f"{key}/{what}": value for what, value in (mious | ious).items()}
-
     def mean_miou(self, role: str) -> Float[Tensor, ""]:
         """Mean mIoU of the datasets with this role; nan where there is none."""
         mious = [self.iou[name].nanmean() for name, dataset in self.evaluated.items() if dataset.role == role]
         return torch.stack(mious).nanmean() if mious else torch.tensor(torch.nan)
+
+
+def compute(confusion: ConfusionMatrix, space: EvaluationSpace) -> Float[Tensor, " c"]:
+    """IoU from a confusion matrix, which starts anew."""
+    values = iou(confusion.compute())
+    confusion.reset()
+    return values if space.has_rivals else torch.full_like(values, torch.nan)
+
+
+def logged(key: str, values: Float[Tensor, " c"], space: EvaluationSpace) -> dict[str, float]:
+    """What goes into the log below a key: mIoU, those of subsets, and the IoU of every class."""
+    mious = {"miou": values.nanmean().item()}
+    mious |= {f"miou/{subset}": miou for subset, miou in subset_mious(values, space).items()}
+    ious = {f"iou/{label}": value for label, value in zip(space.names, values.tolist(), strict=True)}
+    return {f"{key}/{what}": value for what, value in (mious | ious).items()}

@@ -8,43 +8,26 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from mdseg.labels.tables import IGNORE
-from mdseg.pixels.argmax import restricted_argmax
 
 COUNTED_AT_ONCE = 1 << 18  # bincount makes 8-byte copies of the pixels
 
 
 class ConfusionMatrix(Metric):
-    """Counts [true class, predicted class] of the pixels whose true class is not ignored.
-
-    Written for logits at head resolution: they are upsampled, restricted, arg-maxed and counted in bands.
-    """
+    """Counts [true class, predicted class] of the pixels whose true class is not ignored."""
 
     full_state_update = False
     counts: Tensor
 
-    def __init__(self, num_classes: int, align_corners: bool, band_bytes: int | None = None) -> None:
+    def __init__(self, num_classes: int) -> None:
         super().__init__()
-        self.num_classes, self.align_corners, self.band_bytes = num_classes, align_corners, band_bytes
+        self.num_classes = num_classes
         self.add_state("counts", torch.zeros(num_classes, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(
-        self,
-        logits: Float[Tensor, "n k h w"],
-        mask: UInt8[Tensor, "n H W"],
-        channels: Int64[Tensor, " m"],
-        classes: Int64[Tensor, " m"],
-    ) -> None:
-        """Count a batch; mask: class indices of the evaluation dataset, 255 where ignored."""
-        size = tuple(mask.shape[-2:])
-        self.update_prediction(
-            restricted_argmax(logits, size, channels, classes, self.align_corners, self.band_bytes), mask
-        )
-
-    def update_prediction(self, prediction: UInt8[Tensor, "n H W"], mask: UInt8[Tensor, "n H W"]) -> None:
-        """Count predicted class indices.
+    def update(self, prediction: UInt8[Tensor, "n H W"], mask: UInt8[Tensor, "n H W"]) -> None:
+        """Count predicted class indices; mask: class indices of the evaluation dataset, 255 where ignored.
 
         Raises:
-            ValueError: if a mask value is neither a class nor ignored.
+            ValueError: a mask value is neither a class nor ignored.
         """
         pixels = (each.flatten().split(COUNTED_AT_ONCE) for each in (mask, prediction))
         pairs = torch.zeros(1 << 16, dtype=torch.int64, device=mask.device)

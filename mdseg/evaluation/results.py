@@ -5,27 +5,26 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mdseg.config.building import ROLES
-from mdseg.evaluation.evaluator import Evaluator, subset_mious
+from mdseg.evaluation.evaluator import ROLES, Evaluator, subset_mious
 
 
-def evaluation_results(method: Evaluator) -> dict[str, Any]:
-    """Results of the network that is the headline; below their names, those of the networks beside it."""
-    results = {network: network_results(method, network) for network in method.iou_of}
-    headline = results.pop(method.eval_model)
-    return {"network": method.eval_model, **headline, **results} if results else headline
+def evaluation_results(evaluator: Evaluator) -> dict[str, Any]:
+    """Results of the headline; below their names, those of the answers beside it."""
+    results = {answer: answer_results(evaluator, answer) for answer in evaluator.answers}
+    headline = results.pop(evaluator.headline)
+    return {"network": evaluator.headline, **headline, **results} if results else headline
 
 
-def network_results(method: Evaluator, network: str) -> dict[str, Any]:
+def answer_results(evaluator: Evaluator, answer: str) -> dict[str, Any]:
     """Per dataset role, mIoU, mIoU of subsets of its classes and IoU per class (null: absent); mean mIoU per role."""
-    datasets, iou = {}, method.iou_of[network]
-    for name, evaluated in method.evaluated.items():
+    datasets, iou = {}, evaluator.iou_of[answer]
+    for name, space in evaluator.spaces[evaluator.answers[answer].view].items():
         values = [_number(value) for value in iou[name].tolist()]
         datasets[name] = {
-            "role": evaluated.role,
+            "role": evaluator.evaluated[name].role,
             "miou": _number(iou[name].nanmean().item()),
-            "subsets": {subset: _number(miou) for subset, miou in subset_mious(iou[name], evaluated.space).items()},
-            "iou": dict(zip(evaluated.space.names, values, strict=True)),
+            "subsets": {subset: _number(miou) for subset, miou in subset_mious(iou[name], space).items()},
+            "iou": dict(zip(space.names, values, strict=True)),
         }
     means = {}
     for role in ROLES:

@@ -83,16 +83,23 @@ class LabelSpace:
         table[: len(self.class_train_ids[dataset])] = self.class_train_ids[dataset]
         return table
 
-    def evaluation(self, table: LabelTable, dataset: str | None = None) -> EvaluationSpace:
+    def evaluation(self, table: LabelTable, dataset: str | None = None, branch: str | None = None) -> EvaluationSpace:
         """Channels that answer for the classes of another dataset, found by name and by the table's aliases.
 
         Per class: if it is among its own aliases, all of them that exist are merged into it; otherwise the class
         itself, or, where the space lacks it, its aliases. In a disjoint space a dataset that was trained on uses its
-        own channels, and any other all channels of that name. Classes without a channel are listed in a warning.
+        own channels, and any other all channels of that name, of which the largest counts (a merge by the maximum).
+        Classes without a channel are listed in a warning.
 
-        Raises: ValueError if no class has a channel, or one channel would answer for two classes.
+        Args:
+            dataset: what the evaluated dataset is called in the run.
+            branch: the dataset of this space whose channels alone answer; null: as above.
+
+        Raises:
+            ValueError: no class has a channel, one channel would answer for two classes, or there is no such branch.
         """
         own = dataset if self.names != self.classes and dataset in self.class_train_ids else None
+        own = branch or own
         allowed = self.in_space[self.dataset_index(own)].tolist() if own else [True] * self.num_classes
         channels_of: dict[str, list[int]] = {}
         for channel, name in enumerate(self.classes):

@@ -167,8 +167,9 @@ class SupervisedLoss(nn.Module):
     reduction: "labelled" divides by the number of labelled pixels, "all_pixels" by all; weights do not count.
     global_pixel_mean: divide by the mean count over all ranks: the averaged gradient is then that of one large batch.
     variation: an attribute, None or what answers the perturbation (see `fused_sum`) of one call, or None, when called
-        with the number of images and of rows. `perturb=False` in forward leaves it out: auxiliary heads keep the plain
-        loss.
+        with the number of images, of rows, and the labels that it may count. `perturb=False` in forward leaves it out:
+        auxiliary heads keep the plain loss. `counted` in forward are labels to count in place of the mask's, such as
+        pseudo-labels.
 
     Raises:
         ValueError: for an unknown reduction; in forward, if mask, dataset or weight do not fit the logits.
@@ -199,7 +200,7 @@ class SupervisedLoss(nn.Module):
         self.reduction = reduction
         self.global_pixel_mean = global_pixel_mean
         self.band_bytes = band_bytes
-        self.variation: Callable[[int, int], Variation | None] | None = None
+        self.variation: Callable[[int, int, Tensor], Variation | None] | None = None
 
     @torch.compiler.disable
     def forward(
@@ -209,11 +210,14 @@ class SupervisedLoss(nn.Module):
         dataset: Int64[Tensor, " n"],
         weight: Float[Tensor, "n H W"] | None = None,
         perturb: bool = True,
+        counted: UInt8[Tensor, "n2 H2 W2"] | None = None,
     ) -> Float[Tensor, ""]:
         self._check(logits, mask, dataset, weight)
         of_image = dataset.tolist() if len(self.pixel_losses) > 1 else [0] * len(mask)
         labelled = self._count_labelled(mask, of_image)
-        variation = self.variation(*mask.shape[:2]) if perturb and self.variation is not None else None
+        variation = None
+        if perturb and self.variation is not None:
+            variation = self.variation(*mask.shape[:2], mask if counted is None else counted)
         mask, labelled = self.select(logits, mask, of_image, labelled, variation)
         dtype = torch.promote_types(logits.dtype, torch.float32)
 

@@ -4,6 +4,7 @@ Kim et al., ECCV 2022, arXiv:2202.14030; methods/uniseg.md sections 5 and 7.
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int8, Int64
@@ -122,18 +123,54 @@ def relational_bce(
     Raises:
         ValueError: if the table's shape is not that of the space.
     """
-    expected = (len(space.datasets), space.num_classes, space.num_classes)
-    if tuple(relations.shape) != expected:
-        raise ValueError(f"relations: expected a table {expected} for this label space, got {tuple(relations.shape)}")
-    losses = [RelationalBCE(table, row) for table, row in zip(relations, space.in_space, strict=True)]
     return SupervisedLoss(
-        losses,
+        relational_losses(space, relations),
         space.in_space,
         align_corners=align_corners,
         reduction=reduction,
         global_pixel_mean=global_pixel_mean,
         band_bytes=band_bytes,
     )
+
+
+def relational_losses(space: LabelSpace, relations: Int8[Tensor, "d K K"]) -> list[PixelLoss]:
+    """The per-pixel loss of every dataset of a space.
+
+    Raises:
+        ValueError: the table's shape is not that of the space.
+    """
+    expected = (len(space.datasets), space.num_classes, space.num_classes)
+    if tuple(relations.shape) != expected:
+        raise ValueError(f"relations: expected a table {expected} for this label space, got {tuple(relations.shape)}")
+    return [RelationalBCE(table, row) for table, row in zip(relations, space.in_space, strict=True)]
+
+
+class ClassRelationalBCE(SupervisedLoss):
+    """A supervised loss whose relation table may come later; see :func:`class_relational_bce`.
+
+    Args:
+        relations: null: none yet; until there are some, the loss cannot be called.
+        options: of :class:`SupervisedLoss`.
+    """
+
+    def __init__(self, space: LabelSpace, relations: Int8[Tensor, "d K K"] | None, **options: Any) -> None:
+        table = tables.null(space) if relations is None else relations
+        super().__init__(relational_losses(space, table), space.in_space, **options)
+        self.space, self.options, self.related = space, options, relations is not None
+
+    def relate(self, relations: Int8[Tensor, "d K K"]) -> None:
+        """Learn from this table from now on."""
+        renewed = SupervisedLoss(relational_losses(self.space, relations), self.space.in_space, **self.options)
+        self.pixel_losses, self.lookup = renewed.pixel_losses.to(self.lookup.device), renewed.lookup.to(self.lookup)
+        self.related = True
+
+    def forward(self, *args: Any, **options: Any) -> Float[Tensor, ""]:
+        if not self.related:
+            raise ValueError(
+                "loss class_relational_bce has no class relations: set loss.supervised.relations to a file or a name in "
+                "conf/relations, or start the stage from some (from.relations, method=uniseg)"
+            )
+        return super().forward(*args, **options)
 
 
 def bce(space: LabelSpace, **options) -> SupervisedLoss:
@@ -146,10 +183,21 @@ def null_bce(space: LabelSpace, **options) -> SupervisedLoss:
     return relational_bce(space, tables.null(space), **options)
 
 
-def class_relational_bce(space: LabelSpace, relations: str | Path | Int8[Tensor, "d K K"], **options) -> SupervisedLoss:
-    """Class-Relational BCE: Null BCE with several positives per pixel (spec 7).
+def class_relational_bce(
+    space: LabelSpace,
+    relations: str | Path | Int8[Tensor, "d K K"] | None = None,
+    *,
+    align_corners: bool = True,
+    **options: Any,
+) -> ClassRelationalBCE:
+    """Class-Relational BCE: Null BCE with several positives per pixel (Kim et al., ECCV 2022, section 3.3).
 
-    relations: the table, or a YAML file of pairs, or the name of one in conf/relations.
+    Args:
+        relations: the table, or a YAML file of pairs, or the name of one in conf/relations; null: none yet, until
+            :meth:`ClassRelationalBCE.relate` is called.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, or it does not fit the space.
     """
-    table = relations if isinstance(relations, Tensor) else tables.load(relations, space)
-    return relational_bce(space, table, **options)
+    table = tables.load(relations, space) if isinstance(relations, str | Path) else relations
+    return ClassRelationalBCE(space, table, align_corners=align_corners, **options)

@@ -92,11 +92,16 @@ class ClassCounter(nn.Module):
     ) -> None:
         super().__init__()
         self.mode, self.share, self.epoch = mode, share, epoch
-        labelled = labelled.where(present, 0)
         self.register_buffer("present", present, persistent=False)
-        self.register_buffer("labelled", labelled)
-        self.register_buffer("observed", fractions(labelled))
+        self.register_buffer("labelled", torch.zeros_like(labelled))
+        self.register_buffer("observed", torch.zeros_like(labelled))
         self.register_buffer("next", torch.zeros_like(labelled))
+        self.count(labelled)
+
+    def count(self, labelled: Float64[Tensor, " k"]) -> None:
+        """Start from these pixels of every class in the labels."""
+        self.labelled.copy_(labelled.where(self.present, 0))
+        self.observed.copy_(fractions(self.labelled))
 
     def begin(self, step: int) -> None:
         """Start a step: in the first one of an epoch, what the last epoch has shown comes into force."""
@@ -278,9 +283,13 @@ class LogitVariation(nn.Module):
         if self.schedule is not None:
             self.sigma = triangle(step, self.steps, **self.schedule)
 
-    def forward(self, images: int, rows: int) -> Variation | None:
-        """The noise for so many images with so many rows; None where there is none."""
-        if not self.training or self.sigma == 0:
+    def forward(self, images: int, rows: int, labels: UInt8[Tensor, "n h w"] | None = None) -> Variation | None:
+        """The noise for so many images with so many rows; None where there is none. In training, labels are counted."""
+        if not self.training:
+            return None
+        if labels is not None:
+            self.counter.observe(labels)
+        if self.sigma == 0:
             return None
         scales = class_scales(self.counter.counts(), self.counter.present, self.scale).float()
         return Offsets(self.noise, self.sigma, scales, torch.randint(2**32, (images, rows)).tolist())
@@ -305,7 +314,6 @@ def _check_sigma(sigma: Any, noise: str) -> None:
 def blv(
     losses: Mapping[str, SupervisedLoss | None],
     space: LabelSpace,
-    labelled: Float64[Tensor, " k"],
     *,
     share: float,
     epoch: Callable[[int], int],
@@ -315,16 +323,18 @@ def blv(
     sigma: Sigma,
     counts: Mapping[str, str | None],
     counts_file: str | None,
-) -> None:
+) -> list[ClassCounter]:
     """Give every supervised loss that is to be perturbed a variation of its own.
 
     Args:
         losses: slot → loss, None where the slot is empty.
-        labelled: pixels of every class in the labels.
         share, epoch: see :class:`ClassCounter`.
         steps, noise, scale, sigma: see :class:`LogitVariation`.
         counts: slot → mode of its :class:`ClassCounter`, or None: that loss is not perturbed. Empty slots may be named.
-        counts_file: YAML or JSON file of class name → pixels, in place of `labelled`.
+        counts_file: YAML or JSON file of class name → pixels, in place of counting the labels.
+
+    Returns:
+        The counters that the pixels of the labels are still to be given to; none where there is a file.
 
     Raises:
         ValueError, FileNotFoundError: an option or a file that is none, a slot or a class that is missing.
@@ -340,14 +350,17 @@ def blv(
             "set loss/variation=none"
         )
     present = space.in_space.any(dim=0)
+    labelled = torch.ones(space.num_classes, dtype=torch.float64)
     if counts_file is not None:
         labelled = read_counts(Path(counts_file), space.names, present)
+    counters = []
     for slot, loss in perturbed.items():
         if counts[slot] not in MODES:
             expected = f"{', '.join(MODES)} or null"
             raise ValueError(f"loss.variation.counts.{slot}: expected {expected}, got {counts[slot]!r}")
-        counter = ClassCounter(labelled, present, counts[slot], share, epoch)
-        loss.variation = LogitVariation(counter, noise, scale, sigma, steps)
+        counters.append(ClassCounter(labelled, present, counts[slot], share, epoch))
+        loss.variation = LogitVariation(counters[-1], noise, scale, sigma, steps)
+    return [] if counts_file is not None else counters
 
 
 def read_counts(path: Path, names: Sequence[str], present: Bool[Tensor, " k"]) -> Float64[Tensor, " k"]:

@@ -1,22 +1,50 @@
-"""What every method shares: evaluation, seeding, optimiser, the label space in the checkpoint."""
+"""What every method shares: streams by role, seeding, one optimiser, evaluation, what a checkpoint says of its origin."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from mdseg.evaluation.evaluator import STUDENT, Evaluated, Evaluator
+from mdseg.evaluation.evaluator import Evaluated, Evaluator, View
 from mdseg.labels.spaces import LabelSpace
 from mdseg.losses.variation import LogitVariation
+from mdseg.system.wording import nearest
 
-Batch = dict[str, dict[str, Any]]
-SupervisedLoss = Callable[..., Tensor]
+StepBatch = dict[str, Any]  # by the names of `reads`
+Loss = Callable[..., Tensor]
+
+
+class Reads:
+    """What a method reads as one entry of its batch: a stream of one of these roles, or several of them.
+
+    Args:
+        roles: `labelled`, `unlabelled` or `target`.
+        several: any number of such streams, at least one; the batch then has them by name.
+    """
+
+    def __init__(self, *roles: str, several: bool = False) -> None:
+        self.roles, self.several = roles, several
+
+
+@dataclass(frozen=True)
+class StreamShape:
+    """What a method may want to know of a stream before training.
+
+    Args:
+        batch_size: images per step.
+        crop: height and width of its images.
+    """
+
+    role: str
+    batch_size: int
+    crop: tuple[int, int] | None = None
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
@@ -27,57 +55,128 @@ def step_seed(seed: int, step: int, rank: int) -> int:
 class Method(Evaluator):
     """Base of all methods.
 
+    `reads` says which streams a step reads: name in the batch → role. What stands in the class holds for all, an
+    instance may have its own. A method without pictures, optimisers or networks of its own only writes `training_step`;
+    others override :meth:`optimization`, Lightning's `configure_callbacks`, or hand other `networks` and `views` up.
+
     Args:
+        model: the segmenter; null for a method that trains none.
+        space: label space of the masks.
         optimizer: parameter groups → optimiser.
         scheduler: (optimiser, steps) → schedule, stepped once per optimiser step.
         head_lr_factor: learning rate of the classifiers relative to the rest.
         decay_norms: whether weight decay holds for normalisation layers too.
-        others, eval_model: see :class:`Evaluator`.
+        steps: batches of the whole fit.
+        panels: images per picture; 0 for no pictures.
+        networks: name → network whose answers are evaluated; null: the model alone.
+        views, headline: see :class:`~mdseg.evaluation.evaluator.Evaluator`; null: all channels of the label space.
     """
 
-    roles: tuple[str, ...] = ()
+    reads: Mapping[str, Reads] = {"labelled": Reads("labelled")}
+    pseudo_labelled: ClassVar[str | None] = None  # which of these gets pseudo-labels
+    takes: ClassVar[tuple[str, ...]] = ()  # what a stage may start from besides weights, see `start_from`
 
     def __init__(
         self,
-        model: nn.Module,
+        model: nn.Module | None,
         space: LabelSpace,
         evaluated: Mapping[str, Evaluated],
-        optimizer: Callable[..., Optimizer],
-        scheduler: Callable[..., LRScheduler],
+        optimizer: Callable[..., Optimizer] | None,
+        scheduler: Callable[..., LRScheduler] | None,
         head_lr_factor: float,
         decay_norms: bool,
         steps: int,
         seed: int,
         align_corners: bool,
-        others: Mapping[str, nn.Module] | None = None,
-        eval_model: str = STUDENT,
+        panels: int = 0,
+        networks: Mapping[str, nn.Module] | None = None,
+        views: Mapping[str, View] | None = None,
+        headline: str | None = None,
     ) -> None:
-        super().__init__(model, evaluated, align_corners, others=others, eval_model=eval_model)
-        self.space = space
+        networks = networks if networks is not None else {} if model is None else {"model": model}
+        super().__init__(networks, views or {"all": View(space)}, evaluated, align_corners, headline)
+        self.model, self.space, self.panels = model, space, panels
         self.build_optimizer, self.build_scheduler = optimizer, scheduler
         self.head_lr_factor, self.decay_norms = head_lr_factor, decay_norms
         self.steps, self.seed = steps, seed
+        self.names_of: dict[str, list[str]] = {}  # name in the batch of a step → streams
         self.terms: dict[str, Tensor] = {}  # what the step under way has logged as train/<name>
         self.description: dict[str, Any] = {}  # what a checkpoint says of its origin, in plain types
 
-    def check_streams(self, streams: Mapping[str, Any]) -> None:
-        """Say before training, once, which streams the method lacks, by their configuration.
+    def read(self, streams: Mapping[str, StreamShape]) -> None:
+        """Learn, before training, which streams there are.
 
         Raises:
-            ValueError: there is no stream of a role that the method needs.
+            ValueError: a stream is missing, there are several where one is read, or one that is not read at all.
         """
-        given = {name: stream["role"] for name, stream in streams.items()}
-        for role in self.roles:
-            if role not in given.values():
-                raise ValueError(f"{type(self).__name__} needs a {role} stream; streams has {given or 'none'}")
+        name = type(self).__name__
+        given = ", ".join(f"{stream} ({shape.role})" for stream, shape in streams.items()) or "none"
+        for entry, reads in self.reads.items():
+            found = [stream for stream, shape in streams.items() if shape.role in reads.roles]
+            if not found:
+                raise ValueError(f"{name} needs a {' or '.join(reads.roles)} stream; streams has {given}")
+            if len(found) > 1 and not reads.several:
+                raise ValueError(
+                    f"{name} reads one {' or '.join(reads.roles)} stream, but streams has {', '.join(found)}; put their "
+                    f"datasets into one, or leave one out: streams.{found[-1]}=null"
+                )
+            self.names_of[entry] = found
+        unread = set(streams) - {stream for found in self.names_of.values() for stream in found}
+        if unread:
+            expected = ", ".join(role for reads in self.reads.values() for role in reads.roles)
+            raise ValueError(
+                f"{name} does not read stream {', '.join(sorted(unread))}; streams has {given}, and it reads {expected}: "
+                f"leave it out with streams.{min(unread)}=null, or choose a method that reads it"
+            )
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:
+        """A training batch by the names that the step reads it by."""
+        if not self.trainer.training:
+            return batch
+        return {
+            entry: {name: batch[name] for name in found} if self.reads[entry].several else batch[found[0]]
+            for entry, found in self.names_of.items()
+        }
+
+    def expect(self, parts: Collection[str]) -> None:
+        """Learn, before training, what the stage starts from: networks by their attribute, or what is in `takes`.
+
+        Raises:
+            ValueError: the method has no such network and takes no such thing.
+        """
+        modules = dict(self.named_modules())
+        for part in parts:
+            if part not in self.takes and part not in modules:
+                known = [name for name, _ in self.named_children() if name != "confusion"]
+                raise ValueError(
+                    f"from.{part}: {type(self).__name__} has no network and takes no result of this name"
+                    f"{nearest(part, (*known, *self.takes))}"
+                )
+
+    def start(self) -> None:
+        """Begin at step 0: called once the weights of `model` are those that the stage starts from."""
+
+    def start_from(self, what: str, path: Path) -> None:
+        """Take over the result of an earlier stage that is no network: one of `takes`, a folder or a file."""
+        raise NotImplementedError(f"{type(self).__name__} starts from nothing but weights")
+
+    @cached_property
+    def optimization(self) -> Any:
+        """Optimisers and schedules in the form that Lightning's `configure_optimizers` has, made once.
+
+        A method with several optimisers returns their list and that of their schedules, sets
+        `self.automatic_optimization = False`, and steps all of them itself in every `training_step`.
+        """
+        assert self.model is not None and self.build_optimizer is not None and self.build_scheduler is not None
         lr = self.build_optimizer.keywords["lr"]
         optimizer = self.build_optimizer(self.model.parameter_groups(lr, self.head_lr_factor, self.decay_norms))
         schedule = self.build_scheduler(optimizer, steps=self.steps)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
-    def on_train_batch_start(self, batch: Batch, step: int) -> None:
+    def configure_optimizers(self) -> Any:
+        return self.optimization
+
+    def on_train_batch_start(self, batch: StepBatch, step: int) -> None:
         torch.manual_seed(step_seed(self.seed, step, self.global_rank))
         self.terms = {}
         for variation in self.variations:
@@ -90,10 +189,24 @@ class Method(Evaluator):
         """Those of the losses that are perturbed."""
         return [module for module in self.modules() if isinstance(module, LogitVariation)]
 
-    def observe(self, label: UInt8[Tensor, "n h w"]) -> None:
-        """Tell losses that count classes (BLV) of the labels or pseudo-labels that are trained on."""
-        for variation in self.variations:
-            variation.counter.observe(label)
+    def supervise(self, supervised: Loss, labelled: Mapping[str, Tensor], low_weight: float, **options: Any) -> Tensor:
+        r"""A supervised loss of labelled images, with that of a low head where the network has one.
+
+        .. math:: L = \ell(high) + \lambda_{low} \, \ell(low)
+
+        An auxiliary head's logits are never perturbed (see `losses.variation`).
+
+        Args:
+            options: what the loss of the final head is given besides logits, masks and datasets.
+        """
+        high, low = self.model.levels(labelled["image"])
+        loss = supervised(high, labelled["mask"], labelled["dataset"], **options)
+        self.log("train/supervised", loss, prog_bar=True)
+        if low is None:
+            return loss
+        low_loss = supervised(low, labelled["mask"], labelled["dataset"], perturb=False)
+        self.log("train/supervised_low", low_loss)
+        return loss + low_weight * low_loss
 
     def log(self, name: str, value: Any, **options: Any) -> None:
         """Lightning's log, which also keeps what is logged of the training step."""
@@ -101,9 +214,15 @@ class Method(Evaluator):
             self.terms[name] = torch.as_tensor(value).detach()
         super().log(name, value, **options)
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, step: int) -> None:
+    def on_train_batch_end(self, outputs: Any, batch: StepBatch, step: int) -> None:
         self.trained = step + 1
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        prefix_of = {id(module): name for name, module in self.named_modules()}
         checkpoint["label_space"] = self.space.state_dict()
+        checkpoint["networks"] = {name: prefix_of[id(network)] for name, network in self.networks.items()}
+        checkpoint["views"] = {
+            name: {"label_space": view.space.state_dict(), "branch": view.branch} for name, view in self.views.items()
+        }
+        checkpoint["headline"] = self.headline
         checkpoint.update(self.description)

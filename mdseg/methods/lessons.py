@@ -1,42 +1,59 @@
 """What self-training makes of a batch, as a picture."""
 
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
+from jaxtyping import Float, UInt8
 from pytorch_lightning.callbacks import Callback
+from torch import Tensor
 
-from mdseg.figures import training as figures
-from mdseg.methods.base import Method
-from mdseg.methods.self_training import SelfTraining
-from mdseg.runs.dashboard import Dashboard
+from mdseg.figures import training
+from mdseg.methods.mixing import Mixed
+
+
+class PseudoLabels(NamedTuple):
+    """The most probable class of every pixel, a train id, and its probability."""
+
+    label: UInt8[Tensor, "n H W"]
+    confidence: Float[Tensor, "n H W"]
+
+
+class Lesson(NamedTuple):
+    """What a step learns from: the teacher's answers, the pixels pasted, the mixed images."""
+
+    pseudo: PseudoLabels
+    pasted: Tensor
+    mixed: Mixed
 
 
 class Lessons(Callback):
-    """What self-training makes of the first pairs of a batch, before every validation: figures/lessons.png."""
+    """The first pairs of a batch before every validation: figures/lessons.png.
 
-    def __init__(self, path: Path, count: int, steps: int, val_every: int, dashboard: Dashboard) -> None:
-        self.path, self.count, self.steps, self.val_every = path, count, steps, val_every
-        self.dashboard = dashboard
+    Args:
+        count: pairs.
+    """
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Method, outputs: Any, batch: Any, step: int) -> None:
-        due = step + 1 == self.steps or (step + 1) % self.val_every == 0
-        if not due or self.count == 0 or not trainer.is_global_zero or not isinstance(module, SelfTraining):
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, step: int) -> None:
+        due = step + 1 == trainer.num_training_batches or (step + 1) % trainer.val_check_batch == 0
+        if not due or not trainer.is_global_zero or trainer.logger is None:
             return
-        lesson, labelled, unlabelled = module.lesson, batch["labelled"], batch[module.unlabelled]
+        lesson, labelled, unlabelled = module.lesson, batch["labelled"], batch["unlabelled"]
         parts = (
             _pictures(labelled["image"]), labelled["mask"], lesson.pasted, _pictures(unlabelled["image"]),
             lesson.pseudo.label, lesson.pseudo.confidence, _pictures(lesson.mixed.image), lesson.mixed.mask,
             lesson.mixed.weight,
         )  # fmt: skip
         rows = [
-            figures.LessonRow(*(part.cpu().numpy() for part in pair))
+            training.LessonRow(*(part.cpu().numpy() for part in pair))
             for pair in zip(*(part[: self.count] for part in parts), strict=True)
         ]
         title = f"step {step + 1}: half of the classes of a labelled image, pasted onto an unlabelled one"
-        figures.save(self.path, figures.lessons(rows, module.space.names, module.space.colors, title))
-        self.dashboard.picture("lessons", self.path)
+        figure = training.lessons(rows, module.space.names, module.space.colors, title)
+        trainer.logger.picture("lessons", figure)
 
 
 def _pictures(image: torch.Tensor) -> torch.Tensor:

@@ -2,13 +2,15 @@
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import pytorch_lightning as pl
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from mdseg.methods.base import Batch, Method, SupervisedLoss
+from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
+from mdseg.methods.lessons import Lesson, Lessons, PseudoLabels
 from mdseg.methods.mixing import Mixed, class_mask, mix
 from mdseg.pixels.argmax import CPU_BAND_BYTES, GPU_BAND_BYTES, first_argmax
 from mdseg.pixels.upsample import bands, upsample_rows
@@ -21,14 +23,13 @@ class SelfTraining(Method):
 
     Tranheden et al., WACV 2021 (DACS, arXiv:2007.08702); Hoyer et al., CVPR 2022 (the recipe of DAFormer,
     arXiv:2111.14887, without its ImageNet feature distance); with a stream of unlabelled images of the same dataset the
-    self-training that BLV (Wang et al., CVPR 2023, arXiv:2306.02061) starts from. The optimisers of these codes see two
+    self-training that BLV (Wang et al., CVPR 2023, arXiv:2306.02061) starts from. Pseudo-labels are made for the stream
+    of the target or of unlabelled images; these are cropped as the labelled ones, and as many. The optimisers of these codes see two
     backward passes; one of the sum gives the same gradient.
 
     Args:
         mixed: the loss of mixed images, a supervised loss that divides by all pixels: ignored ones stay in the
             denominator.
-        unlabelled: stream that pseudo-labels are made for, `target` or `unlabelled`; its images are cropped as those of
-            stream `labelled` and as many.
         decay: a of the average, which is reached gradually, see :func:`ramp`.
         teacher_bn: batch norm of the teacher: `batch` (statistics of the batch at hand, as DACS and DAFormer; its own
             running averages for the evaluation) or `copy` (the student's running averages).
@@ -45,11 +46,13 @@ class SelfTraining(Method):
         ValueError: an option that is out of range.
     """
 
+    reads = {"labelled": Reads("labelled"), "unlabelled": Reads("target", "unlabelled")}
+    pseudo_labelled = "unlabelled"
+
     def __init__(
         self,
-        supervised: SupervisedLoss,
-        mixed: SupervisedLoss,
-        unlabelled: str,
+        supervised: Loss,
+        mixed: Loss,
         decay: float | int,
         teacher_bn: str,
         eval_model: str,
@@ -64,7 +67,10 @@ class SelfTraining(Method):
         **common: Any,
     ) -> None:
         teacher = copy.deepcopy(model).requires_grad_(False)
-        super().__init__(model=model, others={"teacher": teacher}, eval_model=eval_model, **common)
+        networks = {"student": model, "teacher": teacher}
+        if eval_model not in networks:
+            raise ValueError(f"method.eval_model: expected {' or '.join(networks)}, got {eval_model!r}")
+        super().__init__(model=model, networks=networks, headline=eval_model, **common)
         for name, value in (("mixed_weight", mixed_weight), ("low_weight", low_weight)):
             if value < 0:
                 raise ValueError(f"method.{name}: expected at least 0, got {value}")
@@ -78,29 +84,34 @@ class SelfTraining(Method):
             raise ValueError(f"method.ignore_rows: expected two shares of the height, [top, bottom], got {ignore_rows}")
         self.supervised, self.mixed = supervised, mixed
         self.teacher, self.decay, self.teacher_bn = teacher, decay, teacher_bn
-        self.unlabelled, self.tau, self.confidence_scope = unlabelled, tau, confidence_scope
+        self.tau, self.confidence_scope = tau, confidence_scope
         self.ignore_rows, self.mixed_weight, self.low_weight = tuple(ignore_rows), mixed_weight, low_weight
         self.mix_ignore, self.augment = mix_ignore, augment
-        self.roles = ("labelled", unlabelled)
         self.lesson: Lesson | None = None
         self.train()
 
-    def check_streams(self, streams: Mapping[str, Any]) -> None:
-        super().check_streams(streams)
-        sizes = {f"streams.{name}.batch_size": streams[name]["batch_size"] for name in ("labelled", self.unlabelled)}
+    def read(self, streams: Mapping[str, StreamShape]) -> None:
+        super().read(streams)
+        labelled, unlabelled = self.names_of["labelled"][0], self.names_of["unlabelled"][0]
+        sizes = {f"streams.{name}.batch_size": streams[name].batch_size for name in (labelled, unlabelled)}
         if len(set(sizes.values())) > 1:
             given = " and ".join(f"{key}={size}" for key, size in sizes.items())
             raise ValueError(f"{given}: every unlabelled image is mixed with a labelled one; make them equal")
-        crops = [streams[name].get("crop") for name in ("labelled", self.unlabelled)]
-        if crops[0] != crops[1]:
+        if streams[labelled].crop != streams[unlabelled].crop:
             raise ValueError(
-                f"transform.crop of stream labelled is {crops[0]} and of {self.unlabelled} {crops[1]}: every "
-                "unlabelled image is mixed with a labelled one; make them equal"
+                f"transform.crop of stream {labelled} is {streams[labelled].crop} and of {unlabelled} "
+                f"{streams[unlabelled].crop}: every unlabelled image is mixed with a labelled one; make them equal"
             )
 
-    def training_step(self, batch: Batch, step: int) -> Tensor:
-        labelled, unlabelled = batch["labelled"], batch[self.unlabelled]["image"]
-        check_pairs(labelled["image"], unlabelled, self.unlabelled)
+    def configure_callbacks(self) -> list[pl.Callback]:
+        return [Lessons(self.panels)] if self.panels else []
+
+    def start(self) -> None:
+        self.teacher.load_state_dict(self.model.state_dict())
+
+    def training_step(self, batch: StepBatch, step: int) -> Tensor:
+        labelled, unlabelled = batch["labelled"], batch["unlabelled"]["image"]
+        check_pairs(labelled["image"], unlabelled)
         with torch.no_grad():
             pseudo = pseudo_labels(self.teacher(unlabelled), tuple(unlabelled.shape[-2:]), self.align_corners)
             weight = confidence_weight(pseudo.confidence, self.tau, self.confidence_scope)
@@ -111,21 +122,15 @@ class SelfTraining(Method):
             certain = Mixed(labelled["image"], labelled["mask"], torch.ones_like(weight))
             mixed = mix(pasted, certain, Mixed(unlabelled, pseudo.label, weight))
             mixed = mixed._replace(image=self.augment(mixed.image))
-        self.observe(pseudo.label)
         self.lesson = Lesson(pseudo, pasted, mixed)
 
-        levels = self.model.levels(labelled["image"])
-        supervised = self.supervised(levels.high, labelled["mask"], labelled["dataset"])
-        self.log("train/supervised", supervised, prog_bar=True)
+        # Pseudo-labels are what losses count that balance classes (BLV), in both terms.
+        loss = self.supervise(self.supervised, labelled, self.low_weight, counted=pseudo.label)
         # A mixed image is one of the labelled image's dataset: its classes are those that both may hold.
-        mixed_loss = self.mixed(self.model(mixed.image), mixed.mask, labelled["dataset"], mixed.weight)
+        logits, weight = self.model(mixed.image), mixed.weight
+        mixed_loss = self.mixed(logits, mixed.mask, labelled["dataset"], weight, counted=pseudo.label)
         self.log("train/mixed", mixed_loss, prog_bar=True)
-        loss = supervised + self.mixed_weight * mixed_loss
-        if levels.low is not None:
-            low_loss = self.supervised(levels.low, labelled["mask"], labelled["dataset"], perturb=False)
-            self.log("train/supervised_low", low_loss)
-            loss = loss + self.low_weight * low_loss
-        return loss
+        return loss + self.mixed_weight * mixed_loss
 
     def optimizer_step(self, epoch: int, step: int, *arguments: Any, **options: Any) -> None:
         super().optimizer_step(epoch, step, *arguments, **options)
@@ -164,21 +169,6 @@ def ramp(step: int, decay: float | int) -> float:
     the initial weights in its first average.
     """
     return min(1 - 1 / (step + 1), float(decay))
-
-
-class PseudoLabels(NamedTuple):
-    """The most probable class of every pixel, a train id, and its probability."""
-
-    label: UInt8[Tensor, "n H W"]
-    confidence: Float[Tensor, "n H W"]
-
-
-class Lesson(NamedTuple):
-    """What the step under way learns from, for pictures: the teacher's answers, the pixels pasted, the mixed images."""
-
-    pseudo: PseudoLabels
-    pasted: Tensor
-    mixed: Mixed
 
 
 def pseudo_labels(
@@ -235,9 +225,9 @@ def without_rows(weight: Float[Tensor, "n h w"], top: float | int, bottom: float
     return weight
 
 
-def check_pairs(labelled: Tensor, unlabelled: Tensor, stream: str) -> None:
+def check_pairs(labelled: Tensor, unlabelled: Tensor) -> None:
     if labelled.shape != unlabelled.shape:
         raise ValueError(
-            f"self-training mixes image by image: streams labelled and {stream} need the same transform.crop, got "
-            f"{tuple(labelled.shape)} and {tuple(unlabelled.shape)}"
+            "self-training mixes image by image: the labelled and the unlabelled stream need the same transform.crop, "
+            f"got {tuple(labelled.shape)} and {tuple(unlabelled.shape)}"
         )

@@ -1,12 +1,12 @@
 """Adaptation to unlabelled target images by a loss on their predictions (Chen et al., ICCV 2019, arXiv:1909.13589)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from mdseg.methods.base import Batch, Method, SupervisedLoss
+from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
 
 TargetLossFunction = Callable[[Tensor, tuple[int, int]], Tensor]
 GuidanceFunction = Callable[[Tensor, Tensor, tuple[int, int]], Tensor]
@@ -20,7 +20,8 @@ class TargetLoss(Method):
 
     Chen et al., ICCV 2019, maximum squares loss. The target loss makes the method: entropy is MinEnt, squared
     probabilities MaxSquare, weighted by class and image +IW. The last term is +Multi: a low head that learns the
-    pseudo-labels l of both heads. Without a target loss and guidance, training goes on with the source alone.
+    pseudo-labels l of both heads. Without a target loss and guidance, training goes on with the source alone, and a
+    stream of target images is left out.
 
     Source and target pass through the network one after the other, so that batch norm sees one domain at a time, as in
     the authors' code; it calls backward after each, which equals the one backward of the sum.
@@ -35,11 +36,11 @@ class TargetLoss(Method):
         ValueError: guidance of a network without a low head, a negative weight, an option that a loss does not take.
     """
 
-    roles = ("labelled", "target")
+    reads = {"labelled": Reads("labelled"), "target": Reads("target")}
 
     def __init__(
         self,
-        supervised: SupervisedLoss,
+        supervised: Loss,
         weight: float | int,
         low_weight: float | int,
         target: TargetLossFunction | None = None,
@@ -62,20 +63,16 @@ class TargetLoss(Method):
         if guidance is not None:
             guidance(logits, logits, (1, 1))
         if target is None and guidance is None:
-            self.roles = ("labelled",)
+            self.reads = {"labelled": Reads("labelled")}
         self.supervised, self.target, self.guidance = supervised, target, guidance
         self.weight, self.low_weight = weight, low_weight
 
-    def training_step(self, batch: Batch, step: int) -> Tensor:
-        source = batch["labelled"]
-        self.observe(source["mask"])
-        high, low = self.model.levels(source["image"])
-        loss = self.supervised(high, source["mask"], source["dataset"])
-        self.log("train/supervised", loss, prog_bar=True)
-        if low is not None:
-            low_loss = self.supervised(low, source["mask"], source["dataset"], perturb=False)
-            self.log("train/supervised_low", low_loss)
-            loss = loss + self.low_weight * low_loss
+    def read(self, streams: Mapping[str, StreamShape]) -> None:
+        learns = self.target is not None or self.guidance is not None
+        super().read({name: shape for name, shape in streams.items() if learns or shape.role != "target"})
+
+    def training_step(self, batch: StepBatch, step: int) -> Tensor:
+        loss = self.supervise(self.supervised, batch["labelled"], self.low_weight)
         if self.target is None and self.guidance is None:
             return loss
 

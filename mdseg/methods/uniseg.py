@@ -1,5 +1,7 @@
 """UniSeg: several labelled datasets with different label spaces (Kim et al., ECCV 2022, arXiv:2202.14030)."""
 
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,42 +12,45 @@ from torch import Tensor
 from mdseg.labels import relations
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
-from mdseg.methods.base import Batch, Method, SupervisedLoss
+from mdseg.losses.relational_bce import ClassRelationalBCE
+from mdseg.methods.supervised import Supervised
 from mdseg.models.heads import CosineClassifier
 from mdseg.models.segmenter import Segmenter
 from mdseg.pixels.upsample import upsample_rows
 
+RELATIONS = "relations.yaml"  # what a stage that estimates them calls its file
 BAND_ELEMENTS = 2**22  # logits that are upsampled at a time, 16 MiB
 
 
-class UniSeg(Method):
-    """A supervised loss on one mixed batch of all labelled datasets.
+class UniSeg(Supervised):
+    """Supervised training with the class relations that an earlier stage has found.
 
-    The loss makes the method: Null BCE and Class-Relational BCE are UniSeg's stages, plain BCE and cross-entropy its
-    baselines.
+    Null BCE and Class-Relational BCE are the losses of its stages, plain BCE and cross-entropy its baselines. A stage
+    that starts `from: {relations: ...}` gives them to its loss, which must be Class-Relational BCE.
 
     Args:
-        low_weight: weight of the same loss on a network's auxiliary head, 0.4 for PSPNet (Zhao et al., CVPR 2017,
-            arXiv:1612.01105) and its successors. Its logits are never perturbed (see `losses.variation`).
+        supervised, low_weight: see :class:`~mdseg.methods.supervised.Supervised`.
     """
 
-    roles = ("labelled",)
+    takes = ("relations",)
 
-    def __init__(self, supervised: SupervisedLoss, low_weight: float = 0.4, **common: Any) -> None:
-        super().__init__(**common)
-        self.supervised, self.low_weight = supervised, low_weight
+    def expect(self, parts: Collection[str]) -> None:
+        super().expect(parts)
+        if "relations" in parts and not isinstance(self.supervised, ClassRelationalBCE):
+            raise ValueError(
+                "from.relations: only loss/supervised=class_relational_bce learns from class relations; leave them out, "
+                "or choose that loss"
+            )
+        if "relations" in parts and self.supervised.related:
+            raise ValueError("from.relations and loss.supervised.relations are both set; set one of them to null")
 
-    def training_step(self, batch: Batch, step: int) -> Tensor:
-        labelled = batch["labelled"]
-        self.observe(labelled["mask"])
-        high, low = self.model.levels(labelled["image"])
-        loss = self.supervised(high, labelled["mask"], labelled["dataset"])
-        self.log("train/supervised", loss, prog_bar=True)
-        if low is None:
-            return loss
-        low_loss = self.supervised(low, labelled["mask"], labelled["dataset"], perturb=False)
-        self.log("train/supervised_low", low_loss)
-        return loss + self.low_weight * low_loss
+    def start_from(self, what: str, path: Path) -> None:
+        """Relations from the folder of a stage that has estimated them, or from a file of such.
+
+        Raises:
+            FileNotFoundError, ValueError: there are none, or they do not fit the label space.
+        """
+        self.supervised.relate(relations.load(path / RELATIONS if path.is_dir() else path, self.space))
 
 
 class RelationScores(pl.LightningModule):

@@ -2,12 +2,13 @@
 
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
+from torch import nn
 
 from mdseg.system.files import write_atomically
 
@@ -39,7 +40,9 @@ def load(path: Path) -> dict[str, Any]:
         if not isinstance(error, pickle.UnpicklingError) or "Unsupported" not in str(error):
             reason = f"damaged or no checkpoint at all: {type(error).__name__}"
         raise ValueError(f"{path} is not a readable checkpoint ({reason}); {ADVICE}") from error
-    missing = {"state_dict", "label_space", "SegmentationDataModule"} - set(saved if isinstance(saved, dict) else ())
+    missing = {"state_dict", "label_space", "networks", "SegmentationDataModule"} - set(
+        saved if isinstance(saved, dict) else ()
+    )
     if missing:
         raise ValueError(f"{path} is no checkpoint of mdseg: it lacks {', '.join(sorted(missing))}; {ADVICE}")
     return saved
@@ -50,37 +53,42 @@ def trained_steps(checkpoint: dict[str, Any]) -> int:
     return checkpoint["SegmentationDataModule"]["step"]
 
 
-def load_model(
-    model: torch.nn.Module,
-    checkpoint: dict[str, Any],
-    path: Path,
-    class_names: tuple[str, ...],
-    network: str = "model",
+def load_network(
+    network: nn.Module, checkpoint: dict[str, Any], path: Path, prefix: str, what: str = "network"
 ) -> None:
-    """Put a checkpoint's network weights into a model.
+    """Put weights of a checkpoint into a network.
 
-    network: which of its networks, by the name it has in the method: `model`, or one that stands beside it (`teacher`).
+    Args:
+        prefix: what the names of these weights begin with: the name that the network has in its method.
+        what: what it is called in messages.
 
     Raises:
-        ValueError: the checkpoint was trained in another label space or with another network.
+        ValueError: the checkpoint has another network.
+    """
+    weights = {
+        name.removeprefix(f"{prefix}.").removeprefix("_orig_mod."): value
+        for name, value in checkpoint["state_dict"].items()
+        if name.startswith(f"{prefix}.")
+    }
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        differs = difference(weights, network.state_dict())
+        raise ValueError(f"{path} holds another {what} than this run's model: {differs}") from error
+
+
+def check_classes(checkpoint: dict[str, Any], path: Path, class_names: Sequence[str]) -> None:
+    """Refuse weights that were trained for other classes.
+
+    Raises:
+        ValueError: the label spaces differ.
     """
     saved = tuple(checkpoint["label_space"]["names"])
-    if saved != class_names:
+    if saved != tuple(class_names):
         raise ValueError(
             f"{path} was trained with {len(saved)} classes, this run has {len(class_names)}; they differ in "
             f"{sorted(set(saved) ^ set(class_names))[:5]}: use the same labelled datasets"
         )
-    weights = {
-        name.removeprefix(f"{network}.").removeprefix("_orig_mod."): value
-        for name, value in checkpoint["state_dict"].items()
-        if name.startswith(f"{network}.")
-    }
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        which = "network" if network == "model" else network
-        differs = difference(weights, model.state_dict())
-        raise ValueError(f"{path} holds another {which} than this run's model: {differs}") from error
 
 
 def difference(saved: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> str:

@@ -1,4 +1,4 @@
-"""The log that is always written, metrics.csv, append-only and exact across a resume; and its mirror, W&B."""
+"""The mirror of a run on Weights & Biases."""
 
 import atexit
 import netrc

@@ -7,13 +7,14 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
+from mdseg.system.files import write_text
 from mdseg.system.ranks import launched_outside, main_process
 
 FOLDER_VARIABLE = "MDSEG_RUN_FOLDER"  # how further ranks learn the run folder
@@ -54,23 +55,36 @@ def given_folder() -> Path:
     return Path(os.environ[FOLDER_VARIABLE])
 
 
-def create_run_folder(cfg: DictConfig, overrides: list[str]) -> Path:
-    """A new folder that no other run has, with the configuration and what it takes to repeat the run."""
-    if launched_outside():
-        new = given_folder()
+@contextmanager
+def new_run_folder(parent: Path) -> Iterator[Path]:
+    """A run folder that no other run has, below the parent or where the launcher of several processes says.
+
+    If the run cannot begin, the folder goes again, with those above it that were made for it. Processes besides the
+    main one get the folder that it has made.
+    """
+    if not main_process():
+        yield given_folder()
+        return
+    new = given_folder() if launched_outside() else None
+    missing = [above for above in ((new or parent / "run").parents) if not above.exists()]
+    if new is None:
+        new = create_dated_folder(parent)
+    else:
         try:
             new.mkdir(parents=True)
         except FileExistsError:
             raise ValueError(f"{FOLDER_VARIABLE}={new} exists; give a new folder, or resume={new}") from None
-    else:
-        new = create_dated_folder(Path(cfg.runs) / cfg.name)
     os.environ[FOLDER_VARIABLE] = str(new)
     try:
-        write_provenance(cfg, overrides, new)
+        with locked(new):
+            yield new
     except BaseException:
-        shutil.rmtree(new)
+        if not (new / "command.txt").exists():
+            shutil.rmtree(new, ignore_errors=True)
+            with suppress(OSError):  # another run has come into it
+                for above in missing:
+                    above.rmdir()
         raise
-    return new
 
 
 def create_dated_folder(parent: Path) -> Path:
@@ -87,8 +101,7 @@ def create_dated_folder(parent: Path) -> Path:
 
 
 def write_provenance(cfg: DictConfig, overrides: list[str], folder: Path) -> None:
-    from mdseg.system.files import write_text
-
+    """What it takes to repeat a run: its configuration, the command, and what is installed."""
     write_text(folder / "config.yaml", OmegaConf.to_yaml(cfg))
     write_text(folder / "command.txt", "python -m mdseg.run " + shlex.join(overrides) + "\n")
     write_text(folder / "environment.txt", environment_text())

@@ -9,12 +9,12 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg.config.building import build
+from mdseg.evaluation.evaluator import View, answers_of
 from mdseg.labels.spaces import LabelSpace
 from mdseg.models.segmenter import Segmenter
 from mdseg.runs import checkpoints
 
 CHECKPOINTS = ("last", "best")
-NETWORKS = ("student", "teacher")
 BUILT = ("model", "data", "datasets")  # what commands build from a checkpoint's configuration
 SAFE = re.compile(r"mdseg\.(models\.\w+|data\.layouts|scenes)\.\w+")
 
@@ -24,19 +24,25 @@ class Trained:
     """A model in evaluation mode on the CPU, with what its checkpoint says about it.
 
     Args:
-        network: which one of the checkpoint's it is, `student` or `teacher`; null where there is but one.
+        view: how its logits are read.
+        network: which answer of the checkpoint it gives, such as `student` or `teacher`; null where there is but one.
         cfg: resolved configuration of the stage that trained it; in `cfg.name` the experiment.
         steps: optimiser steps that these weights were trained for.
         path: the checkpoint.
     """
 
     model: Segmenter
-    space: LabelSpace
+    view: View
     cfg: DictConfig
     stage: str
     steps: int
     path: Path
     network: str | None = None
+
+    @property
+    def space(self) -> LabelSpace:
+        """The label space of its channels."""
+        return self.view.space
 
 
 def load_trained(
@@ -46,12 +52,12 @@ def load_trained(
 
     Args:
         checkpoint: `last`, or `best` (the weights with the highest mean seen mIoU), where the path is a folder.
-        network: `student` or `teacher`; null: the one whose results are the run's headline.
+        network: an answer of the checkpoint, such as `student` or `teacher`; null: the headline.
 
     Raises:
         FileNotFoundError: there is no run, no such stage or no checkpoint yet.
         ValueError: the file is damaged, no checkpoint of mdseg, names code that a checkpoint has no business with, or
-            has no such network.
+            has no such answer.
     """
     file = checkpoint_file(Path(path), stage, checkpoint)
     saved = checkpoints.load(file)
@@ -67,31 +73,22 @@ def load_trained(
                 "folder names too: leave a checkpoint of code of your own in its run folder"
             )
     cfg = OmegaConf.create(saved["config"])
-    space = LabelSpace.from_state(saved["label_space"])
+    answers = answers_of(saved["networks"], saved["views"])
+    name = network or saved["headline"]
+    if name not in answers:
+        raise ValueError(
+            f"network={network}: {file} has no such network, stage {saved['stage']!r} trained {', '.join(answers)}; "
+            "leave network out, or name another stage"
+        )
+    view = saved["views"][answers[name].view]
+    space = LabelSpace.from_state(view["label_space"])
     if "weights" in cfg.model:
         cfg.model.weights = None  # they are in the checkpoint
     model = build(cfg.model, num_classes=space.num_classes)
-    network = chosen_network(network, cfg, saved, file)
-    checkpoints.load_model(model, saved, file, space.names, "teacher" if network == "teacher" else "model")
-    return Trained(model.eval(), space, cfg, saved["stage"], checkpoints.trained_steps(saved), file, network)
-
-
-def chosen_network(network: str | None, cfg: DictConfig, saved: dict[str, Any], file: Path) -> str | None:
-    """Which of a checkpoint's networks is asked for; null: it has but one.
-
-    Raises:
-        ValueError: there is no network of that name.
-    """
-    if network not in (None, *NETWORKS):
-        raise ValueError(f"network: expected {' or '.join(NETWORKS)}, got {network!r}")
-    if any(key.startswith("teacher.") for key in saved["state_dict"]):
-        return network or cfg.method.eval_model
-    if network == "teacher":
-        raise ValueError(
-            f"network=teacher: {file} has no teacher, stage {saved['stage']!r} trained a single network; leave network "
-            "out, or name another stage"
-        )
-    return None
+    checkpoints.load_network(model, saved, file, saved["networks"][answers[name].network])
+    shown = name if len(answers) > 1 else None
+    read = View(space, view["branch"])
+    return Trained(model.eval(), read, cfg, saved["stage"], checkpoints.trained_steps(saved), file, shown)
 
 
 def _own_targets(file: Path) -> set[Any]:

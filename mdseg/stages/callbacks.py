@@ -4,7 +4,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import torch
 from pytorch_lightning.callbacks import Callback, RichProgressBar
 from pytorch_lightning.trainer.states import TrainerFn
 
-from mdseg.data.datamodule import SegmentationDataModule
+from mdseg.data.datamodule import SegmentationDataModule, count_images
 from mdseg.evaluation.panels import Panels
 from mdseg.methods.base import Method
 from mdseg.runs.dashboard import Dashboard
@@ -117,7 +117,7 @@ class Finite(Callback):
         self.unseen: list[tuple[int, torch.Tensor, dict[str, torch.Tensor]]] = []
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Method, outputs: Any, batch: Any, step: int) -> None:
-        self.unseen.append((step, outputs["loss"].detach(), module.terms))
+        self.unseen.append((step, loss_of(outputs, module), module.terms))
         self.step = step
         if module.device.type == "cpu" or (step + 1) % self.every == 0:
             self._stop_if(trainer, self._bad_loss())
@@ -167,6 +167,15 @@ class Finite(Callback):
             raise ValueError(f"stage {self.stage}: {found}\n{self.advice()}")
 
 
+def loss_of(outputs: Any, module: Method) -> torch.Tensor:
+    """The loss of a step; of a method that steps its optimisers itself and returns none, the sum of its terms."""
+    if isinstance(outputs, Mapping) and "loss" in outputs:
+        return outputs["loss"].detach()
+    if isinstance(outputs, torch.Tensor):
+        return outputs.detach()
+    return sum((value.float() for value in module.terms.values()), start=torch.zeros((), device=module.device))
+
+
 class Timing(Callback):
     """Seconds spent in training steps and images seen, over all the pieces of an interrupted run."""
 
@@ -179,7 +188,7 @@ class Timing(Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, step: int) -> None:
         now = time.perf_counter()
         self.seconds, self.mark = self.seconds + now - self.mark, now
-        self.images += sum(len(stream["image"]) for stream in batch.values()) * trainer.world_size
+        self.images += count_images(batch) * trainer.world_size
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.mark = time.perf_counter()
@@ -284,11 +293,11 @@ class Mirror(Callback):
     def on_validation_end(self, trainer: pl.Trainer, module: Method) -> None:
         for name, rows in self.panels.rows.items():
             pictures = [{"image": row.image, "annotation": row.mask, "prediction": row.prediction} for row in rows]
-            self.dashboard.overlays(name, pictures, module.evaluated[name].space.names, module.trained)
+            self.dashboard.overlays(name, pictures, module.space_of(name).names, module.trained)
         rows = [
             (name, dataset.role, label, None if math.isnan(value) else value)
             for name, dataset in module.evaluated.items()
-            for label, value in zip(dataset.space.names, module.iou[name].tolist(), strict=True)
+            for label, value in zip(dataset.table.names, module.iou[name].tolist(), strict=True)
         ]
         self.dashboard.table("val/iou", ("dataset", "role", "class", "iou"), rows, module.trained)
         best = self.best.results()

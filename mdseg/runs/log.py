@@ -1,30 +1,36 @@
-"""The log that is always written, metrics.csv, append-only and exact across a resume."""
+"""What a stage always logs: metrics.csv, append-only and exact across a resume, and its pictures."""
 
 import csv
 import io
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities import rank_zero_only
 
+from mdseg.figures.drawing import save
+from mdseg.runs.dashboard import Dashboard
 from mdseg.system.files import naming, write_text
 
 HEADER = ["step", "name", "value"]
 
 
-class MetricsFile(Logger):
-    """Appends `step,name,value` rows to one file, then hands them to the mirror.
+class StageLog(Logger):
+    """Appends `step,name,value` rows to metrics.csv and saves pictures, on disk first, then for the mirror.
 
     Lightning's own CSV logger rewrites its file and loses the rows before a resume.
+
+    Args:
+        folder: of the stage; gets metrics.csv and figures/.
     """
 
-    def __init__(self, path: Path, mirror: Callable[[Mapping[str, float], int], None] | None = None) -> None:
+    def __init__(self, folder: Path, mirror: Dashboard | None = None) -> None:
         super().__init__()
-        self.path, self.mirror = path, mirror
+        self.folder, self.mirror = folder, mirror or Dashboard()
+        self.path = folder / "metrics.csv"
 
     @property
     def name(self) -> str:
@@ -49,8 +55,14 @@ class MetricsFile(Logger):
         writer.writerows((step, name, value) for name, value in metrics.items())
         with naming(self.path), self.path.open("a") as file:
             file.write(text.getvalue())
-        if self.mirror is not None:
-            self.mirror(metrics, step)
+        self.mirror.log(metrics, step)
+
+    @rank_zero_only
+    def picture(self, name: str, figure: Figure) -> None:
+        """Save a figure as figures/<name>.png."""
+        path = self.folder / "figures" / f"{name}.png"
+        save(path, figure)
+        self.mirror.picture(name, path)
 
     @rank_zero_only
     def restart_at(self, step: int) -> None:

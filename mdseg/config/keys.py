@@ -1,0 +1,237 @@
+"""Which keys a configuration has, and what can be said of their values before anything is imported or built."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mdseg import conf_dir
+from mdseg.system.wording import nearest
+
+ROLES = ("seen", "unseen", "target")  # of `evaluate`
+STREAM = (
+    "role",
+    "datasets",
+    "split",
+    "batch_size",
+    "mixing",
+    "labelled",
+    "exclude_labelled",
+    "transform",
+    "rare_class",
+    "per_dataset",
+)
+OPTIONAL = ("transform", "rare_class", "per_dataset")  # of a stream; null where they are left out
+DATASET = ("layout", "root", "labels", "evaluation_split")
+FROM_GROUPS = ("data", "label_space", "logger", "method", "model", "optimizer", "scheduler", "trainer", "transform")
+AT_LEAST = {  # key → the least that it may be
+    "log_every": 1,
+    "val_every": 1,
+    "checkpoint_every": 1,
+    "evaluation.batch_size": 1,
+    "evaluation.short_side": 1,
+    "data.workers": 0,
+    "panels": 0,
+}
+
+
+def check_run(cfg: DictConfig) -> None:
+    """Find all mistakes in a run's configuration that show without looking at data and without torch.
+
+    Raises:
+        ValueError: it names the key.
+    """
+    check_keys(cfg)
+    for name in labelled_datasets(cfg):
+        descriptor(cfg, name)
+    if not labelled_datasets(cfg):
+        raise ValueError(
+            "no labelled stream has datasets; name them with dataset=[...] or streams.labelled.datasets=[...]"
+        )
+    for position, name in enumerate(cfg.stages):
+        stage = stage_config(cfg, name)
+        check_numbers(stage)
+        check_origins(name, stage, cfg.stages[:position])
+        for dataset in (
+            *labelled_datasets(stage),
+            *(evaluated for role in ROLES for evaluated in stage.evaluate[role]),
+        ):
+            descriptor(stage, dataset)
+
+
+def check_keys(cfg: DictConfig) -> None:
+    """Refuse keys that nothing reads: one misspelt in a YAML file, or added with + on the command line.
+
+    Raises:
+        ValueError: an unknown key, a stream or dataset without one that it needs, a name where a list belongs.
+    """
+    run = OmegaConf.load(conf_dir() / "run.yaml")
+    _check_known("", cfg, {*run, *FROM_GROUPS} - {"defaults", "hydra"})
+    for key in ("evaluate", "evaluation"):
+        _check_known(f"{key}.", cfg[key], run[key])
+    for kind, keys in (("streams", STREAM), ("datasets", DATASET)):
+        for name, node in present(cfg.get(kind, {})).items():
+            _check_known(f"{kind}.{name}.", node, keys)
+            needed = [key for key in keys if key not in OPTIONAL]
+            may = f", and may have {' and '.join(OPTIONAL)}" if kind == "streams" else ""
+            for missing in (key for key in needed if key not in node):
+                raise ValueError(f"{kind}.{name}: key {missing} is missing; it needs {', '.join(needed)}{may}")
+    lists = {f"streams.{name}.datasets": stream.datasets for name, stream in present(cfg.streams).items()}
+    lists |= {f"evaluate.{role}": cfg.evaluate[role] for role in ROLES} | {"stages": cfg.stages}
+    for key, value in lists.items():
+        if isinstance(value, str):
+            raise ValueError(f"{key}: expected a list, [{value}], got {value}")
+
+
+def present(nodes: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is null: a stage does without a stream by `streams.<name>: null`."""
+    return {name: node for name, node in nodes.items() if node is not None}
+
+
+def check_numbers(cfg: DictConfig) -> None:
+    """Refuse counts that are none, in a run's configuration or one that has a part of its keys.
+
+    Raises:
+        ValueError: a number that is too small, or no whole number.
+    """
+    for key, least in AT_LEAST.items():
+        value = OmegaConf.select(cfg, key)
+        if key.partition(".")[0] not in cfg or (value is None and key == "evaluation.short_side"):
+            continue
+        if not isinstance(value, int) or value < least:
+            raise ValueError(f"{key}: expected a whole number of at least {least}, got {value}")
+
+
+def _check_known(where: str, node: DictConfig, known: Iterable[str]) -> None:
+    for key in node:
+        if key not in known:
+            raise ValueError(f"{where}{key}: there is no such key{nearest(str(key), known)}")
+
+
+def stage_config(cfg: DictConfig, name: str) -> DictConfig:
+    """Configuration of one stage: the run's, with the stage's own values over it.
+
+    A node with a `_target_` replaces the run's node as a whole: options of one class are not those of another. Streams
+    that are null, which the stage does without, are left out; `evaluate: null` evaluates nothing; `run` is the stage's
+    class where it is no fit.
+
+    Raises:
+        ValueError: no such stage, or a key of the stage that the run does not have.
+    """
+    if name not in cfg.stage:
+        raise ValueError(f"stages: no stage {name!r}; this family has {', '.join(cfg.stage)}")
+    base = OmegaConf.to_container(cfg)
+    values = OmegaConf.to_container(cfg.stage[name]) if cfg.stage[name] is not None else {}
+    run = {"run": values.pop("run", None)}
+    stage = laid_over(base, values, f"stage.{name}") | run
+    stage["evaluate"] = stage["evaluate"] or {role: [] for role in ROLES}
+    return OmegaConf.create(stage | {"streams": present(stage["streams"])})
+
+
+def origins(stage: DictConfig) -> dict[str, str]:
+    """What a stage starts from: for every part of it (`model`, another network, what its method takes) where that is.
+
+    `from: source` stands for `from: {model: source}`.
+    """
+    node = stage["from"]
+    if node is None:
+        return {}
+    given = {"model": node} if isinstance(node, str) else OmegaConf.to_container(node, resolve=True)
+    return {part: str(origin) for part, origin in given.items() if origin is not None}
+
+
+def check_origins(name: str, stage: DictConfig, earlier: Sequence[str]) -> None:
+    """Refuse a start from what is neither an earlier stage nor there.
+
+    Raises:
+        ValueError: it names the stages that there are.
+    """
+    for part, origin in origins(stage).items():
+        key = "from" if isinstance(stage["from"], str) else f"from.{part}"
+        if origin in earlier or (origin not in stage.stages and Path(origin).exists()):
+            continue
+        if origin in stage.stage and origin not in stage.stages:
+            raise ValueError(
+                f"stage {name} starts from stage {origin}, which is not in stages={list(stage.stages)}; add it, or "
+                f"name another run's: stage.{name}.{key}=<run folder>/{origin}"
+            )
+        before = ", ".join(earlier) or "none"
+        raise ValueError(
+            f"stage {name}: {key}={origin} is none of the stages before it ({before}), and there is no such run folder "
+            "or checkpoint"
+        )
+
+
+def laid_over(base: dict[str, Any], values: dict[str, Any], where: str) -> dict[str, Any]:
+    unknown = set(values) - set(base)
+    if unknown:
+        raise ValueError(f"{where}: unknown keys {sorted(unknown)}; it sets what the run has, here {sorted(base)}")
+    return base | {
+        key: laid_over(base[key], value, f"{where}.{key}")
+        if isinstance(value, dict) and "_target_" not in value and isinstance(base[key], dict)
+        else value
+        for key, value in values.items()
+    }
+
+
+def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse a command-line value that the run or every stage would overrule without a word.
+
+    Raises:
+        ValueError: an override of what the run sets, or of a key that a stage sets itself, not written for that stage.
+    """
+    for override in overrides:
+        key = override.split("=", 1)[0].lstrip("+~").replace("/", ".")
+        stages = {name: OmegaConf.to_container(cfg.stage[name]) for name in cfg.stages if name in cfg.stage}
+        setting = [name for name, values in stages.items() if _sets(values, key.split("."))]
+        if key.split(".")[0] != "stage" and setting:
+            raise ValueError(
+                f"{override}: the stages {', '.join(setting)} set {key} themselves; write it for the stage "
+                f"that it is meant for, such as stage.{setting[0]}.{override.lstrip('+').replace('/', '.')}"
+            )
+
+
+def _sets(node: Any, path: list[str]) -> bool:
+    """Whether a stage sets this key, or replaces an object that the key belongs to."""
+    if not path or not isinstance(node, dict):
+        return node is not None
+    return "_target_" in node or (path[0] in node and _sets(node[path[0]], path[1:]))
+
+
+def descriptor(cfg: DictConfig, name: str) -> DictConfig:
+    """The part of the configuration that describes a dataset: layout, root, labels, evaluation_split."""
+    if name not in cfg.get("datasets", {}):
+        loaded = ",".join(cfg.get("datasets", {}))
+        known = {*cfg.get("datasets", {}), *(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))}
+        if name not in known and nearest(name, known):
+            raise ValueError(f"there is no dataset {name!r}{nearest(name, known)}")
+        raise ValueError(
+            f"dataset {name!r} is used but not loaded; write dataset=[{loaded},{name}] (conf/dataset has them all)"
+        )
+    return cfg.datasets[name]
+
+
+def labels(described: DictConfig) -> str | dict[str, Any]:
+    """What a descriptor says of its label table: a name, a file, or the table itself."""
+    return OmegaConf.to_container(described.labels) if isinstance(described.labels, DictConfig) else described.labels
+
+
+def labelled_datasets(cfg: DictConfig) -> list[str]:
+    """Names of the datasets in labelled streams, each once."""
+    return list(
+        dict.fromkeys(
+            name for stream in present(cfg.streams).values() if stream.role == "labelled" for name in stream.datasets
+        )
+    )
+
+
+def is_generated(cfg: DictConfig, name: str) -> bool:
+    """Whether a dataset is read from the embedded data."""
+    return cfg.data.generate is not None and tree(cfg, name) in cfg.data.counts
+
+
+def tree(cfg: DictConfig, name: str) -> str:
+    """A dataset's root relative to that of the data, such as NTHU_Datasets/Rome; the root itself elsewhere."""
+    root, data = Path(descriptor(cfg, name).root), Path(cfg.data.root)
+    return (root.relative_to(data) if root.is_relative_to(data) else root).as_posix()

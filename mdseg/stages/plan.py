@@ -1,0 +1,141 @@
+"""From a composed configuration to a plan, in which everything that a run needs is built once; and its execution."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from mdseg.config.building import Datasets, bound, build, build_label_space, prepare_data
+from mdseg.config.keys import stage_config
+from mdseg.evaluation.results import numbers, read_results
+from mdseg.labels.spaces import LabelSpace
+from mdseg.runs.dashboard import Dashboard, WandB
+from mdseg.stages.fit import Fit
+from mdseg.stages.stage import Stage
+from mdseg.stages.trainer import quieten_lightning, world_size
+from mdseg.system.files import write_text
+from mdseg.system.ranks import main_process
+from mdseg.system.signals import StopSignals
+
+
+@dataclass
+class Plan:
+    """What a run will do.
+
+    Args:
+        folder: of the run.
+        stages: those that are not done, in order.
+        logger: what W&B is told about the run; null: it is not used.
+    """
+
+    cfg: DictConfig
+    folder: Path
+    space: LabelSpace
+    stages: dict[str, Stage]
+    logger: WandB | None = None
+
+    def execute(self, stop: StopSignals) -> dict[str, Any]:
+        """Run all stages that are not done, in order; after each, results.json holds what is known."""
+        results = self.known_results()
+        with self.open_dashboard() as dashboard:
+            for name in self.cfg.stages:
+                if name not in self.stages:
+                    if main_process():
+                        print(f"{name}: done before", flush=True)
+                    continue
+                # Taken out of the plan: what a stage holds in memory goes with it.
+                stage = self.stages.pop(name)
+                stage.folder.mkdir(exist_ok=True)
+                dashboard.begin(name, steps_before=sum(done.get("steps", 0) for done in results["stages"].values()))
+                results["stages"][name] = stage(stop, dashboard)
+                if main_process():
+                    write_text(stage.folder / "config.yaml", OmegaConf.to_yaml(stage.cfg, resolve=True))
+                    write_text(self.results_path, json.dumps(results, indent=2, allow_nan=False) + "\n")
+                    write_text(stage.folder / "done", "")
+                    dashboard.summarize(numbers(results["stages"][name]))
+        return results
+
+    @property
+    def results_path(self) -> Path:
+        return self.folder / "results.json"
+
+    def known_results(self) -> dict[str, Any]:
+        """What earlier attempts have written, or what a new run's results begin with."""
+        if self.results_path.exists():
+            return read_results(self.results_path)
+        cfg = self.cfg
+        results = {"experiment": cfg.name, "row": cfg.row, "family": cfg.family, "scale": cfg.scale}
+        return results | {"seed": cfg.seed, "stages": {}}
+
+    def open_dashboard(self) -> Dashboard:
+        """What `logger` asks for, in the main process."""
+        if self.logger is None or not self.stages or not main_process():
+            return Dashboard()
+        return self.logger.start(self.folder, OmegaConf.to_container(self.cfg, resolve=True))
+
+    def __str__(self) -> str:
+        """For people: what each stage starts from, sees, trains and writes."""
+        head = f"{self.cfg.name}, {self.cfg.scale}, seed {self.cfg.seed}: {self.space.num_classes} classes of "
+        lines = [head + ", ".join(self.space.datasets), f"run folder: {self.folder}"]
+        for name in self.cfg.stages:
+            if name not in self.stages:
+                lines += ["", f"{name}: done before"]
+                continue
+            stage = self.stages[name]
+            start = [f"{part} of {origin}" for part, origin in stage.origins.items()]
+            lines += ["", f"{name}: from {', '.join(start) or 'scratch'}"]
+            if stage.space is not self.space:
+                lines.append(f"  label space of its own: {stage.space.num_classes} classes")
+            lines += [f"  {line}" for line in stage.describe()]
+        return "\n".join(lines)
+
+
+def make_plan(cfg: DictConfig, folder: Path) -> Plan:
+    """Turn a composed configuration, which has passed `check_run`, into a plan; what is wrong with it shows here.
+
+    Args:
+        folder: where the run's results lie or will lie; it need not be there. Stages that it calls done are left out.
+
+    Raises:
+        ValueError, FileNotFoundError: something in the configuration does not exist or does not fit.
+    """
+    quieten_lightning()
+    logger = None if cfg.get("logger") is None else build(cfg.logger)
+    if logger is not None:
+        logger.check()
+    prepare_data(cfg)
+    space = build_label_space(cfg)
+    datasets, folders = Datasets(), {name: folder / name for name in cfg.stages}
+    left = [name for name in cfg.stages if not (folders[name] / "done").exists()]
+    stages = {name: build_stage(name, cfg, space, datasets, folders) for name in left}
+    devices = world_size(cfg.trainer)
+    for stage in stages.values():
+        stage.check(devices)
+    return Plan(cfg, folder, space, stages, logger)
+
+
+def build_stage(
+    name: str, cfg: DictConfig, space: LabelSpace, datasets: Datasets, folders: Mapping[str, Path]
+) -> Stage:
+    """A stage of a run with all that it needs.
+
+    Args:
+        space: the run's, which a stage has unless it sets `label_space` itself.
+        folders: of all stages, in order.
+    """
+    own = stage_config(cfg, name)
+    if cfg.stage[name].get("label_space") is not None:
+        space = build_label_space(own)
+    position = list(folders).index(name)
+    common = {
+        "name": name,
+        "cfg": own,
+        "space": space,
+        "folder": folders[name],
+        "datasets": datasets,
+        "earlier": dict(list(folders.items())[:position]),
+    }
+    return Fit(**common) if own.run is None else bound(own.run)(**common)

@@ -1,0 +1,66 @@
+"""Lightning's trainer without the parts that this project does itself."""
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+
+from mdseg.config.building import build
+from mdseg.runs.checkpoints import AtomicCheckpointIO
+
+
+def build_trainer(node: DictConfig, folder: Path, **options: Any) -> pl.Trainer:
+    """A trainer for one epoch, which is the whole fit.
+
+    Args:
+        node: the configuration's `trainer`.
+        folder: where Lightning would write, if it did.
+        options: of `pytorch_lightning.Trainer`.
+
+    Raises:
+        ValueError: there is no such device, or Lightning has no such option.
+    """
+    return build(
+        node,
+        enable_progress_bar=shows_bars(node),
+        max_epochs=1,
+        max_steps=-1,
+        use_distributed_sampler=False,
+        num_sanity_val_steps=0,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        default_root_dir=str(folder),
+        plugins=[AtomicCheckpointIO()],
+        **options,
+    )
+
+
+def world_size(node: DictConfig) -> int:
+    """Number of processes that a trainer will have."""
+    trainer = build_trainer(node, Path(), logger=False)
+    return trainer.num_devices * trainer.num_nodes
+
+
+def shows_bars(node: DictConfig) -> bool:
+    """Whether progress bars are wanted, and shown where they can be drawn."""
+    return node.get("enable_progress_bar", True) and sys.stdout.isatty()
+
+
+def quieten_lightning() -> None:
+    """Leave out what Lightning tells at every start and what it warns of that this project does on purpose."""
+    for name in ("pytorch_lightning.utilities.rank_zero", "lightning_fabric.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        r".*does not have many workers",
+        r".*resuming from a checkpoint that ended before the epoch ended and your dataloader is not resumable",
+        r".*`isinstance\(treespec, LeafSpec\)` is deprecated",
+        r".*sync_dist=True",  # confusion matrices are added up over the ranks by torchmetrics
+        r"Found \d+ module\(s\) in eval mode at the start of training",  # teachers, frozen batch norms
+        r".*was called before the ``update`` method",  # a rank that no image of a dataset was dealt to
+        r".*no `val_dataloader`",  # a stage without evaluation
+    ):
+        warnings.filterwarnings("ignore", message)
