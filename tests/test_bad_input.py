@@ -586,7 +586,8 @@ def test_a_run_folder_that_cannot_be_described_is_not_left_behind(configured):
 def test_a_warning_is_one_line_and_said_once(tmp_path):
     code = """
 import warnings
-from mdseg.label_space import LabelTable, union
+from mdseg.labels.spaces import union
+from mdseg.labels.tables import LabelTable
 from mdseg.config.messages import mistakes_as_messages
 with mistakes_as_messages():
     for _ in range(3):

@@ -4,10 +4,11 @@ A scene is painted in classes finer than any dataset's. Each dataset's annotatio
 table, in that dataset's own files: the loaders that read scenes are the ones that read the real thing.
 """
 
-from mdseg.scenes.annotation import DATASETS, annotate, projection, true_relations
-from mdseg.scenes.domains import DOMAINS, Domain
+from mdseg.scenes.annotation import annotate, projection, true_relations
+from mdseg.scenes.datasets import DATASETS, DOMAINS, scene
+from mdseg.scenes.domains import Domain
 from mdseg.scenes.generate import generate
-from mdseg.scenes.painter import VERSION, scene
+from mdseg.scenes.painter import VERSION
 from mdseg.scenes.sheets import contact_sheet
 from mdseg.scenes.world import WORLD_CLASSES, WORLD_COLORS
 

@@ -7,16 +7,20 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import cv2
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from mdseg.scenes.annotation import DATASETS, table_of
-from mdseg.scenes.painter import VERSION, scene
-from mdseg.scenes.writers import FOLDERS, SHARED, SPLITS, TREES, VARIANTS, close_tree, write_scene
+from mdseg.labels.tables import LabelTable
+from mdseg.scenes.annotation import raw_ids, table_of
+from mdseg.scenes.datasets import SceneDataset, record_of
+from mdseg.scenes.painter import VERSION
+from mdseg.scenes.writers import RGB, Mask, Scene, Tree
 
 STAMP = "scenes.json"
 _CHUNK = 8  # images per task
@@ -36,14 +40,13 @@ def generate(
 
     The tree is written beside its place and renamed when complete; of two processes one discards its copy. height:
     nominal image height. traps: also a mask with an unknown id and, for BDD, files without a partner, which a
-    loader must notice. variant: another package of the dataset (bdd ``old``, mapillary ``v2.0``,
-    camvid32 ``original``).
+    loader must notice. variant: another package of the dataset, one of its record's ``variants``.
 
     Raises:
         ValueError: for a dataset, split or variant that does not exist, or a tree that was made with other settings.
     """
-    tree, numbers = _check(dataset, counts, variant)
-    folder = Path(root) / FOLDERS.get(tree, tree)
+    record, numbers = _check(dataset, counts, variant)
+    folder = Path(root) / record.folder
     settings = {
         "version": VERSION,
         "counts": dict(counts),
@@ -56,9 +59,10 @@ def generate(
         _check_stamp(folder, settings)
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f".{tree}-", dir=folder.parent))
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{record.name}-", dir=folder.parent))
     try:
-        _write_all(tree, unfinished, numbers, height, seed, traps, workers, variant)
+        tree = Tree(unfinished, table_of(record.name), seed, variant, traps)
+        _write_all(record, tree, numbers, height, workers)
         (unfinished / STAMP).write_text(json.dumps(settings), encoding="utf-8")
         unfinished.chmod(0o755)
         os.rename(unfinished, folder)
@@ -71,19 +75,19 @@ def generate(
     return folder
 
 
-def _check(dataset: str, counts: Mapping[str, int], variant: str) -> tuple[str, dict[str, int]]:
-    table_of(dataset)
-    tree = TREES[dataset]
-    wrong = [split for split in counts if split not in SPLITS[tree]]
+def _check(dataset: str, counts: Mapping[str, int], variant: str) -> tuple[SceneDataset, dict[str, int]]:
+    """The dataset whose files are wanted, and how many images to write."""
+    record = record_of(record_of(dataset).reads or dataset)
+    wrong = [split for split in counts if split not in record.splits]
     if wrong:
-        raise ValueError(f"scenes of {dataset!r}: no split {wrong[0]!r}; its splits are {', '.join(SPLITS[tree])}")
-    if variant and variant not in VARIANTS.get(tree, ()):
-        known = ", ".join(VARIANTS.get(tree, ())) or "none"
+        raise ValueError(f"scenes of {dataset!r}: no split {wrong[0]!r}; its splits are {', '.join(record.splits)}")
+    if variant and variant not in record.variants:
+        known = ", ".join(record.variants) or "none"
         raise ValueError(f"scenes of {dataset!r}: no variant {variant!r}; there are: {known}")
     numbers = {split: int(number) for split, number in counts.items() if number > 0}
-    if tree in SHARED and "train" in numbers and "val" in numbers:
+    if record.train_is_val and "train" in numbers and "val" in numbers:
         numbers["train"] = max(numbers["train"], numbers.pop("val"))
-    return tree, numbers
+    return record, numbers
 
 
 def _check_stamp(folder: Path, settings: Mapping) -> None:
@@ -97,44 +101,54 @@ def _check_stamp(folder: Path, settings: Mapping) -> None:
         )
 
 
-def _write_all(
-    tree: str, folder: Path, numbers: Mapping[str, int], height: int, seed: int, traps: bool, workers: int, variant: str
-) -> None:
+def _write_all(record: SceneDataset, tree: Tree, numbers: Mapping[str, int], height: int, workers: int) -> None:
     tasks = [
         (split, start, min(start + _CHUNK, number))
         for split, number in numbers.items()
         for start in range(0, number, _CHUNK)
     ]
-    write = partial(_write_chunk, tree, folder, height, seed, traps, variant)
+    write = partial(_write_chunk, record, tree, height)
     if workers <= 1 or len(tasks) <= 1:
-        _show_progress(tree, map(write, tasks), sum(numbers.values()))
+        _show_progress(record.name, map(write, tasks), sum(numbers.values()))
     else:
         # Forking is quick and safe here: the children only paint.
         method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
         # All of them are forked at the first task, however many tasks there are.
         useful = min(workers, len(tasks), os.cpu_count() or 1)
         with ProcessPoolExecutor(useful, multiprocessing.get_context(method)) as pool:
-            results = pool.map(
-                write, tasks
-            )  # submits all tasks, hence forks, before the progress bar starts its thread
-            _show_progress(tree, results, sum(numbers.values()))
-    close_tree(tree, folder, numbers, seed=seed, variant=variant, traps=traps)
+            results = pool.map(write, tasks)  # submits all, hence forks, before the progress bar starts its thread
+            _show_progress(record.name, results, sum(numbers.values()))
+    if record.close:
+        record.close(tree, numbers)
 
 
-def _show_progress(tree: str, written, total: int) -> None:
+def _show_progress(dataset: str, written, total: int) -> None:
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(f"painting {tree}", total=total)
+        task = progress.add_task(f"painting {dataset}", total=total)
         for number in written:
             progress.advance(task, number)
 
 
-def _write_chunk(
-    tree: str, folder: Path, height: int, seed: int, traps: bool, variant: str, task: tuple[str, int, int]
-) -> int:
+def _write_chunk(record: SceneDataset, tree: Tree, height: int, task: tuple[str, int, int]) -> int:
     cv2.setNumThreads(0)
     split, start, end = task
     for index in range(start, end):
-        image, world = scene(DATASETS[tree][0], split, index, height, seed)
-        write_scene(tree, folder, split, index, image, world, seed=seed, variant=variant, traps=traps)
+        write_scene(record, tree, split, index, *record.scene(split, index, height, tree.seed))
     return end - start
+
+
+def write_scene(record: SceneDataset, tree: Tree, split: str, index: int, image: RGB, world: Mask) -> None:
+    """Write one image and, where the split is labelled, its mask."""
+    raw = raw_ids(record.name)[world]
+    if index == 0:
+        ignored = tree.table.ignore_ids[: raw.shape[1]]
+        raw[-1, : len(ignored)] = ignored  # every ignored value occurs at least once per split
+        if tree.traps:
+            raw[-3:-1, :2] = _unknown_id(tree.table)
+    record.write(tree, Scene(split, index, image, world, raw))
+
+
+def _unknown_id(table: LabelTable) -> int:
+    """A raw id that the table does not list."""
+    return int(np.flatnonzero(~replace(table, unknown_ids="error").known())[0])

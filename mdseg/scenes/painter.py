@@ -11,7 +11,7 @@ from mdseg.scenes.across import paint_across
 from mdseg.scenes.actors import cast_street
 from mdseg.scenes.canvas import Camera, Canvas
 from mdseg.scenes.cast import Cast
-from mdseg.scenes.domains import DOMAINS, Domain
+from mdseg.scenes.domains import Domain
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.plants import GREENS
 from mdseg.scenes.sensor import develop
@@ -22,20 +22,10 @@ from mdseg.scenes.world import World
 VERSION = 1  # raise with every change of the pictures: trees of another version are refused
 
 
-def scene(
-    domain: str | Domain, split: str, index: int, height: int = 128, seed: int = 0
+def paint_street(
+    domain: Domain, split: str, index: int, height: int, seed: int
 ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
-    """RGB image and world mask of one scene, a function of its arguments and `VERSION` alone.
-
-    ``height`` is the nominal one: a domain whose images vary in size scales it.
-
-    Raises:
-        ValueError: for an unknown domain.
-    """
-    if isinstance(domain, str):
-        if domain not in DOMAINS:
-            raise ValueError(f"unknown domain {domain!r}; known: {', '.join(DOMAINS)}")
-        domain = DOMAINS[domain]
+    """RGB image and world mask of one street scene, a function of its arguments and `VERSION` alone."""
     draws = Draws(VERSION, seed, domain.name, split, index)
     tall, wide = draws.choice(domain.sizes)
     weather = sample_weather(domain, draws)

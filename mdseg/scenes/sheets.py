@@ -7,9 +7,8 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mdseg.labels.tables import IGNORE
-from mdseg.scenes.annotation import DATASETS, annotate, table_of
-from mdseg.scenes.painter import scene
-from mdseg.scenes.world import WORLD_COLORS
+from mdseg.scenes.annotation import annotate, table_of
+from mdseg.scenes.datasets import record_of
 
 _CAPTION, _GAP = 18, 4
 
@@ -45,17 +44,17 @@ def contact_sheet(
 def _row(
     dataset: str, columns: Sequence[str], height: int, split: str, index: int, seed: int
 ) -> UInt8[np.ndarray, "h w 3"]:
-    table = table_of(dataset)
-    image, world = scene(DATASETS[dataset][0], split, index, height, seed)
+    record, table = record_of(dataset), table_of(dataset)
+    image, world = record.scene(split, index, height, seed)
     palette = np.zeros((256, 3), np.uint8)
     palette[: table.num_classes] = table.colors
     palette[IGNORE] = 0
     world_palette = np.zeros((256, 3), np.uint8)
-    world_palette[: len(WORLD_COLORS)] = WORLD_COLORS
+    world_palette[: len(record.world)] = [row.color for row in record.world]
     cells = {
         "image": (image, f"{dataset} {split} {index}"),
         "labels": (palette[annotate(world, dataset)], f"{table.num_classes} classes of {dataset}"),
-        "world": (world_palette[world], f"{len(WORLD_COLORS)} world classes"),
+        "world": (world_palette[world], f"{len(record.world)} world classes"),
     }
     return np.hstack([_cell(*cells[column], height) for column in columns])
 

@@ -23,7 +23,7 @@ class WorldClass(NamedTuple):
 
 
 _OBSTACLE = "obs-str-bar-fallback"
-_CLASSES = (
+WORLD = (
     # name, colour, Cityscapes, Mapillary, IDD, CamVid, WildDash 2, LabelMeFacade if it is one of its classes
     WorldClass("unlabeled", (0, 0, 0), "unlabeled", None, "unlabeled", None, 0),
     WorldClass("road", (128, 64, 128), "road", "road", "road", "Road", 7, "road"),
@@ -114,7 +114,6 @@ _CLASSES = (
     WorldClass("small window", (40, 70, 120), "building", "building", "building", "Building", 11, "building"),
     WorldClass("door", (200, 140, 60), "building", "building", "building", "Building", 11, "door"),
 )
-WORLD: dict[str, WorldClass] = {row.name: row for row in _CLASSES}
-WORLD_CLASSES = tuple(WORLD)
-WORLD_COLORS = tuple(row.color for row in _CLASSES)
+WORLD_CLASSES = tuple(row.name for row in WORLD)
+WORLD_COLORS = tuple(row.color for row in WORLD)
 World = IntEnum("World", {name.replace(" ", "_").upper(): index for index, name in enumerate(WORLD_CLASSES)})

@@ -4,8 +4,8 @@ import base64
 import hashlib
 import json
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mdseg.labels.tables import LabelTable
-from mdseg.scenes.annotation import DATASETS, SYNTHIA_IDS, raw_ids, table_of
+from mdseg.scenes.policies import SYNTHIA_IDS
 from mdseg.scenes.world import WORLD
 
 RGB = UInt8[np.ndarray, "h w 3"]
@@ -39,18 +39,14 @@ _IDD_TOOL_IDS = (
 
 
 @dataclass(frozen=True)
-class Scene:
-    """One image to write: where, which one, and what is on it."""
+class Tree:
+    """The files of a dataset, while they are written."""
 
     root: Path
-    split: str
-    index: int
-    image: RGB
-    world: Mask
-    raw: np.ndarray  # raw ids, integers
-    seed: int
-    variant: str
-    traps: bool
+    table: LabelTable
+    seed: int = 0
+    variant: str = ""  # another package of the dataset
+    traps: bool = False  # mistakes that a loader must notice
 
     def file(self, *parts: str) -> Path:
         """A path below the root, whose folder exists."""
@@ -58,62 +54,21 @@ class Scene:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def code(self, length: int) -> bytes:
-        """Bytes that name this image and no other."""
-        return hashlib.blake2b(f"{self.seed}/{self.split}/{self.index}".encode(), digest_size=length).digest()
+
+@dataclass(frozen=True)
+class Scene:
+    """One image to write: which one, and what is on it."""
+
+    split: str
+    index: int
+    image: RGB
+    world: Mask
+    raw: np.ndarray  # raw ids, integers
 
 
-def write_scene(
-    dataset: str,
-    root: Path,
-    split: str,
-    index: int,
-    image: RGB,
-    world: Mask,
-    *,
-    seed: int = 0,
-    variant: str = "",
-    traps: bool = False,
-) -> None:
-    """Write one image and, where the split is labelled, its mask; ``traps``: the first mask has an unknown id."""
-    table, raw = table_of(dataset), raw_ids(dataset)[world]
-    if index == 0:
-        ignored = table.ignore_ids[: raw.shape[1]]
-        raw[-1, : len(ignored)] = ignored  # every ignored value occurs at least once per split
-        if traps:
-            raw[-3:-1, :2] = unknown_id(table)
-    _WRITERS[dataset](Scene(root, split, index, image, world, raw, seed, variant, traps))
-
-
-def unknown_id(table: LabelTable) -> int:
-    """A raw id that the table does not list."""
-    return int(np.flatnonzero(~replace(table, unknown_ids="error").known())[0])
-
-
-def close_tree(
-    dataset: str, root: Path, counts: Mapping[str, int], *, seed: int = 0, variant: str = "", traps: bool = False
-) -> None:
-    """Write what describes the whole tree: lists, colour tables; with ``traps``, files without a partner."""
-    if dataset == "mapillary":
-        _mapillary_config(root, variant)
-    elif dataset == "camvid11":
-        for split, number in counts.items():
-            names = [_camvid_name(split, index) for index in range(number)]
-            lines = [f"/SegNet/CamVid/{split}/{name}.png /SegNet/CamVid/{split}annot/{name}.png" for name in names]
-            (root / "CamVid" / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    elif dataset == "camvid32":
-        _camvid32_tables(root, counts, variant)
-    elif dataset == "labelmefacade":
-        _labelmefacade_lists(root, counts)
-    elif dataset == "gta5":
-        _gta5_lists(root, counts, traps)
-    elif dataset in _NTHU:
-        _nthu_lists(root, counts)
-    elif dataset == "bdd" and traps:
-        images, masks = _bdd_folders("train", variant)
-        key, ending = "00000000-00000000", "_train_id" if variant == "old" else ""
-        _save(root.joinpath(*images, f"{key}.jpg"), np.zeros((8, 8, 3), np.uint8))
-        _save(root.joinpath(*masks, f"ffffffff-ffffffff{ending}.png"), np.zeros((8, 8), np.uint8))
+def _code(tree: Tree, scene: Scene, length: int) -> bytes:
+    """Bytes that name this image and no other."""
+    return hashlib.blake2b(f"{tree.seed}/{scene.split}/{scene.index}".encode(), digest_size=length).digest()
 
 
 def _save(path: Path, pixels: np.ndarray) -> None:
@@ -127,32 +82,32 @@ def _ids(raw: np.ndarray) -> Mask:
     return raw.astype(np.uint8)
 
 
-def _cityscapes(scene: Scene) -> None:
+def cityscapes(tree: Tree, scene: Scene) -> None:
     cities = _CITIES[scene.split]
     city = cities[scene.index % len(cities)]
     stem = f"{city}_{scene.index // len(cities):06d}_000019"
     ending = ".jpg" if scene.index == 2 else ".png"  # some users convert to JPEG
-    _save(scene.file("leftImg8bit", scene.split, city, f"{stem}_leftImg8bit{ending}"), scene.image)
+    _save(tree.file("leftImg8bit", scene.split, city, f"{stem}_leftImg8bit{ending}"), scene.image)
     raw = scene.raw if scene.split != "test" else np.where(scene.raw <= 3, scene.raw, 0)  # only ego vehicle and borders
-    _save(scene.file("gtFine", scene.split, city, f"{stem}_gtFine_labelIds.png"), _ids(raw))
+    _save(tree.file("gtFine", scene.split, city, f"{stem}_gtFine_labelIds.png"), _ids(raw))
 
 
-def _idd(scene: Scene) -> None:
+def idd(tree: Tree, scene: Scene) -> None:
     drive, second = str(scene.index % 7), scene.index % 3 == 2  # frames repeat across drives; Part II names differ
     number = scene.index // 7 * 30
     frame = f"frame{number}" if second else f"{number:06d}"
-    image = scene.file("leftImg8bit", scene.split, drive, f"{frame}_leftImg8bit{'.jpg' if second else '.png'}")
+    image = tree.file("leftImg8bit", scene.split, drive, f"{frame}_leftImg8bit{'.jpg' if second else '.png'}")
     _save(image, scene.image)
     if scene.split == "test":
         return
     stem = ("gtFine", scene.split, drive)
-    _save(scene.file(*stem, f"{frame}_gtFine_labellevel3Ids.png"), _ids(scene.raw))
+    _save(tree.file(*stem, f"{frame}_gtFine_labellevel3Ids.png"), _ids(scene.raw))
     tool = _IDD_LABELIDS[scene.world]
-    _save(scene.file(*stem, f"{frame}_gtFine_labelids.png"), tool)
-    scene.file(*stem, f"{frame}_gtFine_polygons.json").write_text(json.dumps(_polygons(tool)), encoding="utf-8")
+    _save(tree.file(*stem, f"{frame}_gtFine_labelids.png"), tool)
+    tree.file(*stem, f"{frame}_gtFine_polygons.json").write_text(json.dumps(_polygons(tool)), encoding="utf-8")
 
 
-_IDD_LABELIDS = np.array([_IDD_TOOL_IDS.index(row.idd) for row in WORLD.values()] + [35] * (256 - len(WORLD)), np.uint8)
+_IDD_LABELIDS = np.array([_IDD_TOOL_IDS.index(row.idd) for row in WORLD] + [35] * (256 - len(WORLD)), np.uint8)
 
 
 def _polygons(ids: Mask) -> dict:
@@ -176,24 +131,33 @@ def _bdd_folders(split: str, variant: str) -> tuple[tuple[str, ...], tuple[str, 
     return ("bdd100k", "images", "10k", split), ("bdd100k", "labels", "sem_seg", "masks", split)
 
 
-def _bdd(scene: Scene) -> None:
-    code = scene.code(8).hex()
+def bdd(tree: Tree, scene: Scene) -> None:
+    code = _code(tree, scene, 8).hex()
     key = f"{code[:8]}-{code[8:]}"
-    images, masks = _bdd_folders(scene.split, scene.variant)
-    _save(scene.file(*images, f"{key}.jpg"), scene.image)
+    images, masks = _bdd_folders(scene.split, tree.variant)
+    _save(tree.file(*images, f"{key}.jpg"), scene.image)
     if scene.split != "test":
-        _save(scene.file(*masks, f"{key}{'_train_id' if scene.variant == 'old' else ''}.png"), _ids(scene.raw))
+        _save(tree.file(*masks, f"{key}{'_train_id' if tree.variant == 'old' else ''}.png"), _ids(scene.raw))
 
 
-def _mapillary(scene: Scene) -> None:
-    key = base64.urlsafe_b64encode(scene.code(18)).decode()[:22]
+def bdd_orphans(tree: Tree, counts: Mapping[str, int]) -> None:
+    """With ``traps``, an image and a mask without a partner."""
+    if tree.traps:
+        images, masks = _bdd_folders("train", tree.variant)
+        key, ending = "00000000-00000000", "_train_id" if tree.variant == "old" else ""
+        _save(tree.file(*images, f"{key}.jpg"), np.zeros((8, 8, 3), np.uint8))
+        _save(tree.file(*masks, f"ffffffff-ffffffff{ending}.png"), np.zeros((8, 8), np.uint8))
+
+
+def mapillary(tree: Tree, scene: Scene) -> None:
+    key = base64.urlsafe_b64encode(_code(tree, scene, 18)).decode()[:22]
     key = {0: "-", 1: "_"}.get(scene.index, key[0]) + key[1:]
     folder = {"train": "training", "val": "validation", "test": "testing"}[scene.split]
-    _save(scene.file(folder, "images", f"{key}.jpg"), scene.image)
+    _save(tree.file(folder, "images", f"{key}.jpg"), scene.image)
     if scene.split == "test":
         return
-    parts = ("v1.2", "labels") if scene.variant == "v2.0" else ("labels",)
-    _save_palette(scene.file(folder, *parts, f"{key}.png"), scene.raw, table_of("mapillary"))
+    parts = ("v1.2", "labels") if tree.variant == "v2.0" else ("labels",)
+    _save_palette(tree.file(folder, *parts, f"{key}.png"), scene.raw, tree.table)
 
 
 def _save_palette(path: Path, raw: np.ndarray, table: LabelTable) -> None:
@@ -206,40 +170,39 @@ def _save_palette(path: Path, raw: np.ndarray, table: LabelTable) -> None:
     mask.save(path, compress_level=1)
 
 
-def _mapillary_config(root: Path, variant: str) -> None:
-    table = table_of("mapillary")
+def mapillary_config(tree: Tree, counts: Mapping[str, int]) -> None:
     labels = [
         {"color": list(color), "instances": False, "readable": name.title(), "name": name, "evaluate": True}
-        for name, color in zip(table.names, table.colors, strict=True)
+        for name, color in zip(tree.table.names, tree.table.colors, strict=True)
     ]
     labels.append(
         {"color": [0, 0, 0], "instances": False, "readable": "Unlabeled", "name": "void--unlabeled", "evaluate": False}
     )
-    name = "config_v1.2.json" if variant == "v2.0" else "config.json"
-    (root / name).write_text(json.dumps({"version": "1.1", "labels": labels}, indent=1), encoding="utf-8")
+    name = "config_v1.2.json" if tree.variant == "v2.0" else "config.json"
+    (tree.root / name).write_text(json.dumps({"version": "1.1", "labels": labels}, indent=1), encoding="utf-8")
 
 
-def _wilddash(scene: Scene) -> None:
+def wilddash(tree: Tree, scene: Scene) -> None:
     stem = f"{('au', 'de', 'us', 'cn')[scene.index % 4]}{scene.index:04d}_100000"
     folder = "wd_bench_01" if scene.split == "test" else "wd_val_01"
-    _save(scene.file(folder, f"{stem}.png"), scene.image)
+    _save(tree.file(folder, f"{stem}.png"), scene.image)
     if scene.split != "test":
-        _save(scene.file(folder, f"{stem}_labelIds.png"), _ids(scene.raw))
+        _save(tree.file(folder, f"{stem}_labelIds.png"), _ids(scene.raw))
 
 
-def _wilddash2(scene: Scene) -> None:
+def wilddash2(tree: Tree, scene: Scene) -> None:
     stem = f"{('au', 'de', 'us', 'cn')[scene.index % 4]}{scene.index:04d}_100000"
     folder = "wd_both_02" if scene.split == "test" else "wd_public_02"
-    _save(scene.file(folder, "images", f"{stem}.jpg"), scene.image)
+    _save(tree.file(folder, "images", f"{stem}.jpg"), scene.image)
     if scene.split != "test":
-        _save(scene.file(folder, "labels", f"{stem}.png"), _ids(scene.raw))
+        _save(tree.file(folder, "labels", f"{stem}.png"), _ids(scene.raw))
 
 
-def _kitti(scene: Scene) -> None:
+def kitti(tree: Tree, scene: Scene) -> None:
     name, folder = f"{scene.index:06d}_10.png", "testing" if scene.split == "test" else "training"
-    _save(scene.file(folder, "image_2", name), scene.image)
+    _save(tree.file(folder, "image_2", name), scene.image)
     if scene.split != "test":
-        _save(scene.file(folder, "semantic", name), _ids(scene.raw))
+        _save(tree.file(folder, "semantic", name), _ids(scene.raw))
 
 
 def _camvid_name(split: str, index: int) -> str:
@@ -249,32 +212,38 @@ def _camvid_name(split: str, index: int) -> str:
     ]
 
 
-def _camvid11(scene: Scene) -> None:
+def camvid11(tree: Tree, scene: Scene) -> None:
     name = _camvid_name(scene.split, scene.index)
-    _save(scene.file("CamVid", scene.split, f"{name}.png"), scene.image)
-    _save(scene.file("CamVid", f"{scene.split}annot", f"{name}.png"), _ids(scene.raw))
+    _save(tree.file("CamVid", scene.split, f"{name}.png"), scene.image)
+    _save(tree.file("CamVid", f"{scene.split}annot", f"{name}.png"), _ids(scene.raw))
 
 
-def _camvid32(scene: Scene) -> None:
+def camvid11_lists(tree: Tree, counts: Mapping[str, int]) -> None:
+    for split, number in counts.items():
+        names = [_camvid_name(split, index) for index in range(number)]
+        lines = [f"/SegNet/CamVid/{split}/{name}.png /SegNet/CamVid/{split}annot/{name}.png" for name in names]
+        (tree.root / "CamVid" / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def camvid32(tree: Tree, scene: Scene) -> None:
     name = _camvid_name(scene.split, scene.index)
     colors = np.stack([scene.raw >> 16, scene.raw >> 8 & 255, scene.raw & 255], axis=-1).astype(np.uint8)
-    original = scene.variant == "original"
-    _save(scene.file("701_StillsRaw_full" if original else scene.split, f"{name}.png"), scene.image)
-    _save(scene.file("LabeledApproved_full" if original else f"{scene.split}_labels", f"{name}_L.png"), colors)
+    original = tree.variant == "original"
+    _save(tree.file("701_StillsRaw_full" if original else scene.split, f"{name}.png"), scene.image)
+    _save(tree.file("LabeledApproved_full" if original else f"{scene.split}_labels", f"{name}_L.png"), colors)
 
 
-def _camvid32_tables(root: Path, counts: Mapping[str, int], variant: str) -> None:
-    table = table_of("camvid32")
-    rows = sorted([*zip(table.names, table.colors, strict=True), ("Void", (0, 0, 0))])
-    if variant == "original":
+def camvid32_tables(tree: Tree, counts: Mapping[str, int]) -> None:
+    rows = sorted([*zip(tree.table.names, tree.table.colors, strict=True), ("Void", (0, 0, 0))])
+    if tree.variant == "original":
         text = "".join(f"{r} {g} {b}\t\t{name}\n" for name, (r, g, b) in rows)
-        (root / "label_colors.txt").write_text(text, encoding="utf-8")
+        (tree.root / "label_colors.txt").write_text(text, encoding="utf-8")
         for split, number in counts.items():
             names = "\n".join(_camvid_name(split, index) for index in range(number))
-            (root / f"{split}.txt").write_text(names + "\n", encoding="utf-8")
+            (tree.root / f"{split}.txt").write_text(names + "\n", encoding="utf-8")
     else:
         text = "name,r,g,b\n" + "".join(f"{name},{r},{g},{b}\n" for name, (r, g, b) in rows)
-        (root / "class_dict.csv").write_text(text, encoding="utf-8")
+        (tree.root / "class_dict.csv").write_text(text, encoding="utf-8")
 
 
 def _labelmefacade_name(split: str, index: int) -> str:
@@ -284,13 +253,13 @@ def _labelmefacade_name(split: str, index: int) -> str:
     return f"{place}{ {'train': 1, 'val': 4, 'test': 7}[split] * 1000 + index:04d}"
 
 
-def _labelmefacade(scene: Scene) -> None:
+def labelmefacade(tree: Tree, scene: Scene) -> None:
     name = _labelmefacade_name(scene.split, scene.index)
-    _save(scene.file("images", f"{name}.jpg"), scene.image)
-    _save_palette(scene.file("labels", f"{name}.png"), scene.raw, table_of("labelmefacade"))
+    _save(tree.file("images", f"{name}.jpg"), scene.image)
+    _save_palette(tree.file("labels", f"{name}.png"), scene.raw, tree.table)
 
 
-def _labelmefacade_lists(root: Path, counts: Mapping[str, int]) -> None:
+def labelmefacade_lists(tree: Tree, counts: Mapping[str, int]) -> None:
     """The split with more training images, and the official one: of 645 training images 100, the rest is test."""
     lists, official = {}, {"train": [], "test": []}
     for split, number in counts.items():
@@ -302,50 +271,49 @@ def _labelmefacade_lists(root: Path, counts: Mapping[str, int]) -> None:
     for stem, names in {**lists, **official}.items():
         lines = sorted(f"images/{name}.jpg labels/{name}.png\n" for name in names)
         if lines:
-            (root / f"{stem}.txt").write_text("".join(lines), encoding="utf-8")
+            (tree.root / f"{stem}.txt").write_text("".join(lines), encoding="utf-8")
 
 
 def _gta5_key(split: str, index: int) -> str:
     return f"{index + 1 + (18000 if split == 'val' else 0):05d}"
 
 
-def _gta5(scene: Scene) -> None:
-    key, table, raw = _gta5_key(scene.split, scene.index), table_of("gta5"), scene.raw
+def gta5(tree: Tree, scene: Scene) -> None:
+    key, raw = _gta5_key(scene.split, scene.index), scene.raw
     ending = ".jpg" if scene.index == 2 else ".png"  # some users convert to JPEG
-    _save(scene.file("images", f"{key}{ending}"), scene.image)
-    if scene.traps and scene.index == 1:  # the real ones of another size are half as large
+    _save(tree.file("images", f"{key}{ending}"), scene.image)
+    if tree.traps and scene.index == 1:  # the real ones of another size are half as large
         raw = raw[::2, ::2]
-    _save_palette(scene.file("labels", f"{key}.png"), raw, table)
-    if scene.traps and scene.index == 0:  # what a preparation tool leaves beside
-        _save(scene.file("labels", f"{key}_labelTrainIds.png"), table.lookup()[_ids(raw)])
+    _save_palette(tree.file("labels", f"{key}.png"), raw, tree.table)
+    if tree.traps and scene.index == 0:  # what a preparation tool leaves beside
+        _save(tree.file("labels", f"{key}_labelTrainIds.png"), tree.table.lookup()[_ids(raw)])
 
 
-def _gta5_lists(root: Path, counts: Mapping[str, int], traps: bool) -> None:
+def gta5_lists(tree: Tree, counts: Mapping[str, int]) -> None:
     """Lists of the splits, numbers for train and file names for val; with ``traps``, the two useless images."""
     for split, number in counts.items():
         keys = [_gta5_key(split, index) for index in range(number)]
-        if traps and split == "train":
+        if tree.traps and split == "train":
             for key, grey in (("15188", 255), ("17705", 0)):
-                _save(root / "images" / f"{key}.png", np.full((8, 14, 3), grey, np.uint8))
-                _save_palette(root / "labels" / f"{key}.png", np.zeros((8, 14), np.int64), table_of("gta5"))
+                _save(tree.root / "images" / f"{key}.png", np.full((8, 14, 3), grey, np.uint8))
+                _save_palette(tree.root / "labels" / f"{key}.png", np.zeros((8, 14), np.int64), tree.table)
                 keys.append(key)
         lines = [str(int(key)) if split == "train" else f"{key}.png" for key in keys]
-        (root / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        (tree.root / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _synthia(scene: Scene) -> None:
+def synthia(tree: Tree, scene: Scene) -> None:
     name, folder = f"{scene.index + (9000 if scene.split == 'val' else 0):07d}", "RAND_CITYSCAPES"
-    _save(scene.file(folder, "RGB", f"{name}.png"), scene.image)
+    _save(tree.file(folder, "RGB", f"{name}.png"), scene.image)
     instances = cv2.connectedComponents(np.isin(scene.raw, _SYNTHIA_THINGS).astype(np.uint8))[1]
     channels = np.dstack([scene.raw, instances, np.zeros_like(scene.raw)]).astype(np.uint16)
-    _save(scene.file(folder, "GT", "LABELS", f"{name}.png"), channels)
+    _save(tree.file(folder, "GT", "LABELS", f"{name}.png"), channels)
     colors = np.zeros((256, 3), np.uint8)
-    table = table_of("synthia")
-    colors[[ids[0] for ids in table.raw_ids]] = table.colors
+    colors[[ids[0] for ids in tree.table.raw_ids]] = tree.table.colors
     colors[SYNTHIA_IDS.index("lane marking")] = colors[SYNTHIA_IDS.index("wall")]  # the official table has it so
-    _save(scene.file(folder, "GT", "COLOR", f"{name}.png"), colors[scene.raw])
-    if scene.traps and scene.index == 0:
-        _save(scene.file(folder, "GT", "LABELS", f"{name}_labelTrainIds.png"), table.lookup()[_ids(scene.raw)])
+    _save(tree.file(folder, "GT", "COLOR", f"{name}.png"), colors[scene.raw])
+    if tree.traps and scene.index == 0:
+        _save(tree.file(folder, "GT", "LABELS", f"{name}_labelTrainIds.png"), tree.table.lookup()[_ids(scene.raw)])
 
 
 _SYNTHIA_THINGS = [SYNTHIA_IDS.index(name) for name in ("car", "person", "bicycle", "motorcycle", "rider", "bus")]
@@ -356,36 +324,17 @@ def _nthu_key(split: str, index: int) -> str:
     return f"pano_{number:05d}_{index % 4}_{180 * (index % 2)}"
 
 
-def _nthu(scene: Scene) -> None:
+def nthu(tree: Tree, scene: Scene) -> None:
     key, folder = _nthu_key(scene.split, scene.index), scene.split.capitalize()
-    _save(scene.file("Images", folder, f"{key}{'.png' if scene.index == 2 else '.jpg'}"), scene.image)
-    if scene.traps and scene.index == 0:
-        _save(scene.file("Images", folder, f"{key}.png"), np.zeros_like(scene.image))  # the JPEG counts
+    _save(tree.file("Images", folder, f"{key}{'.png' if scene.index == 2 else '.jpg'}"), scene.image)
+    if tree.traps and scene.index == 0:
+        _save(tree.file("Images", folder, f"{key}.png"), np.zeros_like(scene.image))  # the JPEG counts
     if scene.split == "test":
-        _save(scene.file("Labels", "Test", f"{key}_eval.png"), _ids(scene.raw))
+        _save(tree.file("Labels", "Test", f"{key}_eval.png"), _ids(scene.raw))
 
 
-def _nthu_lists(root: Path, counts: Mapping[str, int]) -> None:
-    (root / "List").mkdir()
+def nthu_lists(tree: Tree, counts: Mapping[str, int]) -> None:
+    (tree.root / "List").mkdir()
     for split, number in counts.items():
         names = "\n".join(_nthu_key(split, index) for index in range(number))
-        (root / "List" / f"{split}.txt").write_text(names + "\n", encoding="utf-8")
-
-
-_NTHU = ("rome", "rio", "tokyo", "taipei")
-_WRITERS: Mapping[str, Callable[[Scene], None]] = {
-    "cityscapes": _cityscapes, "idd": _idd, "bdd": _bdd, "mapillary": _mapillary, "wilddash": _wilddash,
-    "wilddash2": _wilddash2, "kitti": _kitti, "camvid11": _camvid11, "camvid32": _camvid32,
-    "labelmefacade": _labelmefacade, "gta5": _gta5, "synthia": _synthia, **dict.fromkeys(_NTHU, _nthu),
-}  # fmt: skip
-# Descriptors that read another one's files.
-TREES: Mapping[str, str] = {name: "camvid32" if name.startswith("camvid32") else name for name in DATASETS}
-VARIANTS: Mapping[str, tuple[str, ...]] = {"bdd": ("old",), "mapillary": ("v2.0",), "camvid32": ("original",)}
-# The folder below root, as the descriptor says, where it is not the name.
-FOLDERS: Mapping[str, str] = {"camvid11": "camvid"} | {city: f"NTHU_Datasets/{city.capitalize()}" for city in _NTHU}
-# Splits a tree holds; where train and val are the same files, they are written once.
-SPLITS: Mapping[str, tuple[str, ...]] = dict.fromkeys(_WRITERS, ("train", "val", "test")) | {
-    "wilddash": ("val", "test"), "gta5": ("train", "val"), "synthia": ("train", "val"),
-    **dict.fromkeys(_NTHU, ("train", "test")),
-}  # fmt: skip
-SHARED: frozenset[str] = frozenset({"kitti", "wilddash2"})
+        (tree.root / "List" / f"{split}.txt").write_text(names + "\n", encoding="utf-8")

@@ -16,23 +16,23 @@ from PIL import Image
 from mdseg import conf_dir
 from mdseg.data.dataset import load_dataset
 from mdseg.labels.tables import IGNORE
-from mdseg.scenes import VERSION, annotate, generate, scene
-from mdseg.scenes.annotation import DATASETS, table_of
-from mdseg.scenes.writers import SPLITS, TREES
+from mdseg.scenes import DATASETS, VERSION, annotate, generate, scene
+from mdseg.scenes.annotation import table_of
 from mdseg.system.wording import Remark
 
 HEIGHT = 40
+TREES = {name: record.reads or name for name, record in DATASETS.items()}
 TREE_NAMES = sorted(set(TREES.values()))
 CITIES = ("rome", "rio", "tokyo", "taipei")
 
 
 def labelled(dataset):
     """A split with masks."""
-    return "test" if dataset in CITIES else SPLITS[dataset][0]
+    return "test" if dataset in CITIES else DATASETS[dataset].splits[0]
 
 
 def counts_of(dataset):
-    return {split: {"train": 5, "val": 3, "test": 2}[split] for split in SPLITS[TREES[dataset]]}
+    return {split: {"train": 5, "val": 3, "test": 2}[split] for split in DATASETS[dataset].splits}
 
 
 def load(dataset, root, split, **options):
@@ -73,7 +73,7 @@ def test_a_tree_is_where_its_descriptor_looks_for_it(trees, dataset):
     assert descriptor["root"] == f"${{data.root}}/{place}"
 
 
-@pytest.mark.parametrize("dataset", [tree for tree in TREE_NAMES if "test" in SPLITS[tree]])
+@pytest.mark.parametrize("dataset", [tree for tree in TREE_NAMES if "test" in DATASETS[tree].splits])
 def test_only_camvid_labelmefacade_and_the_cities_label_their_test_split(trees, dataset):
     masks = {sample.mask for sample in load(dataset, trees[dataset], "test").samples}
     assert (masks == {None}) == (dataset not in ("camvid11", "camvid32", "labelmefacade", *CITIES))
@@ -85,7 +85,7 @@ def test_the_masks_on_disk_are_the_annotated_scenes(trees, dataset):
     data = load(dataset, trees[dataset], split)
     found = sorted(data.mask(index).tobytes() for index in range(len(data)))
     number = len(data)
-    written = [annotate(scene(DATASETS[dataset][0], split, index, HEIGHT)[1], dataset) for index in range(number)]
+    written = [annotate(DATASETS[dataset].scene(split, index, HEIGHT)[1], dataset) for index in range(number)]
     same = {mask.tobytes() for mask in written} & set(found)
     assert len(same) >= number - 1  # the last row of the first image holds every ignored id
 
@@ -112,7 +112,7 @@ def test_encodings_are_those_of_the_real_files(trees):
 
 def test_names_are_those_of_the_real_files(trees):
     names = {
-        dataset: [sample.image.name for sample in load(dataset, trees[dataset], SPLITS[dataset][0]).samples]
+        dataset: [sample.image.name for sample in load(dataset, trees[dataset], DATASETS[dataset].splits[0]).samples]
         for dataset in TREE_NAMES
     }
     patterns = {
