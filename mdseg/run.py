@@ -72,7 +72,7 @@ def planned(cfg: DictConfig, folder: Path) -> "Plan":
     """
     from mdseg.stages.plan import make_plan
 
-    return make_plan(cfg, folder.resolve())
+    return make_plan(cfg, folder)
 
 
 def hydra_settings(hydra_config: DictConfig) -> list[str]:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mdseg.config.keys import ROLES, descriptor, is_generated, labelled_datasets, labels, laid_over, present, tree
+from mdseg.data.datamodule import LoadedStream, divided, select_streams
 from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset, load_table
 from mdseg.data.streams import Stream
 from mdseg.data.transforms import RandomCrop, strict

@@ -155,8 +155,9 @@ class Fit(Stage):
             self.write_subsets()
         results = self.train(log, stop)
         if main_process():
-            series = read_metrics(log.path)
-            log.picture("curves", training.curves(series, f"{self.cfg.name}, {self.name}", self.method.beside))
+            headline = self.method.headline if len(self.method.answers) > 1 else None
+            title = f"{self.cfg.name}, {self.name}"
+            log.picture("curves", training.curves(read_metrics(log.path), title, headline))
         return results
 
     def train(self, log: StageLog, stop: StopSignals) -> dict[str, Any]:

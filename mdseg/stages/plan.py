@@ -108,7 +108,7 @@ def make_plan(cfg: DictConfig, folder: Path) -> Plan:
         logger.check()
     prepare_data(cfg)
     space = build_label_space(cfg)
-    datasets, folders = Datasets(), {name: folder / name for name in cfg.stages}
+    datasets, folders = Datasets(), {name: folder.resolve() / name for name in cfg.stages}
     left = [name for name in cfg.stages if not (folders[name] / "done").exists()]
     stages = {name: build_stage(name, cfg, space, datasets, folders) for name in left}
     devices = world_size(cfg.trainer)

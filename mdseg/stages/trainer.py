@@ -62,5 +62,6 @@ def quieten_lightning() -> None:
         r"Found \d+ module\(s\) in eval mode at the start of training",  # teachers, frozen batch norms
         r".*was called before the ``update`` method",  # a rank that no image of a dataset was dealt to
         r".*no `val_dataloader`",  # a stage without evaluation
+        r"You have overridden `on_after_batch_transfer`",  # methods get their streams by role there
     ):
         warnings.filterwarnings("ignore", message)
