@@ -58,7 +58,11 @@ def start(cfg: DictConfig) -> float | None:
         refuse_local_ddp_in_sweeps(cfg, hydra_config.mode)
         check_run(cfg)
         with new_run_folder(Path(cfg.runs) / cfg.name) as folder:
-            plan = planned(cfg, folder)
+            try:
+                plan = planned(cfg, folder)
+            except Stopped as stopped:
+                print(f"mdseg: {stopped.what}", file=sys.stderr)
+                raise
             if main_process():
                 write_provenance(cfg, [*overrides, *hydra_settings(hydra_config)], folder)
             return carry_out(plan, stop)

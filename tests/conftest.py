@@ -5,7 +5,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests that fork m
 from jaxtyping import install_import_hook
 
 # Shapes and types in signatures hold in every test; models are left out because torch.compile cannot trace the checks.
-CHECKED = ["label_space", "relations", "upsample", "argmax", "metrics", "data", "losses", "methods", "stages"]
+CHECKED = ["labels", "pixels", "evaluation", "data", "losses", "methods", "stages.fit", "stages.plan", "stages.stage"]
 install_import_hook([f"mdseg.{part}" for part in CHECKED], "beartype.beartype")
 
 from collections.abc import Callable, Iterator
@@ -15,12 +15,11 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
+from running import carry_out, new_folder
 from smoke import SMOKE
 
 from mdseg import conf_dir
 from mdseg.config.composition import settle
-from mdseg.run import carry_out
-from mdseg.runs.folders import create_run_folder
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,6 +57,6 @@ def trained_run(cache_folder: Path, tmp_path_factory: pytest.TempPathFactory) ->
         "stage.class_relational.steps=2",
         f"runs={tmp_path_factory.mktemp('runs')}",
     )
-    folder = create_run_folder(cfg, ["experiment=uniseg_cib"])
+    folder = new_folder(cfg, ["experiment=uniseg_cib"])
     carry_out(cfg, folder)
     return folder

@@ -16,17 +16,16 @@ import pytest
 import torch
 import yaml
 from PIL import Image
+from running import carry_out, new_folder, planned
 from smoke import SMOKE, command
 
 from mdseg.config.composition import compose_with_datasets
 from mdseg.config.messages import mistakes_as_messages, warnings_as_lines
 from mdseg.data.streams import Stream
-from mdseg.run import carry_out, resume
+from mdseg.run import resume
 from mdseg.runs import checkpoints
-from mdseg.runs.folders import create_run_folder
-from mdseg.runs.log import MetricsFile
+from mdseg.runs.log import StageLog
 from mdseg.runs.trained import load_trained
-from mdseg.stages.fit import check
 
 IDS = {
     "encoding": "id",
@@ -85,8 +84,8 @@ def refused(*parts):
 
 def run(cfg):
     """What `python -m mdseg.run` does with a composed configuration."""
-    check(cfg)
-    folder = create_run_folder(cfg, [])
+    planned(cfg)
+    folder = new_folder(cfg)
     carry_out(cfg, folder)
     return folder
 
@@ -204,8 +203,8 @@ def test_a_bad_file_found_while_training_keeps_the_last_checkpoint_and_the_run_g
     configured, tree, workers
 ):
     cfg = configured(f"data.workers={workers}", "streams.labelled.batch_size=1", "steps=6")
-    check(cfg)
-    folder, mask = create_run_folder(cfg, []), drawn_at(3, tree)
+    planned(cfg)
+    folder, mask = new_folder(cfg), drawn_at(3, tree)
     good = mask.read_bytes()
     cv2.imwrite(str(mask), np.full((40, 60), 9, np.uint8))
     with refused(f"{mask}: raw ids 9 are not", f"continue with: python -m mdseg.run resume={folder}"):
@@ -547,7 +546,7 @@ def no_file_longer_than(size):
 
 def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_one_before_and_the_run_goes_on(configured, tree):
     cfg = configured("streams.labelled.batch_size=1", "steps=6")
-    folder, mask = create_run_folder(cfg, []), drawn_at(3, tree)
+    folder, mask = new_folder(cfg), drawn_at(3, tree)
     good = mask.read_bytes()
     cut(mask)
     with refused(str(mask)):
@@ -564,7 +563,7 @@ def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_one_before_and_th
 
 
 def test_a_log_that_does_not_fit_on_the_disk_is_named_and_cut_at_the_last_whole_row(tmp_path):
-    log = MetricsFile(tmp_path / "metrics.csv")
+    log = StageLog(tmp_path)
     log.log_metrics({"train/loss": 0.5}, step=0)
     rows = log.path.read_text()
     with no_file_longer_than(len(rows) + 5), refused(f"{log.path}: File too large; make room"):
@@ -576,7 +575,7 @@ def test_a_log_that_does_not_fit_on_the_disk_is_named_and_cut_at_the_last_whole_
 def test_a_run_folder_that_cannot_be_described_is_not_left_behind(configured):
     cfg = configured()
     with no_file_longer_than(100), refused("config.yaml: File too large"):
-        create_run_folder(cfg, [])
+        new_folder(cfg)
     assert not any(path.is_dir() for path in (Path(cfg.runs) / cfg.name).iterdir())
 
 

@@ -4,6 +4,7 @@ import pytest
 import yaml
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from running import carry_out, new_folder
 from smoke import SMOKE
 
 from mdseg import conf_dir
@@ -11,8 +12,6 @@ from mdseg.config import references
 from mdseg.config.building import build_label_space, build_transforms, check_keys, label_table, stage_config
 from mdseg.data.transforms import strict
 from mdseg.labels.tables import LabelTable
-from mdseg.run import carry_out
-from mdseg.runs.folders import create_run_folder
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
 ANY_DATASETS = ["uniseg", "supervised"]  # they take what dataset=[...] names
@@ -207,7 +206,7 @@ def test_every_row_trains_two_steps(composed, tmp_path, experiment, row):
     base = composed(f"experiment={experiment}", f"sweep={row}")
     steps = [f"stage.{stage}.steps=2" if "steps" in base.stage[stage] else "steps=2" for stage in base.stages]
     cfg = composed(*SMOKE, *steps, f"experiment={experiment}", f"sweep={row}", f"runs={tmp_path}")
-    folder = create_run_folder(cfg, [])
+    folder = new_folder(cfg)
     carry_out(cfg, folder)
     results = json.loads((folder / "results.json").read_text())
     assert list(results["stages"]) == list(cfg.stages)

@@ -1,7 +1,8 @@
 import pytest
 from omegaconf import OmegaConf
 
-from mdseg.config.building import check_keys, check_overrides, count_steps, stage_config
+from mdseg.config.building import count_steps
+from mdseg.config.keys import check_keys, check_origins, check_overrides, origins, stage_config
 from mdseg.data.streams import Stream
 
 
@@ -13,6 +14,8 @@ def config():
             "folder": "x",
             "loss": {"supervised": {"_target_": "a", "scope": "all"}, "target": None},
             "optimizer": None,
+            "from": None,
+            "evaluate": {"seen": [], "unseen": [], "target": []},
             "streams": {"labelled": {"role": "labelled"}, "target": {"role": "target"}},
             "stages": ["first", "second"],
             "stage": {
@@ -40,6 +43,44 @@ def test_interpolations_of_a_stage_follow_the_run():
     assert stage_config(cfg, "first").loss.supervised.path == "elsewhere/y"
 
 
+def test_a_stage_may_go_without_evaluation_and_without_values_of_its_own():
+    cfg = config()
+    cfg.evaluate.seen = ["a"]
+    cfg.stage.first = None
+    cfg.stage.second.evaluate = None
+    assert stage_config(cfg, "first").evaluate.seen == ["a"]
+    assert stage_config(cfg, "second").evaluate == {"seen": [], "unseen": [], "target": []}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (None, {}),
+        ("first", {"model": "first"}),
+        ({"model": "first", "relations": "other"}, {"model": "first", "relations": "other"}),
+        ({"model": None, "relations": "other"}, {"relations": "other"}),
+    ],
+)
+def test_a_stage_starts_from_one_or_several_others(given, expected):
+    cfg = config()
+    cfg.stage.second["from"] = given
+    assert origins(stage_config(cfg, "second")) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("frist", r"stage second: from=frist is none of the stages before it \(first\)"),
+        ({"relations": "second"}, r"stage second: from\.relations=second is none of the stages before it"),
+    ],
+)
+def test_a_start_from_nowhere_is_refused(given, message):
+    cfg = config()
+    cfg.stage.second["from"] = given
+    with pytest.raises(ValueError, match=message):
+        check_origins("second", stage_config(cfg, "second"), ["first"])
+
+
 def test_stages_leave_the_run_s_configuration_alone():
     cfg = config()
     stage_config(cfg, "first")
@@ -59,12 +100,6 @@ def test_overrides_that_a_stage_would_overrule_are_refused(override):
     cfg.stage.second.optimizer.lr = 0.1
     with pytest.raises(ValueError, match=r"such as stage\.(first|second)\."):
         check_overrides(cfg, [override])
-
-
-@pytest.mark.parametrize("override", ["run_folder=x", "++run_folder=x"])
-def test_a_run_folder_cannot_be_chosen(override):
-    with pytest.raises(ValueError, match="set by the run itself; runs=<folder> says where"):
-        check_overrides(config(), [override])
 
 
 def test_other_overrides_are_accepted():
@@ -103,5 +138,7 @@ def test_streams_of_users_may_leave_out_what_may_be_null(composed):
     check_keys(
         composed("experiment=supervised", "dataset=[cityscapes]", f"+streams.mine={own},exclude_labelled:null}}")
     )
-    with pytest.raises(ValueError, match="exclude_labelled is missing.* and may have transform and rare_class"):
+    with pytest.raises(
+        ValueError, match="exclude_labelled is missing.* and may have transform and rare_class and per_dataset"
+    ):
         check_keys(composed("experiment=supervised", "dataset=[cityscapes]", f"+streams.mine={own}}}"))

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ import segments
 from smoke import SMOKE, command
 
 from mdseg.runs.dashboard import Dashboard, WandB, has_key
-from mdseg.runs.log import MetricsFile, read_metrics
+from mdseg.runs.log import StageLog, read_metrics
 from mdseg.system.signals import Stopped
 
 
@@ -23,9 +24,9 @@ def rows(path):
 
 
 def test_rows_are_appended_under_one_header(tmp_path):
-    log = MetricsFile(tmp_path / "metrics.csv")
+    log = StageLog(tmp_path)
     log.log_metrics({"train/supervised": 2.5, "epoch": 0}, step=0)
-    MetricsFile(tmp_path / "metrics.csv").log_metrics({"val/a/iou/lane marking, general": 0.5}, step=1)
+    StageLog(tmp_path).log_metrics({"val/a/iou/lane marking, general": 0.5}, step=1)
     assert rows(tmp_path / "metrics.csv") == [
         ["step", "name", "value"],
         ["0", "train/supervised", "2.5"],
@@ -34,7 +35,7 @@ def test_rows_are_appended_under_one_header(tmp_path):
 
 
 def test_a_resume_drops_the_rows_that_will_be_written_again(tmp_path):
-    log = MetricsFile(tmp_path / "metrics.csv")
+    log = StageLog(tmp_path)
     for step in range(5):
         log.log_metrics({"loss": float(step)}, step)
     log.restart_at(3)
@@ -42,7 +43,7 @@ def test_a_resume_drops_the_rows_that_will_be_written_again(tmp_path):
 
 
 def test_a_row_cut_off_by_a_kill_is_dropped(tmp_path):
-    log = MetricsFile(tmp_path / "metrics.csv")
+    log = StageLog(tmp_path)
     log.log_metrics({"loss": 1.0}, 0)
     with log.path.open("a") as file:
         file.write("1,lo")
@@ -52,18 +53,18 @@ def test_a_row_cut_off_by_a_kill_is_dropped(tmp_path):
 
 
 def test_absent_classes_write_no_row(tmp_path):
-    log = MetricsFile(tmp_path / "metrics.csv")
+    log = StageLog(tmp_path)
     log.log_metrics({"val/a/iou/train": float("nan"), "val/a/miou": 0.5}, 0)
     assert [row[1] for row in rows(log.path)[1:]] == ["val/a/miou"]
 
 
 def test_a_first_start_has_nothing_to_drop(tmp_path):
-    MetricsFile(tmp_path / "metrics.csv").restart_at(0)
+    StageLog(tmp_path).restart_at(0)
     assert not (tmp_path / "metrics.csv").exists()
 
 
 def test_what_is_read_back_is_what_was_logged(tmp_path):
-    log = MetricsFile(tmp_path / "metrics.csv")
+    log = StageLog(tmp_path)
     log.log_metrics({"train/supervised": 2.0, "val/a/iou/lane marking, general": 0.5}, 3)
     log.log_metrics({"train/supervised": 1.0}, 4)
     assert read_metrics(log.path) == {
@@ -74,7 +75,7 @@ def test_what_is_read_back_is_what_was_logged(tmp_path):
 
 def test_the_mirror_gets_what_is_in_the_file(tmp_path):
     mirrored = []
-    log = MetricsFile(tmp_path / "metrics.csv", mirror=lambda values, step: mirrored.append((values, step)))
+    log = StageLog(tmp_path, SimpleNamespace(log=lambda values, step: mirrored.append((values, step))))
     log.log_metrics({"train/supervised": 2.0, "val/a/iou/train": float("nan"), "epoch": 0}, 3)
     assert mirrored == [({"train/supervised": 2.0}, 3)]
 
@@ -151,8 +152,8 @@ def test_the_run_ends_with_the_exit_code_of_the_process(wandb, tmp_path, error, 
 def test_a_run_that_is_told_to_stop_does_not_wait_for_an_upload_that_hangs():
     code = """if True:
         import atexit, time
-        import mdseg.logging
-        from mdseg.signals import Stopped
+        import mdseg.runs.dashboard
+        from mdseg.system.signals import Stopped
 
         class Hanging:
             def finish(self, exit_code):

@@ -7,10 +7,11 @@ import sys
 
 import pytest
 import torch
+from running import carry_out, new_folder
 from smoke import SMOKE, command, forked
 
-from mdseg.run import carry_out
-from mdseg.runs.folders import create_run_folder, locked
+from mdseg import conf_dir
+from mdseg.runs.folders import locked
 
 STEPS = ["stage.null_bce.steps=3", "stage.class_relational.steps=2"]
 
@@ -85,7 +86,7 @@ def test_the_table_is_printed(finished):
 
 def test_runs_in_the_same_second_get_folders_of_their_own(composed, tmp_path):
     cfg = composed("experiment=uniseg_cibm", f"runs={tmp_path}")
-    folders = {create_run_folder(cfg, []) for _ in range(5)}
+    folders = {new_folder(cfg) for _ in range(5)}
     assert len(folders) == 5
 
 
@@ -95,10 +96,10 @@ def test_a_relation_file_can_be_given_instead_of_the_stage(composed, tmp_path):
         *SMOKE,
         *STEPS,
         "stages=[null_bce,class_relational]",
-        "stage.class_relational.loss.supervised.relations=uniseg_cibm",
+        f"stage.class_relational.from.relations={conf_dir()}/relations/uniseg_cibm.yaml",
         f"runs={tmp_path}",
     )
-    assert carry_out(cfg, create_run_folder(cfg, [])) >= 0
+    assert carry_out(cfg, new_folder(cfg)) >= 0
 
 
 def test_help_and_configuration_are_quick_to_start(tmp_path):
@@ -156,16 +157,16 @@ def test_processes_started_from_outside_need_a_common_folder(composed, tmp_path,
     monkeypatch.setenv("RANK", "0")
     monkeypatch.delenv("MDSEG_RUN_FOLDER", raising=False)
     with pytest.raises(ValueError, match="set MDSEG_RUN_FOLDER to one new folder"):
-        create_run_folder(cfg, [])
+        new_folder(cfg)
     monkeypatch.setenv("MDSEG_RUN_FOLDER", str(tmp_path / "common"))
-    assert create_run_folder(cfg, []) == tmp_path / "common"
+    assert new_folder(cfg) == tmp_path / "common"
     with pytest.raises(ValueError, match="common exists"):
-        create_run_folder(cfg, [])
+        new_folder(cfg)
 
 
 def test_the_command_of_a_run_can_be_pasted(composed, tmp_path):
     overrides = ["experiment=uniseg_cibm", "streams.labelled.mixing={idd:2,bdd:1}", "data.root=/my data"]
-    folder = create_run_folder(composed("experiment=uniseg_cibm", f"runs={tmp_path}"), overrides)
+    folder = new_folder(composed("experiment=uniseg_cibm", f"runs={tmp_path}"), overrides)
     assert shlex.split((folder / "command.txt").read_text())[3:] == overrides
 
 

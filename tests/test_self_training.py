@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from running import carry_out, new_folder, planned
 from smoke import SMOKE
 
 from mdseg.compare import draw as compare
 from mdseg.evaluate import evaluate
 from mdseg.methods.self_training import SelfTraining
 from mdseg.predict import predict
-from mdseg.run import carry_out, resume
-from mdseg.runs.folders import create_run_folder
+from mdseg.run import resume
 from mdseg.runs.trained import load_trained
-from mdseg.stages.fit import check
 
 STEPS = 6
 EVERYTHING = [*SMOKE, "checkpoint_every=2", "seed=7"]
@@ -41,7 +40,7 @@ SETTINGS = {
 
 def run(composed, folder, *overrides):
     cfg = composed(*EVERYTHING, *overrides, f"runs={folder}")
-    made = create_run_folder(cfg, [])
+    made = new_folder(cfg)
     carry_out(cfg, made)
     return made
 
@@ -142,8 +141,8 @@ def test_student_and_teacher_of_a_run_are_compared_side_by_side(runs, tmp_path, 
 def test_a_stage_without_a_teacher_says_so(runs):
     with pytest.raises(ValueError, match="has no teacher, stage 'source' trained a single network"):
         load_trained(runs["adapt"], stage="source", network="teacher")
-    assert load_trained(runs["adapt"], stage="source", network="student").network is None
-    with pytest.raises(ValueError, match="network: expected student or teacher, got 'pupil'"):
+    assert load_trained(runs["adapt"], stage="source").network is None
+    with pytest.raises(ValueError, match="has no pupil, stage 'adapt' trained student, teacher; leave network out"):
         load_trained(runs["adapt"], network="pupil")
 
 
@@ -165,13 +164,14 @@ def test_a_teacher_of_another_architecture_is_refused(runs, tmp_path):
     [
         (["streams.unlabelled.batch_size=2"], r"streams\.unlabelled\.batch_size=2: every unlabelled image is mixed"),
         (["loss/mixed=none"], "SelfTraining.* missing .*'mixed'"),
-        (["method.unlabelled=target"], "needs a target stream"),
+        (["streams.unlabelled.role=labelled"], "reads one labelled stream, but streams has labelled, unlabelled"),
+        (["streams.unlabelled=null"], "needs a target or unlabelled stream"),
     ],
 )
 def test_settings_that_cannot_be_trained_are_refused(composed, overrides, message):
     cfg = composed(*EVERYTHING, "experiment=semi_cityscapes", "streams.labelled.labelled=1/2", "steps=1", *overrides)
     with pytest.raises(ValueError, match=message):
-        check(cfg)
+        planned(cfg)
 
 
 def test_a_source_without_one_of_the_classes_trains(composed, tmp_path):

@@ -1,17 +1,14 @@
 import json
 
 import pytest
+from running import carry_out, new_folder, planned
 from smoke import SMOKE
-
-from mdseg.run import carry_out
-from mdseg.runs.folders import create_run_folder
-from mdseg.stages.fit import check
 
 STEPS = ["stage.null_bce.steps=2", "stage.class_relational.steps=2"]
 
 
 def test_a_sound_configuration_passes(composed):
-    check(composed("experiment=uniseg_cib", *SMOKE))
+    planned(composed("experiment=uniseg_cib", *SMOKE))
 
 
 @pytest.mark.parametrize(
@@ -20,8 +17,12 @@ def test_a_sound_configuration_passes(composed):
         (["model.head=linear"], "model.head=cosine or score=sigmoid"),
         (["stage.relations.run.score=sigmod"], "sigmod"),
         (["stage.class_relational.from=nul_bce"], "from=nul_bce is none of the stages before it"),
-        (["stages=[class_relational,null_bce]"], "from=null_bce is none of the stages before it"),
+        (["stage.class_relational.from.model=nul_bce"], "from.model=nul_bce is none of the stages before it"),
+        (["+stage.class_relational.from.modle=null_bce"], "no network and takes no result of this name"),
+        (["stages=[class_relational,null_bce]"], "from.model=null_bce is none of the stages before it"),
         (["stage.class_relational.loss.supervised.relations=mine.yaml"], "mine.yaml"),
+        (["stage.class_relational.from.relations=pyproject.toml"], "pyproject.toml"),
+        (["stage.class_relational.from.relations=null", "stage.relations.from=null"], "from is not set"),
         (["stage.class_relational.steps=many"], "steps: expected"),
         (["+stage.class_relational.stepz=5"], "stage.class_relational: unknown keys ['stepz']"),
         (["stage.class_relational.optimizer.lr=fast"], "torch.optim.AdamW"),
@@ -37,20 +38,27 @@ def test_a_sound_configuration_passes(composed):
 def test_mistakes_of_later_stages_are_found_before_the_first_one_trains(composed, overrides, message):
     cfg = composed("experiment=uniseg_cib", *SMOKE, *overrides)
     with pytest.raises((ValueError, FileNotFoundError)) as refused:
-        check(cfg)
+        planned(cfg)
     assert message in str(refused.value)
+
+
+def test_relations_of_a_stage_and_of_a_file_are_one_too_many(composed, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("idd: {}\n")
+    with pytest.raises(ValueError, match="both set; set one of them to null"):
+        planned(composed("experiment=uniseg_cib", *SMOKE, f"stage.class_relational.loss.supervised.relations={file}"))
 
 
 def test_relations_are_compared_only_with_the_truth_of_embedded_data(composed, tmp_path):
     """One dataset's root points elsewhere, as that of a real one would; nothing is drawn with panels=0."""
     elsewhere = tmp_path / "real"
     cfg = composed("experiment=uniseg_cib", *SMOKE)
-    check(cfg)
+    planned(cfg)
     elsewhere.symlink_to(cfg.datasets.idd.root)
     cfg = composed(
         "experiment=uniseg_cib", *SMOKE, *STEPS, "panels=0", f"datasets.idd.root={elsewhere}", f"runs={tmp_path}"
     )
-    folder = create_run_folder(cfg, [])
+    folder = new_folder(cfg)
     carry_out(cfg, folder)
     results = json.loads((folder / "results.json").read_text())
     assert "against_truth" not in results["stages"]["relations"]

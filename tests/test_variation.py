@@ -4,15 +4,13 @@ import csv
 
 import pytest
 import torch
+from running import carry_out, new_folder, planned
 from smoke import SMOKE
 
-from mdseg.config.building import build_label_space, prepare_data
+from mdseg.config.building import prepare_data
 from mdseg.data.statistics import labelled_counts
 from mdseg.methods.uniseg import UniSeg
-from mdseg.run import carry_out, resume
-from mdseg.runs.folders import create_run_folder
-from mdseg.stages.fit import Stage, check
-from mdseg.system.signals import StopSignals
+from mdseg.run import resume
 
 STEPS = 7
 SMALL = [
@@ -37,7 +35,7 @@ SETTINGS = {
 
 def run(composed, folder, *overrides):
     cfg = composed(*SMALL, *overrides, f"runs={folder}")
-    made = create_run_folder(cfg, [])
+    made = new_folder(cfg)
     carry_out(cfg, made)
     return made
 
@@ -83,16 +81,15 @@ def test_a_run_that_broke_off_ends_bit_equal_with_counts_and_sigma(composed, tmp
 def stage_of(composed, tmp_path, *overrides):
     cfg = composed(*SMALL, f"stage.null_bce.steps={STEPS}", "loss/variation=blv", *overrides)
     prepare_data(cfg)
-    return Stage("null_bce", cfg, tmp_path, build_label_space(cfg), StopSignals())
+    return planned(cfg, tmp_path).stages["null_bce"]
 
 
 def test_static_counts_are_the_pixels_of_the_labelled_streams(composed, tmp_path):
     stage = stage_of(composed, tmp_path)
-    model = stage.initial_model()
-    data = stage.build_data(model.input_multiple)
-    variation = stage.build_method(model, data).supervised.variation
+    stage.count_classes()
+    variation = stage.method.supervised.variation
     counts = variation.counter.counts().numpy()
-    assert (counts == labelled_counts(data.streams, stage.space)).all()
+    assert (counts == labelled_counts(stage.data.streams["labelled"].datasets, stage.space)).all()
     assert counts[stage.space.names.index("road")] == counts.max()
     assert variation.sigma == 6
     assert not variation.varies
@@ -103,7 +100,7 @@ def test_nothing_is_counted_while_the_configuration_is_checked(composed, monkeyp
         raise AssertionError("counted")
 
     monkeypatch.setattr("mdseg.stages.fit.labelled_counts", counts)
-    check(composed(*SMALL, "loss/variation=blv"))
+    planned(composed(*SMALL, "loss/variation=blv"))
 
 
 @pytest.mark.parametrize(
@@ -117,5 +114,5 @@ def test_nothing_is_counted_while_the_configuration_is_checked(composed, monkeyp
 )
 def test_mistakes_are_found_before_a_run_folder_is_made(composed, overrides, message):
     with pytest.raises((ValueError, FileNotFoundError)) as refused:
-        check(composed(*SMALL, "loss/variation=blv", *overrides))
+        planned(composed(*SMALL, "loss/variation=blv", *overrides))
     assert message in str(refused.value)

@@ -76,17 +76,19 @@ def load_trained(
     answers = answers_of(saved["networks"], saved["views"])
     name = network or saved["headline"]
     if name not in answers:
+        trained = ", ".join(answers) if len(answers) > 1 else "a single network" if answers else "nothing that predicts"
         raise ValueError(
-            f"network={network}: {file} has no such network, stage {saved['stage']!r} trained {', '.join(answers)}; "
-            "leave network out, or name another stage"
+            f"network={network}: {file} has no {network}, stage {saved['stage']!r} trained {trained}; leave network out, "
+            "or name another stage"
         )
     view = saved["views"][answers[name].view]
     space = LabelSpace.from_state(view["label_space"])
     if "weights" in cfg.model:
         cfg.model.weights = None  # they are in the checkpoint
     model = build(cfg.model, num_classes=space.num_classes)
-    checkpoints.load_network(model, saved, file, saved["networks"][answers[name].network])
     shown = name if len(answers) > 1 else None
+    prefix = saved["networks"][answers[name].network]
+    checkpoints.load_network(model, saved, file, prefix, "network" if prefix == "model" else prefix)
     read = View(space, view["branch"])
     return Trained(model.eval(), read, cfg, saved["stage"], checkpoints.trained_steps(saved), file, shown)
 

@@ -79,7 +79,7 @@ class SaveBest(Callback):
         if (miou := module.mean_miou("target").item()) > self.target_miou:
             self.target_miou, self.target_step = miou, module.trained
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, float | int]:
         return {
             "miou": self.miou,
             "step": self.step,
@@ -87,13 +87,13 @@ class SaveBest(Callback):
             "target_step": self.target_step,
         }
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, float | int]) -> None:
         if state["miou"] > self.miou:  # a validation that was repeated on resume counts already
             self.miou, self.step = state["miou"], state["step"]
         if state.get("target_miou", -1.0) > self.target_miou:
             self.target_miou, self.target_step = state["target_miou"], state["target_step"]
 
-    def results(self) -> dict[str, float]:
+    def results(self) -> dict[str, float | int]:
         """For results.json: of roles that are evaluated."""
         seen = {"step": self.step, "mean_seen_miou": self.miou} if self.miou >= 0 else {}
         target = {"target_step": self.target_step, "mean_target_miou": self.target_miou}
@@ -193,10 +193,10 @@ class Timing(Callback):
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.mark = time.perf_counter()
 
-    def state_dict(self) -> dict[str, float]:
+    def state_dict(self) -> dict[str, float | int]:
         return {"seconds": self.seconds, "images": self.images}
 
-    def load_state_dict(self, state: dict[str, float]) -> None:
+    def load_state_dict(self, state: dict[str, float | int]) -> None:
         self.seconds, self.images = state["seconds"], state["images"]
 
 

@@ -1,19 +1,22 @@
 """The stage that trains: a method on its streams, then its evaluation."""
 
 import inspect
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
 from hydra.utils import get_class
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from mdseg.config.building import bound, build, build_transforms, count_steps, evaluated_tables
+from mdseg.config.building import Datasets, bound, build, build_transforms, count_steps, evaluated_tables
 from mdseg.data.datamodule import SegmentationDataModule, cores
 from mdseg.data.statistics import labelled_counts
 from mdseg.evaluation.panels import Panels
 from mdseg.evaluation.results import evaluation_results
 from mdseg.figures import training
+from mdseg.labels.spaces import LabelSpace
 from mdseg.losses.variation import ClassCounter
 from mdseg.methods.base import Method, StreamShape
 from mdseg.runs import checkpoints
@@ -46,29 +49,11 @@ class Fit(Stage):
             raise ValueError(f"stage {self.name}: steps is not set; give a number of steps, or such as '150 epochs'")
         self.last = self.folder / "checkpoints" / "last.ckpt"
         network = None if cfg.get("model") is None else self.build_network()
-        self.data = self.build_data(getattr(network, "input_multiple", 1))
+        self.data = build_data(cfg, self.space, self.datasets, getattr(network, "input_multiple", 1))
         self.steps = self.data.steps
         self.method = self.build_method(network)
         self.counters = [] if cfg.loss.variation is None else self.perturb()
-        if "model" in self.origins and self.origins["model"] not in self.earlier and not self.last.exists():
-            self.load_weights(network)
-
-    def build_data(self, multiple: int) -> SegmentationDataModule:
-        """The streams and the evaluated datasets."""
-        cfg = self.cfg
-        streams = self.datasets.streams(cfg, build_transforms(cfg))
-        return SegmentationDataModule(
-            streams=streams,
-            evaluated=self.datasets.evaluated(cfg),
-            space=self.space,
-            seed=cfg.seed,
-            steps=count_steps(cfg.steps, [loaded.stream for loaded in streams.values()]),
-            workers=cfg.data.workers,
-            evaluation_batch_size=cfg.evaluation.batch_size,
-            evaluation_short_side=cfg.evaluation.short_side,
-            score_at=cfg.evaluation.score_at,
-            multiple=multiple,
-        )
+        self.take_over(lambda part: self.origins[part] not in self.earlier)
 
     def build_losses(self) -> dict[str, Any]:
         """What fills the slots of the group `loss`, for the method."""
@@ -115,7 +100,8 @@ class Fit(Stage):
         try:
             _ = method.optimization  # made here, so that a wrong option shows before anything is trained
         except TypeError as error:
-            raise ValueError(f"stage {self.name}, optimizer and scheduler: {error}") from error
+            both = " or ".join(node["_target_"] for node in (cfg.optimizer, cfg.scheduler) if node is not None)
+            raise ValueError(f"stage {self.name}: {both}: {error}") from error
         method.description = description(cfg, self.name)
         return method
 
@@ -152,7 +138,7 @@ class Fit(Stage):
         self.count_classes()
         log = StageLog(self.folder, dashboard)
         if main_process():
-            self.write_subsets()
+            write_subsets(self.data, self.folder)
         results = self.train(log, stop)
         if main_process():
             headline = self.method.headline if len(self.method.answers) > 1 else None
@@ -210,25 +196,27 @@ class Fit(Stage):
             for name, prefix in saved["networks"].items():
                 what = "network" if prefix == "model" else name
                 checkpoints.load_network(self.method.get_submodule(prefix), saved, self.last, prefix, what)
-        elif "model" in self.origins and self.origins["model"] in self.earlier:
-            self.load_weights(self.method.get_submodule("model"))
+        self.take_over(lambda part: self.origins[part] in self.earlier)
         if not saved:
             self.method.start()
-        for part in self.origins:
-            if part in self.method.takes:
-                self.method.start_from(part, self.origin(part))
-            elif part != "model" and not saved:
+            for part in set(self.origins) - {"model", *self.method.takes}:
                 self.load_weights(self.method.get_submodule(part), part)
         self.data.start = checkpoints.trained_steps(saved) if saved else 0
         log.restart_at(self.data.start)
         return saved
 
-    def write_subsets(self) -> None:
-        """Write which images a stream has where it is not all of them, labelled or the rest, one key per line."""
-        for loaded in self.data.streams.values():
-            for dataset in loaded.datasets if loaded.chosen else ():
-                keys = "".join(f"{sample.key}\n" for sample in dataset.samples)
-                write_text(self.folder / f"{loaded.stream.whole}_{dataset.name}.txt", keys)
+    def take_over(self, when: Callable[[str], bool]) -> None:
+        """Load the model's weights, unless the stage is resumed, and what else the method takes.
+
+        Args:
+            when: which parts; what lies elsewhere is taken when the run is planned, so that mistakes show, and what an
+                earlier stage makes when the stage begins.
+        """
+        for part in filter(when, self.origins):
+            if part in self.method.takes:
+                self.method.start_from(part, self.origin(part))
+            elif part == "model" and not self.last.exists():
+                self.load_weights(self.method.get_submodule("model"))
 
     def after_divergence(self) -> str:
         """What to do about a loss or weights that are not finite."""
@@ -264,3 +252,32 @@ class Fit(Stage):
         ]
         trained = f"{type(self.method).__name__}, {sum(weight.numel() for weight in weights):,} parameters"
         return [f"trains {trained}, {self.steps} steps", *lines, f"writes {self.last}"]
+
+
+def build_data(cfg: DictConfig, space: LabelSpace, datasets: Datasets, multiple: int) -> SegmentationDataModule:
+    """The streams and the evaluated datasets of a stage's configuration.
+
+    Args:
+        multiple: what the sizes of images given to the network are multiples of.
+    """
+    streams = datasets.streams(cfg, build_transforms(cfg))
+    return SegmentationDataModule(
+        streams=streams,
+        evaluated=datasets.evaluated(cfg),
+        space=space,
+        seed=cfg.seed,
+        steps=count_steps(cfg.steps, [loaded.stream for loaded in streams.values()]),
+        workers=cfg.data.workers,
+        evaluation_batch_size=cfg.evaluation.batch_size,
+        evaluation_short_side=cfg.evaluation.short_side,
+        score_at=cfg.evaluation.score_at,
+        multiple=multiple,
+    )
+
+
+def write_subsets(data: SegmentationDataModule, folder: Path) -> None:
+    """Write which images a stream has where it is not all of them, labelled or the rest, one key per line."""
+    for loaded in data.streams.values():
+        for dataset in loaded.datasets if loaded.chosen else ():
+            keys = "".join(f"{sample.key}\n" for sample in dataset.samples)
+            write_text(folder / f"{loaded.stream.whole}_{dataset.name}.txt", keys)

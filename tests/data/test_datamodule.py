@@ -6,31 +6,47 @@ import pytest
 import torch
 from smoke import SMOKE
 
-from mdseg.config.building import build_label_space, open_dataset, prepare_data
+from mdseg.config.building import Datasets, build_label_space, prepare_data
+from mdseg.config.keys import stage_config
 from mdseg.data.datamodule import EvaluationSampler, StreamDataset, collate, cores, select_streams
 from mdseg.data.dataset import Sample, SegmentationDataset
 from mdseg.data.statistics import labelled_counts
 from mdseg.data.streams import StreamSampler
+from mdseg.data.transforms import RandomCrop
 from mdseg.labels.tables import LabelTable
-from mdseg.stages.fit import Stage
-from mdseg.system.signals import StopSignals
+from mdseg.stages.fit import build_data, write_subsets
 
 AUGMENT = (
     "transform.augment=[{_target_:albumentations.HorizontalFlip,p:0.5},{_target_:albumentations.ColorJitter,p:1.0}]"
 )
 
 
+class Described:
+    """The first stage of a configuration, of which only the data is built."""
+
+    def __init__(self, cfg):
+        self.cfg, self.space = stage_config(cfg, "null_bce"), build_label_space(cfg)
+
+    def build_data(self, multiple):
+        data = build_data(self.cfg, self.space, Datasets(), multiple)
+        data.count_classes()
+        return data
+
+
 @pytest.fixture
-def stage(composed, tmp_path):
+def stage(composed):
     def build(*overrides):
         cfg = composed("experiment=uniseg_cib", *SMOKE, AUGMENT, "stage.null_bce.steps=6", *overrides)
-        cfg.run_folder = str(tmp_path)
         prepare_data(cfg)
-        stage = Stage("null_bce", cfg, tmp_path, build_label_space(cfg), StopSignals())
-        stage.folder.mkdir(exist_ok=True)
-        return stage
+        return Described(cfg)
 
     return build
+
+
+def select(configs, load, seed=0):
+    """Streams of such configurations; what their images go through does not matter."""
+    whole = RandomCrop(short_side=None, scale=[1, 1], crop=[8, 8])
+    return select_streams(configs, load, dict.fromkeys(configs, whole), seed)
 
 
 def batches(data, start=0):
@@ -76,7 +92,7 @@ def test_the_images_of_a_step_can_be_named_without_training_it(stage):
     for step, batch in enumerate(batches(data)):
         named = data.samples_at(step)
         assert [built.space.dataset_index(name) for name, _ in named] == batch["dataset"].tolist()
-        (stream, datasets) = data.streams["labelled"]
+        stream, datasets = data.streams["labelled"].stream, data.streams["labelled"].datasets
         keys = [datasets[dataset].samples[index].key for dataset, index in map(stream.locate, batch["key"].tolist())]
         assert [key for _, key in named] == keys
 
@@ -129,43 +145,43 @@ def config(**changes):
 
 def test_labelled_subsets_are_left_out_of_the_unlabelled_stream():
     configs = {"labelled": config(labelled="1/8"), "unlabelled": config(role="unlabelled", exclude_labelled="labelled")}
-    streams = select_streams(configs, lambda name, split: dataset(name), seed=0)
-    labelled = [sample.key for sample in streams["labelled"][1][0].samples]
-    unlabelled = [sample.key for sample in streams["unlabelled"][1][0].samples]
+    streams = select(configs, lambda name, split: dataset(name), 0)
+    labelled = [sample.key for sample in streams["labelled"].datasets[0].samples]
+    unlabelled = [sample.key for sample in streams["unlabelled"].datasets[0].samples]
     assert len(labelled) == 3
     assert sorted(labelled + unlabelled) == [sample.key for sample in dataset().samples]
 
 
-def test_written_subsets_can_be_read_again(stage):
+def test_written_subsets_can_be_read_again(stage, tmp_path):
     built = stage("streams.labelled.labelled=1/2")
     data = built.build_data(1)
-    built.write_subsets(data)
-    for described in data.streams["labelled"][1]:
-        again = config(labelled=str(built.folder / f"labelled_{described.name}.txt"), datasets=[described.name])
-        whole = open_dataset(built.cfg, described.name, "train")
-        selected = select_streams({"x": again}, lambda name, split, whole=whole: whole, 99)
+    write_subsets(data, tmp_path)
+    for described in data.streams["labelled"].datasets:
+        again = config(labelled=str(tmp_path / f"labelled_{described.name}.txt"), datasets=[described.name])
+        whole = Datasets().open(built.cfg, described.name, "train")
+        selected = select({"x": again}, lambda name, split, whole=whole: whole, 99)
         assert len(described) < len(whole)
-        assert selected["x"][1][0].samples == described.samples
+        assert selected["x"].datasets[0].samples == described.samples
 
 
-def test_the_labelled_images_and_the_rest_are_written(stage):
+def test_the_labelled_images_and_the_rest_are_written(stage, tmp_path):
     rest = (
         "+streams.rest={role:unlabelled,datasets:[bdd,cityscapes],split:train,batch_size:2,mixing:concat,labelled:all,"
         "exclude_labelled:labelled}"
     )
     built = stage("streams.labelled.labelled=1/4", rest)
-    built.write_subsets(built.build_data(1))
+    write_subsets(built.build_data(1), tmp_path)
     for name in ("bdd", "cityscapes"):
-        written = [(built.folder / f"{stream}_{name}.txt").read_text().split() for stream in ("labelled", "rest")]
-        keys = [sample.key for sample in open_dataset(built.cfg, name, "train").samples]
+        written = [(tmp_path / f"{stream}_{name}.txt").read_text().split() for stream in ("labelled", "rest")]
+        keys = [sample.key for sample in Datasets().open(built.cfg, name, "train").samples]
         assert len(written[0]) == -(-len(keys) // 4)
         assert sorted(written[0] + written[1]) == sorted(keys)
 
 
 def test_ranks_read_their_slots_of_the_same_batch(stage):
     data = stage().build_data(1)
-    described = [stream for stream, _ in data.streams.values()]
-    samples = StreamDataset(data.streams, data.space, data.transforms, data.seed)
+    described = [loaded.stream for loaded in data.streams.values()]
+    samples = StreamDataset(data.streams, data.space, data.seed)
     (whole, *parts) = (
         collate([samples[key] for key in StreamSampler(described, 0, 6, rank=rank, world_size=world).batch_at(2)])
         for world, rank in ((1, 0), (2, 0), (2, 1))
@@ -181,12 +197,12 @@ def test_more_ranks_than_evaluation_batches_are_refused(stage):
 
 def test_excluding_an_unknown_stream_is_an_error():
     with pytest.raises(ValueError, match="no stream 'labelled' before this one"):
-        select_streams({"u": config(exclude_labelled="labelled")}, lambda name, split: dataset(name), 0)
+        select({"u": config(exclude_labelled="labelled")}, lambda name, split: dataset(name), 0)
 
 
 def test_an_image_of_another_size_than_its_mask_is_named(stage, tmp_path):
     data = stage().build_data(1)
-    _, datasets = data.streams["labelled"]
+    datasets = data.streams["labelled"].datasets
     for name, shape in (("image.png", (40, 80, 3)), ("mask.png", (20, 40))):
         cv2.imwrite(str(tmp_path / name), np.full(shape, 7, np.uint8))
     broken = Sample("broken", tmp_path / "image.png", tmp_path / "mask.png")
@@ -210,7 +226,7 @@ def test_rare_classes_do_not_depend_on_the_workers_or_on_where_training_began(st
 
 def test_crops_show_the_class_that_they_were_drawn_for(stage):
     data = stage(*RARE, "transform.augment=[]").build_data(1)
-    stream, _ = data.streams["labelled"]
+    stream = data.streams["labelled"].stream
     found = [
         (mask == stream.rare_class_at(data.seed, step, slot)).any()
         for step, batch in enumerate(batches(data))
@@ -246,8 +262,8 @@ def test_streams_may_differ_in_their_images_size(stage):
 def test_a_transform_of_another_class_replaces_the_run_s_as_a_whole(stage):
     own = "{_target_:mdseg.data.transforms.RandomCrop,short_side:null,scale:[1,1],crop:[8,8]}"
     data = stage(TARGET.replace("{short_side:20,crop:[16,24]}", own)).build_data(1)
-    assert data.transforms["target"].augment.transforms == []
-    assert data.transforms["labelled"].crop == (32, 48)
+    assert data.streams["target"].transform.augment.transforms == []
+    assert data.streams["labelled"].transform.crop == (32, 48)
 
 
 def test_a_misspelt_key_of_a_stream_s_transform_is_named(stage):
@@ -264,10 +280,10 @@ def test_crops_without_masks_that_would_be_padded_are_refused_with_one_that_fits
 def test_statistics_of_the_streams_are_counted_in_train_ids(stage):
     built = stage()
     data = built.build_data(1)
-    counts = labelled_counts(data.streams, built.space)
+    counts = labelled_counts(data.streams["labelled"].datasets, built.space)
     masks = [
         built.space.train_ids(dataset.name)[dataset.mask(index)]
-        for dataset in data.streams["labelled"][1]
+        for dataset in data.streams["labelled"].datasets
         for index in range(len(dataset))
     ]
     expected = np.bincount(np.concatenate([mask.ravel() for mask in masks]), minlength=256)
@@ -279,7 +295,7 @@ def test_a_labelled_stream_that_takes_all_images_leaves_none(stage):
     with pytest.raises(
         ValueError, match="streams.unlabelled: no image of dataset 'd' is left.*streams.labelled.labelled=1/8"
     ):
-        select_streams(configs, lambda name, split: dataset(name), seed=0)
+        select(configs, lambda name, split: dataset(name), 0)
 
 
 def test_only_the_images_of_the_same_split_are_excluded():
@@ -287,13 +303,13 @@ def test_only_the_images_of_the_same_split_are_excluded():
         "labelled": config(labelled=5),
         "more": config(role="unlabelled", split="val", exclude_labelled="labelled"),
     }
-    streams = select_streams(configs, lambda name, split: dataset(f"{split}_{name}"), seed=0)
-    assert len(streams["more"][1][0]) == 20
+    streams = select(configs, lambda name, split: dataset(f"{split}_{name}"), 0)
+    assert len(streams["more"].datasets[0]) == 20
 
 
 def test_options_of_rare_classes_are_checked():
     with pytest.raises(ValueError, match=r"streams\.l\.rare_class: expected attempts, in_crop.*got"):
-        select_streams({"l": config(rare_class={"temperature": 1})}, lambda name, split: dataset(name), 0)
+        select({"l": config(rare_class={"temperature": 1})}, lambda name, split: dataset(name), 0)
     options = {"temperature": -1, "in_image": 0.1, "in_crop": 0.1, "attempts": 1}
     with pytest.raises(ValueError, match=r"streams\.l\.rare_class\.temperature"):
-        select_streams({"l": config(rare_class=options)}, lambda name, split: dataset(name), 0)
+        select({"l": config(rare_class=options)}, lambda name, split: dataset(name), 0)

@@ -187,7 +187,7 @@ def test_a_variation_perturbs_the_upsampled_logits():
 
     logits, mask, dataset = batch(k=3)
     loss = supervised(cubed_margin, band_bytes=3 * 7 * 4 * 4)
-    loss.variation = lambda images, rows: variation
+    loss.variation = lambda images, rows, labels: variation
     shifted = supervised(cubed_margin)(logits + 1, mask, dataset)
     torch.testing.assert_close(loss(logits, mask, dataset), shifted)
     assert seen == [(0, 0), (4, 0), (8, 0), (0, 1), (4, 1), (8, 1)]
@@ -196,7 +196,7 @@ def test_a_variation_perturbs_the_upsampled_logits():
 def test_a_loss_that_does_not_perturb_leaves_its_variation_out():
     logits, mask, dataset = batch()
     loss = supervised(cubed_margin)
-    loss.variation = lambda images, rows: lambda band, channels, row, image: band + 1
+    loss.variation = lambda images, rows, labels: lambda band, channels, row, image: band + 1
     assert torch.equal(loss(logits, mask, dataset, perturb=False), supervised(cubed_margin)(logits, mask, dataset))
 
 

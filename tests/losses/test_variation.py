@@ -434,7 +434,7 @@ def test_permuting_classes_and_their_noise_changes_nothing(space):
         def perturb(band, channels, row, image):
             return band + scales * noise[image, :, row : row + band.shape[1]]
 
-        loss.variation = lambda images, rows: perturb
+        loss.variation = lambda images, rows, labels: perturb
         return loss
 
     counts = torch.tensor(Q)
@@ -590,7 +590,8 @@ def configured(space, losses=None, **options):
         "counts": {"supervised": "static", "mixed": "static"},
         "counts_file": None,
     }
-    blv(losses, space, torch.tensor(Q, dtype=torch.float64), **given | options)
+    for counter in blv(losses, space, **given | options):
+        counter.count(torch.tensor(Q, dtype=torch.float64))
     return losses
 
 
@@ -600,6 +601,27 @@ def test_only_the_losses_that_counts_names_are_perturbed(space):
     )
     assert losses["supervised"].variation is None
     assert losses["mixed"].variation.counter.mode == "running"
+
+
+@pytest.mark.parametrize("counted", [None, torch.full((1, 2, 2), 1, dtype=torch.uint8)])
+def test_a_loss_counts_what_it_is_trained_on_by_itself(space, counted):
+    """The labels, or what stands for them (pseudo-labels); nothing in evaluation, nothing of an auxiliary head."""
+    loss = configured(space, counts={"supervised": "epoch"})["supervised"]
+    logits, mask, dataset = batch()
+    seen = mask if counted is None else counted
+    loss(logits, mask, dataset, counted=counted)
+    once = torch.bincount(seen.flatten(), minlength=256)[: space.num_classes].double()
+    assert torch.equal(loss.variation.counter.next, once)
+    loss(logits, mask, dataset, perturb=False)
+    loss.eval()(logits, mask, dataset)
+    assert torch.equal(loss.variation.counter.next, once)
+
+
+def test_labels_are_counted_while_sigma_is_still_0(space):
+    loss = configured(space, counts={"supervised": "epoch"}, sigma={"peak": 6, "middle": 0.5})["supervised"]
+    loss.variation.begin(0)
+    loss(*batch())
+    assert loss.variation.counter.next.sum() > 0
 
 
 def test_every_loss_counts_for_itself(space):

@@ -1,10 +1,12 @@
-import math
+from types import SimpleNamespace
+from typing import ClassVar
 
+import pytest
 import torch
 
-from mdseg.evaluation.evaluator import Evaluated, Evaluator, subset_mious, without_unmapped
-from mdseg.labels.spaces import EvaluationSpace
-from mdseg.methods.base import step_seed
+from mdseg.labels.spaces import union
+from mdseg.labels.tables import LabelTable
+from mdseg.methods.base import Method, Reads, StreamShape, step_seed
 from mdseg.methods.schedules import poly
 
 
@@ -63,32 +65,62 @@ def test_step_seeds_differ_by_seed_step_and_rank():
     assert step_seed(1, 2, 3) == step_seed(1, 2, 3)
 
 
-def test_pixels_of_classes_without_a_channel_are_not_scored():
-    space = EvaluationSpace(("a", "b"), ((0, 0, 0), (1, 1, 1)), torch.tensor([3]), torch.tensor([1]), unmapped=("a",))
-    mask = torch.tensor([[[0, 1, 255]]], dtype=torch.uint8)
-    assert without_unmapped(mask, space).tolist() == [[[255, 1, 255]]]
+def shapes(**roles):
+    return {name: StreamShape(role, batch_size=4) for name, role in roles.items()}
 
 
-def test_a_class_without_a_rival_has_no_iou():
-    """A single class with a channel is predicted everywhere: 100 % would be no result."""
-    colors = ((0, 0, 0), (1, 1, 1), (2, 2, 2))
-    alone = EvaluationSpace(("a", "b", "c"), colors, torch.tensor([3]), torch.tensor([1]), unmapped=("a", "c"))
-    rival = EvaluationSpace(("a", "b", "c"), colors, torch.tensor([3, 0]), torch.tensor([1, 2]), unmapped=("a",))
-    evaluated = {"alone": Evaluated("unseen", alone), "rival": Evaluated("unseen", rival)}
-    evaluator = Evaluator(torch.nn.Identity(), evaluated, align_corners=True)
-    mask = torch.ones(1, 2, 2, dtype=torch.uint8)
-    for name in evaluated:
-        evaluator.validation_step({"name": name, "image": torch.eye(4)[3].view(1, 4, 1, 1), "mask": mask}, 0)
-    evaluator.on_validation_epoch_end()
-    assert evaluator.iou["alone"].isnan().all()
-    assert evaluator.iou["rival"].nanmean() == 1
-    assert evaluator.mean_miou("unseen") == 1
+class Pair(Method):
+    reads: ClassVar = {"source": Reads("labelled"), "others": Reads("target", "unlabelled", several=True)}
 
 
-def test_a_subset_of_which_no_class_occurs_is_undefined():
-    space = EvaluationSpace(
-        ("a", "b"), ((0, 0, 0), (1, 1, 1)), torch.arange(2), torch.arange(2), (), {"one": ("a",), "other": ("b",)}
-    )
-    mious = subset_mious(torch.tensor([0.5, torch.nan]), space)
-    assert mious["one"] == 0.5
-    assert math.isnan(mious["other"])
+def pair():
+    table = LabelTable("d", ("a", "b"), ((0, 0, 0), (1, 1, 1)), "id", ((0,), (1,)))
+    return Pair(
+        model=torch.nn.Conv2d(3, 2, 1), space=union({"d": table}), evaluated={}, optimizer=None, scheduler=None,
+        head_lr_factor=1.0, decay_norms=True, steps=1, seed=0, align_corners=True,
+    )  # fmt: skip
+
+
+def test_streams_are_found_by_their_role_whatever_they_are_called():
+    method = pair()
+    method.read(shapes(gta="labelled", city="target", rest="unlabelled"))
+    assert method.names_of == {"source": ["gta"], "others": ["city", "rest"]}
+
+
+def test_a_step_gets_its_streams_by_the_names_it_reads_them_by():
+    method = pair()
+    method.read(shapes(gta="labelled", city="target"))
+    method._trainer = SimpleNamespace(training=True)
+    assert method.on_after_batch_transfer({"gta": 1, "city": 2}, 0) == {"source": 1, "others": {"city": 2}}
+    method._trainer = SimpleNamespace(training=False)
+    assert method.on_after_batch_transfer({"name": "d"}, 0) == {"name": "d"}
+
+
+@pytest.mark.parametrize(
+    ("streams", "message"),
+    [
+        (shapes(gta="labelled"), r"Pair needs a target or unlabelled stream; streams has gta \(labelled\)"),
+        (shapes(city="target"), r"Pair needs a labelled stream; streams has city \(target\)"),
+        (shapes(a="labelled", b="labelled", c="target"), r"Pair reads one labelled stream, but streams has a, b"),
+    ],
+)
+def test_streams_that_a_method_cannot_train_on_are_refused(streams, message):
+    with pytest.raises(ValueError, match=message):
+        pair().read(streams)
+
+
+def test_a_stream_that_nothing_reads_is_refused():
+    class Alone(Pair):
+        reads: ClassVar = {"labelled": Reads("labelled")}
+
+    method = pair()
+    method.reads = Alone.reads
+    with pytest.raises(ValueError, match=r"does not read stream city; .*leave it out with streams\.city=null"):
+        method.read(shapes(gta="labelled", city="target"))
+
+
+def test_a_method_starts_from_its_own_networks_alone():
+    method = pair()
+    method.expect(["model"])
+    with pytest.raises(ValueError, match=r"from\.modle: Pair has no network.*did you mean model"):
+        method.expect(["modle"])

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -7,10 +8,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from mdseg.evaluation.evaluator import Evaluated
-from mdseg.labels.spaces import EvaluationSpace, union
+from mdseg.labels.spaces import union
 from mdseg.labels.tables import LabelTable
 from mdseg.losses.cross_entropy import ce
 from mdseg.losses.variation import ClassCounter, LogitVariation
+from mdseg.methods.base import StreamShape
 from mdseg.methods.mixing import StrongAugmentation
 from mdseg.methods.schedules import poly
 from mdseg.methods.self_training import SelfTraining, confidence_weight, pseudo_labels, ramp, without_rows
@@ -40,14 +42,17 @@ def network(low_head=False):
     return Segmenter(Backbone(1 + low_head), nn.Conv2d(8, len(CLASSES), 1), low_head=low)
 
 
-def space():
+def table(name):
     colors, raw_ids = tuple((number, 0, 0) for number in range(19)), tuple((number,) for number in range(19))
-    return union({"source": LabelTable("source", tuple(CLASSES), colors, "id", raw_ids)})
+    return LabelTable(name, tuple(CLASSES), colors, "id", raw_ids)
+
+
+def space():
+    return union({"source": table("source")})
 
 
 def self_training(lr=0.1, model=None, reduction="all_pixels", **options):
     values = {
-        "unlabelled": "target",
         "decay": 0.99,
         "teacher_bn": "batch",
         "eval_model": "student",
@@ -82,7 +87,7 @@ def batch_of(mask=None, seed=0, size=(8, 12)):
     if mask is None:
         mask = torch.randint(0, 19, (2, *size), generator=generator, dtype=torch.uint8)
     keys = {"dataset": torch.zeros(2, dtype=torch.int64), "key": torch.zeros(2, dtype=torch.int64)}
-    return {"labelled": {"image": images[0], "mask": mask, **keys}, "target": {"image": images[1], **keys}}
+    return {"labelled": {"image": images[0], "mask": mask, **keys}, "unlabelled": {"image": images[1], **keys}}
 
 
 def loss_of(method, batch, step=0):
@@ -319,7 +324,7 @@ def test_without_any_label_the_mixed_image_is_the_target_and_the_supervised_loss
     method = self_training(tau=0)
     loss_of(method, batch).backward()
     assert method.terms["train/supervised"] == 0
-    assert torch.equal(method.lesson.mixed.image, batch["target"]["image"])
+    assert torch.equal(method.lesson.mixed.image, batch["unlabelled"]["image"])
     assert torch.equal(method.lesson.mixed.mask, method.lesson.pseudo.label)
     assert all(torch.isfinite(parameter.grad).all() for parameter in method.model.parameters())
 
@@ -404,8 +409,8 @@ def test_losses_that_count_classes_see_the_pseudo_labels():
 
 def test_images_are_mixed_in_pairs_of_one_size():
     batch = batch_of()
-    batch["target"]["image"] = batch["target"]["image"][..., 4:]
-    with pytest.raises(ValueError, match=r"labelled and target need the same transform\.crop"):
+    batch["unlabelled"]["image"] = batch["unlabelled"]["image"][..., 4:]
+    with pytest.raises(ValueError, match=r"the labelled and the unlabelled stream need the same transform\.crop"):
         loss_of(self_training(), batch)
 
 
@@ -429,10 +434,9 @@ def test_impossible_options_are_refused(options, message):
 
 @pytest.mark.parametrize("headline", ["student", "teacher"])
 def test_student_and_teacher_are_evaluated_side_by_side(headline):
-    every = torch.arange(19)
-    evaluated = {"c": Evaluated("target", EvaluationSpace(tuple(CLASSES), ((0, 0, 0),) * 19, every, every, ()))}
+    evaluated = {"c": Evaluated("target", table("c"))}
     method = train(self_training(evaluated=evaluated, eval_model=headline)).eval()
-    image = batch_of()["target"]["image"]
+    image = batch_of()["unlabelled"]["image"]
     networks = {"student": method.model, "teacher": method.teacher}
     with torch.no_grad():
         prediction = {
@@ -440,9 +444,9 @@ def test_student_and_teacher_are_evaluated_side_by_side(headline):
             for name, network in networks.items()
         }
         mask = prediction["teacher"].to(torch.uint8)  # the teacher is right everywhere
-        logits = method.validation_step({"name": "c", "image": image, "mask": mask}, 0)
+        shown = method.validation_step({"name": "c", "image": image, "mask": mask}, 0)
         method.on_validation_epoch_end()
-        assert torch.equal(logits, networks[headline](image))
+        assert torch.equal(shown, prediction[headline].to(torch.uint8))
     right = (prediction["student"] == prediction["teacher"]).float().mean()
     assert right < 1
     assert method.iou_of["teacher"]["c"].nanmean() == 1
@@ -452,12 +456,12 @@ def test_student_and_teacher_are_evaluated_side_by_side(headline):
 
 
 def test_streams_whose_images_cannot_be_mixed_are_refused_before_training():
-    streams = {name: {"role": name, "batch_size": 4, "crop": (32, 48)} for name in ("labelled", "target")}
+    streams = {name: StreamShape(role=name, batch_size=4, crop=(32, 48)) for name in ("labelled", "target")}
     method = self_training()
-    method.check_streams(streams)
+    method.read(streams)
     with pytest.raises(ValueError, match="batch_size=2.*make them equal"):
-        method.check_streams({**streams, "target": {**streams["target"], "batch_size": 2}})
+        method.read({**streams, "target": replace(streams["target"], batch_size=2)})
     with pytest.raises(ValueError, match=r"crop of stream labelled is \(32, 48\) and of target \(32, 32\)"):
-        method.check_streams({**streams, "target": {**streams["target"], "crop": (32, 32)}})
+        method.read({**streams, "target": replace(streams["target"], crop=(32, 32))})
     with pytest.raises(ValueError, match="mixed_weight: expected at least 0, got -3"):
         self_training(mixed_weight=-3)

@@ -84,7 +84,7 @@ def test_batch_norm_sees_the_source_first_and_then_the_target():
 
 def test_without_losses_of_the_target_its_images_are_not_looked_at():
     method, batch = adaptation(), batch_of()
-    assert method.roles == ("labelled",)
+    assert list(method.reads) == ["labelled"]
     del batch["target"]
     method.training_step(batch, 0)
     assert set(method.terms) == {"train/supervised", "train/supervised_low"}

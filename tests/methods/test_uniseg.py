@@ -165,7 +165,7 @@ def labelled_batch():
 @pytest.mark.filterwarnings("ignore:You are trying to `self.log")
 def test_an_auxiliary_head_gets_the_weighted_loss_without_perturbation():
     two_levels, batch = method(low_head=True), labelled_batch()
-    two_levels.supervised.variation = lambda images, rows: lambda band, channels, row, image: band * 2
+    two_levels.supervised.variation = lambda images, rows, labels: lambda band, channels, row, image: band * 2
     loss = two_levels.training_step(batch, 0)
     high, low = two_levels.model.levels(batch["labelled"]["image"])
     plain, labelled = ce(space()), (batch["labelled"]["mask"], batch["labelled"]["dataset"])
