@@ -2,7 +2,7 @@
 
 python -m mdseg.report runs/
 
-Runs that are rows of a published table, sweep=<row>, get a table for each experiment with the paper's values beside.
+Runs that are rows of a published table, row=<row>, get a table for each experiment with the paper's values beside.
 """
 
 import io
@@ -26,10 +26,9 @@ from mdseg.config.references import Published
 # What differs between runs of the same setting: not part of a setting's name.
 NOT_A_SETTING = (
     "experiment=",
-    "sweep=",
+    "row=",
     "seed=",
     "runs=",
-    "run_folder=",
     "trainer",
     "logger",
     "data.root=",

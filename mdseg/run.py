@@ -177,9 +177,11 @@ def help_text() -> str:
         "loss/guidance",
         "loss/variation",
         "transform",
+        "optimizer",
+        "scheduler",
         "trainer",
         "logger",
-        "sweep",
+        "row",
     ):
         options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
         lines.append(f"  {group:16} {', '.join(options)}")

@@ -325,8 +325,8 @@ def test_a_relation_file_with_an_unknown_class_is_named_with_the_nearest_one(com
         (["experiment=uniseg_cib", "trainer.devises=2"], "(did you mean trainer.devices?)"),
         (["experiment=uniseg_cib", "stage.nullbce.steps=2"], "(did you mean stage.null_bce.steps?)"),
         (
-            ["experiment=uniseg_cib", "batch_size=2"],
-            "did you mean streams.labelled.batch_size or evaluation.batch_size?",
+            ["experiment=uniseg_cib", "short_side=2"],
+            "did you mean evaluation.short_side or transform.short_side?",
         ),
         (["experiment=uniseg_cib", "model.x=2"], "model.x=2: there is no such key; model has _target_, head, "),
         (["experiment=uniseg_cib", "mixing={a:1"], "mixing={a:1: not key=value as Hydra reads it"),

@@ -1,8 +1,9 @@
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 
 from mdseg import conf_dir
-from mdseg.config.composition import check_row, compose_with_datasets
+from mdseg.config.composition import check_row, compose_with_datasets, settle
 
 ALONE = ["~experiment", "family=supervised"]
 
@@ -50,53 +51,95 @@ def test_mistakes_are_named(overrides, message):
         compose_with_datasets("run", overrides)
 
 
+def hydra_of(*overrides):
+    """Hydra's own configuration of a command."""
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        return compose("run", list(overrides), return_hydra_config=True)
+
+
 @pytest.fixture
-def with_row(tmp_path):
-    """Hydra's own configuration of an experiment with a row that chooses MaxSquare."""
-    (tmp_path / "sweep").mkdir()
+def mine(tmp_path):
+    """A folder of one's own on the search path: a row that chooses MaxSquare, and experiments."""
+    for group in ("row", "experiment"):
+        (tmp_path / group).mkdir()
     choices = "[{override /family: maxsquare}, {override /loss/target: max_square}]"
-    (tmp_path / "sweep/trial.yaml").write_text(f"# @package _global_\ndefaults: {choices}\nmethod: {{weight: 0.09}}\n")
-
-    def configure(experiment):
-        overrides = [f"experiment={experiment}", "sweep=trial", f"hydra.searchpath=[file://{tmp_path}]"]
-        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-            return compose("run", overrides, return_hydra_config=True)
-
-    return configure
+    (tmp_path / "row/trial.yaml").write_text(f"# @package _global_\ndefaults: {choices}\nmethod: {{weight: 0.09}}\n")
+    for name, choice in (("fixed", "family: maxsquare"), ("named", "row: trial")):
+        text = f"# @package _global_\ndefaults: [gta5_cityscapes, {{override /{choice}}}]\n"
+        (tmp_path / f"experiment/{name}.yaml").write_text(text)
+    return f"hydra.searchpath=[file://{tmp_path}]"
 
 
-def test_a_row_chooses_family_loss_and_values_of_an_experiment_that_leaves_them_open(with_row):
-    cfg = with_row("gta5_cityscapes")
+@pytest.mark.parametrize("experiment", ["gta5_cityscapes", "blv_gta5_cityscapes"])
+def test_a_row_chooses_family_loss_and_values_of_an_experiment_that_leaves_them_open(mine, experiment):
+    cfg = hydra_of(f"experiment={experiment}", "row=trial", mine)
     check_row(cfg.hydra)
     assert cfg.hydra.runtime.choices.family == "maxsquare"
     assert cfg.loss.target._target_.endswith(".max_square")
+    assert cfg.loss.variation is None
     assert cfg.method.weight == 0.09
 
 
-@pytest.mark.parametrize("experiment", ["uniseg_cib", "maxsquare_gta5_cityscapes"])
-def test_a_row_on_an_experiment_with_a_method_of_its_own_is_refused(with_row, experiment):
-    with pytest.raises(ValueError, match=f"sweep=trial: experiment={experiment} has a method.*open: .*gta5_cityscapes"):
-        check_row(with_row(experiment).hydra)
+def test_an_experiment_names_a_default_row_that_another_replaces(mine):
+    cfg = hydra_of("experiment=named", mine)
+    check_row(cfg.hydra)
+    assert (cfg.hydra.runtime.choices.row, cfg.method.weight) == ("trial", 0.09)
+    cfg = hydra_of("experiment=named", "row=dacs", mine)
+    check_row(cfg.hydra)
+    assert (cfg.hydra.runtime.choices.family, cfg.loss.target) == ("self_training", None)
+
+
+def test_rows_win_over_experiment_and_recipe():
+    cfg = hydra_of("experiment=gta5_cityscapes", "row=oracle")
+    assert cfg.streams.labelled.datasets == ["cityscapes"]
+    cfg = hydra_of("experiment=gta5_cityscapes", "row=iw_multi", "scale=paper")
+    assert (cfg.sizes.target, cfg.model.low_head) == ([640, 1280], True)
+
+
+OWN_METHOD = "has a method of its own, of which a part would stay; rows are for .*: gta5_cityscapes, "
+
+
+@pytest.mark.parametrize("row", ["row=trial", "row=iw", "+row=iw"])
+def test_a_row_on_an_experiment_with_a_method_of_its_own_is_refused(mine, row):
+    """Rows are no group of such an experiment; Hydra lets them in by +."""
+    with pytest.raises(ValueError, match=f"^{row.lstrip('+')}: experiment=uniseg_cib {OWN_METHOD}"):
+        check_row(hydra_of("experiment=uniseg_cib", row, mine).hydra if row[0] == "+" else in_a_command(row, mine))
+
+
+def in_a_command(*overrides):
+    return compose_with_datasets("run", ["experiment=uniseg_cib", *overrides])
+
+
+def test_a_row_over_an_experiment_that_chooses_a_family_for_its_base_is_refused(mine):
+    with pytest.raises(ValueError, match=f"^row=iw: experiment=fixed {OWN_METHOD}"):
+        check_row(hydra_of("experiment=fixed", "row=iw", mine).hydra)
 
 
 def test_an_experiment_that_leaves_its_method_open_needs_a_row():
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose("run", ["experiment=gta5_cityscapes"], return_hydra_config=True)
     with pytest.raises(
-        ValueError, match=r"leaves the method to a row of its table: sweep=<row>; there are source_only, .*dacs, "
+        ValueError, match=r"leaves the method to a row of its table: row=<row>; there are source_only, .*dacs, "
     ):
-        check_row(cfg.hydra)
+        check_row(hydra_of("experiment=gta5_cityscapes").hydra)
 
 
-def test_a_sweep_over_rows_is_composed_without_one_and_has_the_keys_of_their_stages():
+@pytest.mark.parametrize("experiment", ["gta5_cityscapes", "maxsquare_gta5_cityscapes"])
+def test_a_sweep_over_rows_is_composed_without_one_and_has_the_keys_of_their_stages(experiment):
     """As Hydra does first under -m, with the values that are not swept."""
     values = ["stage.adapt.steps=3", "stage.source.steps=2", "model.widths=[8,8,8,8,8]", "method.weight=1"]
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        assert compose("run", ["experiment=gta5_cityscapes", *values]).stage.adapt.steps == 3
+    assert hydra_of(f"experiment={experiment}", *values).stage.adapt.steps == 3
 
 
-def test_a_row_of_another_table_is_refused():
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose("run", ["experiment=gta5_cityscapes", "sweep=st"], return_hydra_config=True)
-    with pytest.raises(ValueError, match="sweep=st: no row of experiment=gta5_cityscapes, whose rows are source_only"):
-        check_row(cfg.hydra)
+@pytest.mark.parametrize("experiment", ["gta5_cityscapes", "maxsquare_gta5_cityscapes"])
+def test_a_row_of_another_table_is_refused(experiment):
+    with pytest.raises(ValueError, match=f"row=st: no row of experiment={experiment}, whose rows are source_only"):
+        check_row(hydra_of(f"experiment={experiment}", "row=st").hydra)
+
+
+def test_a_stage_s_origin_is_written_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    cfg = hydra_of("experiment=uniseg_cib", "stage.class_relational.from.model=other", "stage.relations.from=other")
+    HydraConfig.instance().set_config(cfg)
+    settle(cfg)
+    assert cfg.stage.class_relational["from"] == {"model": str(tmp_path / "other"), "relations": "relations"}
+    assert cfg.stage.relations["from"] == str(tmp_path / "other")

@@ -1,6 +1,8 @@
 import json
+import re
 
 import pytest
+import torch
 import yaml
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -9,7 +11,8 @@ from smoke import SMOKE
 
 from mdseg import conf_dir
 from mdseg.config import references
-from mdseg.config.building import build_label_space, build_transforms, check_keys, label_table, stage_config
+from mdseg.config.building import build_label_space, build_transforms, label_table
+from mdseg.config.keys import check_keys, stage_config
 from mdseg.data.transforms import strict
 from mdseg.labels.tables import LabelTable
 
@@ -27,13 +30,26 @@ ROWS = [
 NUM_CLASSES = {"cibm": 70, "cim": 70, "ibm": 70, "cbm": 67, "cib": 28}
 
 
-def family_of(experiment):
-    """The family that an experiment chooses, or one that it builds on; None where a row of a table chooses it."""
-    for entry in yaml.safe_load((conf_dir() / f"experiment/{experiment}.yaml").read_text())["defaults"]:
-        family = family_of(entry) if isinstance(entry, str) else entry.get("override /family")
+def read(path):
+    """A YAML file of conf/."""
+    return yaml.safe_load((conf_dir() / f"{path}.yaml").read_text()) or {}
+
+
+def family_of(name, group="experiment"):
+    """The family that an experiment or row chooses, or what it builds on; None where a row is still to be named."""
+    for entry in read(f"{group}/{name}")["defaults"]:
+        if isinstance(entry, str):
+            family = family_of(entry, group) if entry != "_self_" else None
+        elif row := entry.get("override /row"):
+            family = family_of(row, "row")
+        else:
+            family = entry.get("override /family")
         if family is not None:
             return family
     return None
+
+
+ALIASES = {name: base for name in EXPERIMENTS if (base := references.alias_of(name))}
 
 
 def chosen(experiment):
@@ -64,7 +80,6 @@ def targets(node):
 @pytest.mark.parametrize(("experiment", "scale"), list(with_scales()))
 def test_every_experiment_composes_and_every_value_is_there(composed, experiment, scale, tmp_path):
     cfg = composed(*chosen(experiment), f"scale={scale}")
-    cfg.run_folder = str(tmp_path)
     for name in cfg.stages:
         stage = stage_config(cfg, name)
         OmegaConf.resolve(stage)
@@ -134,7 +149,7 @@ def test_paper_scale_carries_the_paper_s_hyper_parameters(composed):
     assert first.streams.labelled.batch_size == 16
     assert first.model.temperature == 20
     assert cfg.stage.relations.run.tau == -0.08
-    assert second["from"] == "null_bce"
+    assert second["from"].model == "null_bce"
 
 
 @pytest.mark.parametrize("network", ["upernet_r50", "upernet_r101", "pspnet_r50", "pspnet_r101", "hrnet_w18"])
@@ -175,7 +190,6 @@ def test_data_roots_follow_the_environment(composed, cache_folder):
 
 def resolved(cfg):
     """The configuration of every stage, by name."""
-    cfg.run_folder = "run"
     check_keys(cfg)
     stages = {name: stage_config(cfg, name) for name in cfg.stages}
     for stage in stages.values():
@@ -187,7 +201,7 @@ def resolved(cfg):
 @pytest.mark.parametrize("scale", ["demo", "paper"])
 @pytest.mark.parametrize(("experiment", "row"), ROWS)
 def test_every_row_of_a_table_composes_and_every_value_is_there(composed, experiment, row, scale):
-    cfg = composed(f"experiment={experiment}", f"sweep={row}", f"scale={scale}")
+    cfg = composed(f"experiment={experiment}", f"row={row}", f"scale={scale}")
     assert cfg.row == row
     for stage in resolved(cfg).values():
         for target in targets(stage):
@@ -203,9 +217,9 @@ def trained_rows():
 
 @pytest.mark.parametrize(("experiment", "row"), list(trained_rows()))
 def test_every_row_trains_two_steps(composed, tmp_path, experiment, row):
-    base = composed(f"experiment={experiment}", f"sweep={row}")
+    base = composed(f"experiment={experiment}", f"row={row}")
     steps = [f"stage.{stage}.steps=2" if "steps" in base.stage[stage] else "steps=2" for stage in base.stages]
-    cfg = composed(*SMOKE, *steps, f"experiment={experiment}", f"sweep={row}", f"runs={tmp_path}")
+    cfg = composed(*SMOKE, *steps, f"experiment={experiment}", f"row={row}", f"runs={tmp_path}")
     folder = new_folder(cfg)
     carry_out(cfg, folder)
     results = json.loads((folder / "results.json").read_text())
@@ -215,11 +229,92 @@ def test_every_row_trains_two_steps(composed, tmp_path, experiment, row):
         (miou,) = stage["evaluation"]["mean_miou"].values()
         assert 0 <= miou < 0.5
 
+
+def test_every_row_stands_in_a_table_and_every_experiment_without_a_method_has_one():
     tables = references.document()["experiments"]
     assert {row for experiment in tables for row in references.rows(experiment)} == {
-        path.stem for path in (conf_dir() / "sweep").glob("*.yaml")
+        path.stem for path in (conf_dir() / "row").glob("*.yaml")
     }
     assert set(tables) == {name for name in EXPERIMENTS if family_of(name) is None}
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+@pytest.mark.parametrize("alias", ALIASES)
+def test_an_alias_is_its_base_with_a_row_but_for_its_name(composed, alias, scale):
+    named = composed(f"experiment={alias}", f"scale={scale}")
+    spelled = composed(f"experiment={ALIASES[alias]}", f"row={default_row(alias)}", f"scale={scale}")
+    assert (named.name, spelled.name) == (alias, ALIASES[alias])
+    spelled.name = alias
+    assert named == spelled
+    assert references.rows(alias) == references.rows(ALIASES[alias]) != []
+
+
+def default_row(alias):
+    _, row = read(f"experiment/{alias}")["defaults"]
+    return row["override /row"]
+
+
+@pytest.mark.parametrize(
+    ("alias", "row"),
+    [
+        ("maxsquare_gta5_cityscapes", "iw_multi"),
+        ("maxsquare_iw_paper_gta5_cityscapes", "minent"),  # nothing of the paper's weight stays
+        ("blv_synthia_cityscapes", "oracle"),
+        ("blv_semi_cityscapes", "st"),
+    ],
+)
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+def test_a_row_replaces_the_default_row_as_a_whole(composed, alias, row, scale):
+    replaced = composed(f"experiment={alias}", f"row={row}", f"scale={scale}")
+    spelled = composed(f"experiment={ALIASES[alias]}", f"row={row}", f"scale={scale}")
+    assert replaced.row == row
+    assert replaced.name == alias
+    spelled.name = alias
+    assert replaced == spelled
+
+
+def test_experiments_that_build_on_another_are_aliases():
+    assert {name for name in EXPERIMENTS if read(f"experiment/{name}")["defaults"][0] in EXPERIMENTS} == set(ALIASES)
+
+
+@pytest.mark.parametrize("group", ["optimizer", "scheduler", "stream"])
+def test_what_a_group_is_for_stands_in_no_other_file(group):
+    """A class of an optimiser, say, is named by conf/optimizer alone."""
+    names = {"stream": r"\brole:", "optimizer": r"torch\.optim\b", "scheduler": r"methods\.schedules\b"}
+    files = [path for path in conf_dir().rglob("*.yaml") if re.search(names[group], path.read_text())]
+    assert files
+    assert {path.parent.name for path in files} == {group}
+
+
+@pytest.mark.parametrize("scale", ["demo", "paper"])
+@pytest.mark.parametrize("experiment", ["supervised_bdd", "semi_cityscapes"])
+def test_the_optimizer_is_chosen_by_its_group(composed, experiment, scale):
+    for name, target in (("sgd", "SGD"), ("adamw", "AdamW")):
+        cfg = composed(f"experiment={experiment}", f"optimizer={name}", "optimizer.lr=0.5", f"scale={scale}")
+        node = stage_config(cfg, "fit").optimizer
+        assert (node._target_, node.lr) == (f"torch.optim.{target}", 0.5)
+        instantiate(node)([torch.nn.Parameter(torch.zeros(1))])
+
+
+def test_a_stage_lays_its_values_over_the_optimizer_of_the_run(composed):
+    cfg = composed("experiment=uniseg_cib", "optimizer.weight_decay=0.5")
+    first, second = (stage_config(cfg, name).optimizer for name in ("null_bce", "class_relational"))
+    assert first == {"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 3e-3, "weight_decay": 0.5}
+    assert second == {**first, "lr": 1e-3}
+
+
+def test_a_fit_is_what_a_stage_is_unless_it_says_otherwise(composed):
+    for experiment in ("uniseg_cib", "supervised_bdd", "maxsquare_gta5_cityscapes", "dacs_gta5_cityscapes"):
+        cfg = composed(f"experiment={experiment}")
+        assert [name for name in cfg.stages if "run" in cfg.stage[name]] == (
+            ["relations"] if experiment == "uniseg_cib" else []
+        )
+
+
+def test_the_second_stage_of_uniseg_takes_model_and_relations_from_the_stages_before(composed):
+    second = resolved(composed("experiment=uniseg_cib"))["class_relational"]
+    assert second["from"] == {"model": "null_bce", "relations": "relations"}
+    assert second.loss.supervised.relations is None
 
 
 @pytest.mark.parametrize("city", CITIES[1:])
@@ -230,9 +325,7 @@ def test_cities_differ_by_their_name(city):
 
 
 def test_rows_of_maxsquare_differ_by_their_loss_alone(composed):
-    stages = {
-        row: resolved(composed("experiment=gta5_cityscapes", f"sweep={row}")) for row in ("minent", "iw", "oracle")
-    }
+    stages = {row: resolved(composed("experiment=gta5_cityscapes", f"row={row}")) for row in ("minent", "iw", "oracle")}
     assert stages["minent"]["adapt"].loss.target._target_ == "mdseg.losses.entropy.entropy"
     assert stages["iw"]["adapt"].loss.target._target_ == "mdseg.losses.max_square.max_square_iw"
     for stage in [stage for row in ("minent", "iw") for stage in stages[row].values()]:
@@ -245,7 +338,7 @@ def test_rows_of_maxsquare_differ_by_their_loss_alone(composed):
 
 
 def test_the_control_at_equal_budget_sees_no_target_image(composed):
-    rows = {row: resolved(composed("experiment=gta5_cityscapes", f"sweep={row}")) for row in ("source_continued", "iw")}
+    rows = {row: resolved(composed("experiment=gta5_cityscapes", f"row={row}")) for row in ("source_continued", "iw")}
     control, adapted = (rows[row]["adapt"] for row in rows)
     assert list(control.streams) == ["labelled"]
     assert control.loss.target is None
@@ -255,7 +348,7 @@ def test_the_control_at_equal_budget_sees_no_target_image(composed):
 
 
 def test_multi_has_two_levels_guidance_its_weight_and_larger_target_images(composed):
-    adapt = resolved(composed("experiment=gta5_cityscapes", "sweep=iw_multi", "scale=paper"))["adapt"]
+    adapt = resolved(composed("experiment=gta5_cityscapes", "row=iw_multi", "scale=paper"))["adapt"]
     assert adapt.model.low_head
     assert adapt.loss.guidance.threshold == 0.95
     assert (adapt.method.weight, adapt.method.low_weight) == (0.09, 0.1)
@@ -265,22 +358,22 @@ def test_multi_has_two_levels_guidance_its_weight_and_larger_target_images(compo
 
 @pytest.mark.parametrize(("experiment", "sigma"), [("gta5_cityscapes", 6), ("synthia_cityscapes", 4)])
 def test_blv_s_sigma_is_the_paper_s(composed, experiment, sigma):
-    constant = resolved(composed(f"experiment={experiment}", "sweep=daformer_blv"))["adapt"].loss.variation
-    temporal = resolved(composed(f"experiment={experiment}", "sweep=dacs_blv_tv"))["adapt"].loss.variation
+    constant = resolved(composed(f"experiment={experiment}", "row=daformer_blv"))["adapt"].loss.variation
+    temporal = resolved(composed(f"experiment={experiment}", "row=dacs_blv_tv"))["adapt"].loss.variation
     assert constant.sigma == sigma
     assert temporal.sigma == {"peak": sigma, "middle": 0.75}
 
 
 @pytest.mark.parametrize(("row", "counts"), [("st_blv", "epoch"), ("st_blv_labelled", "static")])
 def test_semi_supervised_blv_counts_what_the_row_says(composed, row, counts):
-    fit = resolved(composed("experiment=cityscapes_semi", f"sweep={row}", "streams.labelled.labelled=1/4"))["fit"]
+    fit = resolved(composed("experiment=cityscapes_semi", f"row={row}", "streams.labelled.labelled=1/4"))["fit"]
     assert fit.loss.variation.counts == {"supervised": counts, "mixed": counts}
     assert (fit.loss.variation.sigma, fit.streams.labelled.labelled) == (6, "1/4")
 
 
 @pytest.mark.parametrize("host", ["hrnet_w18", "pspnet_r101"])
 def test_supervised_hosts_are_chosen_by_their_network(composed, host):
-    cfg = composed("experiment=cityscapes_supervised", "sweep=blv", f"model={host}", "scale=paper")
+    cfg = composed("experiment=cityscapes_supervised", "row=blv", f"model={host}", "scale=paper")
     assert resolved(cfg)["fit"].loss.variation.sigma == 4
     assert cfg.model.weights == "imagenet"
 
@@ -309,7 +402,7 @@ def test_maxsquare_at_paper_scale_carries_the_official_code_s_values(composed):
         (["experiment=maxsquare_gta5_cityscapes"], [720, 1280], [512, 1024]),
         (["experiment=maxsquare_synthia_cityscapes"], [760, 1280], [512, 1024]),
         (["experiment=maxsquare_cityscapes_rome"], [512, 1024], [512, 1024]),
-        (["experiment=gta5_cityscapes", "sweep=iw_multi"], [720, 1280], [640, 1280]),
+        (["experiment=gta5_cityscapes", "row=iw_multi"], [720, 1280], [640, 1280]),
     ],
 )
 def test_maxsquare_s_image_sizes_at_paper_scale(composed, overrides, source, target):

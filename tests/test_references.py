@@ -39,7 +39,7 @@ def test_a_published_value_says_where_it_comes_from_and_which_command_it_is_of(e
     assert entry["evidence"] in ("slides", "supplement", "readme", "code", "note")
     assert set(entry["values"]) <= {"miou", *CITYSCAPES.subsets}
     assert (conf_dir() / f"experiment/{experiment}.yaml").is_file()
-    assert (conf_dir() / f"sweep/{row}.yaml").is_file()
+    assert (conf_dir() / f"row/{row}.yaml").is_file()
 
 
 WITH_CLASSES = [entry for entry in ENTRIES if "iou" in entry[2]]
@@ -86,3 +86,19 @@ def test_nothing_is_published_of_experiments_and_rows_without_a_table():
     assert references.published("gta5_cityscapes", "mine") == []
     assert references.published("gta5_cityscapes", "oracle") == []
     assert references.rows("uniseg_cibm") == []
+
+
+def test_an_alias_has_the_table_of_its_base():
+    """experiment=blv_gta5_cityscapes is gta5_cityscapes with row=daformer_blv."""
+    assert references.alias_of("blv_gta5_cityscapes") == "gta5_cityscapes"
+    assert references.rows("blv_gta5_cityscapes") == references.rows("gta5_cityscapes")
+    assert references.dataset("maxsquare_cityscapes_rome") == "rome"
+    assert references.published("blv_gta5_cityscapes", "daformer_blv")[0].values["miou"] == 59.0
+    for name in ("gta5_cityscapes", "uniseg_cibm", "mine"):
+        assert references.alias_of(name) is None
+
+
+@pytest.mark.parametrize("override", ["loss/target=entropy", "family=uniseg", "method=uniseg"])
+def test_nothing_is_published_of_a_row_with_another_method(override):
+    assert references.published("maxsquare_gta5_cityscapes", "maxsquare", [override]) == []
+    assert references.published("maxsquare_gta5_cityscapes", "maxsquare", ["model=upernet_r50"]) != []

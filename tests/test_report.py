@@ -74,7 +74,7 @@ def row_run(folder, row, miou, *overrides, experiment="gta5_cityscapes", scale="
     run.mkdir(parents=True)
     document = {"experiment": experiment, "row": row, "scale": scale, "seed": number, "stages": stages}
     (run / "results.json").write_text(json.dumps(document))
-    words = [f"experiment={experiment}", f"sweep={row}", f"seed={number}", *overrides]
+    words = [f"experiment={experiment}", f"row={row}", f"seed={number}", *overrides]
     (run / "command.txt").write_text(shlex.join(["python", "-m", "mdseg.run", *words]))
 
 

@@ -24,14 +24,14 @@ RUNS = {
         f"stage.null_bce.steps={STEPS}",
         f"stage.class_relational.steps={STEPS}",
     ],
-    "iw_multi": ["experiment=gta5_cityscapes", "sweep=iw_multi", *ADAPTED],
+    "iw_multi": ["experiment=gta5_cityscapes", "row=iw_multi", *ADAPTED],
     "daformer_blv_tv": [
         "experiment=gta5_cityscapes",
-        "sweep=daformer_blv_tv",
+        "row=daformer_blv_tv",
         "loss.variation.counts.mixed=running",
         *ADAPTED,
     ],
-    "st_blv": ["experiment=cityscapes_semi", "sweep=st_blv", "streams.labelled.labelled=1/2", f"steps={STEPS}"],
+    "st_blv": ["experiment=cityscapes_semi", "row=st_blv", "streams.labelled.labelled=1/2", f"steps={STEPS}"],
 }
 OVERRIDES = [*SMALL, *RUNS["uniseg"]]
 

@@ -205,6 +205,9 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
     if required:
         group, options = required[1], ", ".join(required[2].split())
         return f"{group}=<name> is required; there are {options} (python -m mdseg.run --help says what they are)"
+    if str(error).startswith("Could not override 'row'"):
+        given = {key: value for key, _, value in (each.partition("=") for each in overrides)}
+        return _method_of_its_own(given.get("row"), given.get("experiment"))
     cause, override = error.__cause__, re.search(r"To append to your config use \+(.*)", str(error))
     if override and getattr(cause, "parent_node", None) is not None:
         return f"{override[1]}: {_unknown_key(cause.parent_node, str(cause.full_key), override[1])}"
@@ -214,7 +217,7 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
 
 
 def check_row(hydra_config: DictConfig) -> None:
-    """Refuse an experiment without a family and without a row of a table, `sweep=<row>`; and one that has both.
+    """Refuse an experiment without a family and without a row of a table, `row=<row>`; and one that has both.
 
     The row would win where it chooses and the experiment where the row says nothing: a mixture of two methods under the
     experiment's name.
@@ -225,23 +228,25 @@ def check_row(hydra_config: DictConfig) -> None:
     choices, sources = hydra_config.runtime.choices, hydra_config.runtime.config_sources
     folders = [Path(source.path) for source in sources if source.schema == "file"]
     if choices.family == "none":
-        known = sorted({path.stem for folder in folders for path in folder.glob("sweep/*.yaml")})
+        known = sorted({path.stem for folder in folders for path in folder.glob("row/*.yaml")})
         rows = ", ".join(references.rows(choices.experiment) or known)
-        raise ValueError(f"this experiment leaves the method to a row of its table: sweep=<row>; there are {rows}")
-    if choices.get("sweep") is None:
+        raise ValueError(f"this experiment leaves the method to a row of its table: row=<row>; there are {rows}")
+    row = choices.get("row")
+    if row is None:
         return
     if any(chooses_family(folder / f"experiment/{choices.experiment}.yaml") for folder in folders):
-        experiments = sorted((conf_dir() / "experiment").glob("*.yaml"))
-        leave_open = ", ".join(path.stem for path in experiments if not chooses_family(path))
-        raise ValueError(
-            f"sweep={choices.sweep}: experiment={choices.experiment} has a method of its own, of which a part would "
-            f"stay; rows are for experiments that leave the method open: {leave_open}"
-        )
+        raise ValueError(_method_of_its_own(row, choices.experiment))
     own = references.rows(choices.experiment)
-    if own and choices.sweep not in own and (conf_dir() / f"sweep/{choices.sweep}.yaml").is_file():
-        raise ValueError(
-            f"sweep={choices.sweep}: no row of experiment={choices.experiment}, whose rows are {', '.join(own)}"
-        )
+    if own and row not in own and (conf_dir() / f"row/{row}.yaml").is_file():
+        raise ValueError(f"row={row}: no row of experiment={choices.experiment}, whose rows are {', '.join(own)}")
+
+
+def _method_of_its_own(row: str | None, experiment: str | None) -> str:
+    return (
+        f"row={row}: experiment={experiment} has a method of its own, of which a part would stay; rows are for "
+        "experiments that leave the method open (with - /row: null in their defaults): "
+        f"{', '.join(references.document()['experiments'])}"
+    )
 
 
 def chooses_family(path: Path) -> bool:
@@ -303,13 +308,18 @@ def settle(cfg: DictConfig) -> None:
     for key in ("name", "row", "family", "scale"):
         cfg[key] = cfg[key]
     OmegaConf.resolve(cfg.data)
-    for node in (cfg, *cfg.stage.values()):  # a run may be resumed from another folder
-        parent, keys = (node["from"], list(node["from"])) if OmegaConf.is_dict(node.get("from")) else (node, ["from"])
-        for key in keys:
-            origin = parent.get(key)
-            if origin and origin not in cfg.stages and Path(origin).expanduser().exists():
-                parent[key] = str(Path(origin).expanduser().resolve())
+    for node in (cfg, *cfg.stage.values()):
+        if origin := node.get("from"):
+            node["from"] = _in_full(origin, cfg.stages)
     if cfg.get("logger") is not None and cfg.logger.group is None:
         hydra_config = HydraConfig.get()
         sweep = f"sweep {Path(hydra_config.sweep.dir).name}"
         cfg.logger.group = sweep if hydra_config.mode == RunMode.MULTIRUN else cfg.name
+
+
+def _in_full(origin: str | DictConfig, stages: Sequence[str]) -> str | dict[str, str]:
+    """What a stage starts from, paths in full: a run may be resumed from another folder."""
+    if isinstance(origin, DictConfig):
+        return {key: _in_full(value, stages) for key, value in origin.items()}
+    path = Path(origin).expanduser()
+    return str(path.resolve()) if origin not in stages and path.exists() else origin

@@ -9,6 +9,8 @@ import yaml
 
 from mdseg import conf_dir
 
+OTHER_METHOD = ("family=", "method=", "loss/")  # what overrides begin with that leave a row only its name
+
 
 @dataclass(frozen=True)
 class Published:
@@ -33,16 +35,36 @@ def document() -> dict[str, Any]:
 
 def rows(experiment: str) -> list[str]:
     """Rows of an experiment's table in the order of the papers; none where nothing is published."""
-    return list(document()["experiments"].get(experiment, {}).get("rows", ()))
+    return list(_table(experiment).get("rows", ()))
 
 
 def dataset(experiment: str) -> str | None:
     """The dataset that the published values of an experiment are of."""
-    return document()["experiments"].get(experiment, {}).get("dataset")
+    return _table(experiment).get("dataset")
 
 
 def published(experiment: str, row: str, overrides: Sequence[str] = ()) -> list[Published]:
-    """What is published for a run: entries for its very overrides, or, where there are none, those for any."""
-    entries = document()["experiments"].get(experiment, {}).get("rows", {}).get(row, ())
+    """What is published for a run: entries for its very overrides, or, where there are none, those for any.
+
+    Nothing where an override chooses another method or loss than the row's.
+    """
+    if any(override.startswith(OTHER_METHOD) for override in overrides):
+        return []
+    entries = _table(experiment).get("rows", {}).get(row, ())
     kept = [Published(entry["values"], entry.get("given"), entry.get("host")) for entry in entries]
     return [entry for entry in kept if entry.given in overrides] or [entry for entry in kept if entry.given is None]
+
+
+def _table(experiment: str) -> dict[str, Any]:
+    """The table of an experiment: its own, or that of the one which it is an alias of."""
+    base = None if experiment in document()["experiments"] else alias_of(experiment)
+    return _table(base) if base else document()["experiments"].get(experiment, {})
+
+
+def alias_of(experiment: str) -> str | None:
+    """The experiment that another one is with a default row and nothing else; None for all that are no such alias."""
+    path = conf_dir() / f"experiment/{experiment}.yaml"
+    match yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None:
+        case {"defaults": [str(base), {"override /row": str()}], **others} if not others:
+            return base
+    return None
