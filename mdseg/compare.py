@@ -56,28 +56,15 @@ def check(cfg: DictConfig) -> None:
 def draw(overrides: Sequence[str]) -> None:
     """Measure the models of a command and draw the figures."""
     overrides = [quoted(override, ["output"]) for override in overrides]
-    given = values(overrides)
-    paths = given.get("runs")
-    if not paths:
-        raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
-    paths = [paths] if isinstance(paths, str) else paths
-    from mdseg.config.building import Datasets, label_table, prepare_data
-    from mdseg.config.keys import descriptor
-    from mdseg.figures.drawing import save
-    from mdseg.runs.trained import load_trained
-    from mdseg.system.devices import choose_device
-    from mdseg.system.files import write_text
-
-    networks = given.get("networks") or [None] * len(paths)
-    if isinstance(networks, str) or len(networks) != len(paths):
-        raise ValueError(f"networks: expected a list of student, teacher or null for each of {len(paths)} runs")
-    runs = [
-        load_trained(Path(path).expanduser(), network=network) for path, network in zip(paths, networks, strict=True)
-    ]
+    runs = load_runs(values(overrides))
     names = labels(runs)
     evaluated = [name for names in runs[0].cfg.evaluate.values() for name in names]
     cfg = compose_as_in_run("compare", overrides, runs[0].cfg, on=evaluated)
     check(cfg)
+    from mdseg.config.building import Datasets, label_table, prepare_data
+    from mdseg.config.keys import descriptor
+    from mdseg.system.devices import choose_device
+
     device = choose_device(cfg.device)
     prepare_data(cfg)
     name, split = cfg.on[0], descriptor(cfg, cfg.on[0]).evaluation_split
@@ -86,23 +73,36 @@ def draw(overrides: Sequence[str]) -> None:
     for label, run in zip(names, runs, strict=True):
         print(f"{label}: evaluating on {name} ({len(dataset)} images)", flush=True)
         found[label] = measured(run, dataset, table, runs[0].cfg.evaluation, device, cfg)
-
     pictures = drawn(found, dataset, table, f"{name}, {split}", cfg)
-    numbers_of = {label: numbers(answers, table.names) for label, answers in found.items()}
-    document = {
-        "on": name,
-        "runs": {
-            label: {"checkpoint": str(run.path.resolve()), "network": run.network, **numbers_of[label]}
-            for label, run in zip(names, runs, strict=True)
-        },
+    entries = {
+        label: {"checkpoint": str(run.path.resolve()), "network": run.network, **numbers(found[label], table.names)}
+        for label, run in zip(names, runs, strict=True)
     }
     folder = create_dated_folder(Path("compare")) if cfg.output is None else Path(cfg.output).expanduser()
-    for file, picture in pictures.items():
-        save(folder / file, picture)
-    write_text(folder / "compare.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
-    for label, answer_of in found.items():
-        print(f"{label}: mIoU {100 * number_mean(answer_of.iou):.1f} %")
+    write(folder, pictures, {"on": name, "runs": entries})
+    for label, answers in found.items():
+        print(f"{label}: mIoU {100 * number_mean(answers.iou):.1f} %")
     print(f"{folder}: {', '.join(pictures)}, compare.json")
+
+
+def load_runs(given: Mapping[str, Any]) -> "list[Trained]":
+    """The models of a command.
+
+    Raises:
+        ValueError, FileNotFoundError: none are named, or what is named is not there.
+    """
+    paths = given.get("runs")
+    if not paths:
+        raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
+    paths = [paths] if isinstance(paths, str) else paths
+    networks = given.get("networks") or [None] * len(paths)
+    if isinstance(networks, str) or len(networks) != len(paths):
+        raise ValueError(f"networks: expected a list of student, teacher or null for each of {len(paths)} runs")
+    from mdseg.runs.trained import load_trained
+
+    return [
+        load_trained(Path(path).expanduser(), network=network) for path, network in zip(paths, networks, strict=True)
+    ]
 
 
 def measured(
@@ -154,6 +154,16 @@ def drawn(
         title = f"{title}: t-SNE of the logits of the same {cfg.logits} pixels per class"
         pictures["logits.png"] = figure.logit_figure(found, table.names, table.colors, cfg.seed, title)
     return pictures
+
+
+def write(folder: Path, pictures: "Mapping[str, Figure]", document: dict[str, Any]) -> None:
+    """The figures and compare.json."""
+    from mdseg.figures.drawing import save
+    from mdseg.system.files import write_text
+
+    for file, picture in pictures.items():
+        save(folder / file, picture)
+    write_text(folder / "compare.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def labels(runs: "Sequence[Trained]") -> list[str]:

@@ -161,6 +161,13 @@ def test_photographs_of_any_kind_and_size_are_drawn(runs, tmp_path):
     assert output.is_file()
 
 
+def test_photographs_of_subfolders_are_found_and_hidden_files_are_not(tmp_path):
+    for name, width in (("b.png", 5), ("a/c.png", 6), ("._b.png", 7), (".cache/d.png", 8)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (width, 4)).save(tmp_path / name)
+    assert [picture.image.shape[1] for picture in photographs([str(tmp_path)], 9)] == [6, 5]
+
+
 @pytest.mark.parametrize("moved", [["data=disk", "data.root=nothing"], ["datasets.bdd.root=nothing/bdd"]])
 def test_data_is_read_from_elsewhere_when_asked(runs, moved, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -180,6 +187,7 @@ def test_data_is_read_from_elsewhere_when_asked(runs, moved, tmp_path, monkeypat
         (["on=[bdd,idd]"], "one dataset at a time"),
         (["on=bbd"], r"no dataset 'bbd' \(did you mean bdd\?\)"),
         (["clases=[curb]"], r"no such key \(did you mean classes\?\)"),
+        (["device=cuda:99"], "device=cuda:99: torch sees"),
         (["runs=[]"], "runs=.* is required"),
     ],
 )
