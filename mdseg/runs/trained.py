@@ -86,7 +86,9 @@ def load_trained(
     if "weights" in cfg.model:
         cfg.model.weights = None  # they are in the checkpoint
     model = build(cfg.model, num_classes=space.num_classes)
-    checkpoints.load_network(model, saved, file, saved["networks"][answers[name].network])
+    chosen = answers[name].network
+    prefix = saved["networks"][chosen]
+    checkpoints.load_network(model, saved, file, prefix, "network" if prefix == "model" else chosen)
     shown = name if len(answers) > 1 else None
     read = View(space, view["branch"])
     return Trained(model.eval(), read, cfg, saved["stage"], checkpoints.trained_steps(saved), file, shown)
