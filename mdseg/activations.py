@@ -7,9 +7,10 @@ python -m mdseg.activations runs=[...] images=photos/
 runs=[...]        run folders, their stages' folders, or checkpoints; a column per run
 on=bdd            dataset (conf/dataset) whose evaluation split is shown, from where the first run's data came from;
                   or from data=disk data.root=/datasets
-images=photos/    instead of on=: a folder of photographs, or files [a.jpg,b.png]
+images=photos/    instead of on=: a folder of photographs, searched with its subfolders, or files [a.jpg,b.png]
 classes=[...]     default: the three that are most active on the images and that the dataset does not annotate
 count=4           images, the first ones
+device=cpu        default: a GPU if there is one
 output=activations.png
 
 A map shows at every pixel where the class stands between the model's weakest (0) and strongest (1) channel.
@@ -17,15 +18,20 @@ A map shows at every pixel where the class stands between the model's weakest (0
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
 from mdseg.config.composition import answer, compose_as_in_run, quoted, values
 from mdseg.config.messages import mistakes_as_messages
 
-# torch is imported only when work starts: --help answers at once.
+if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
+    from mdseg.data.pictures import Picture
+    from mdseg.evaluation.predictor import Predictor
+    from mdseg.labels.tables import LabelTable
+    from mdseg.runs.trained import Trained
 
 LISTS = ("runs", "images", "classes")
 DEFAULT_CLASSES = 3
@@ -74,47 +80,78 @@ def draw(overrides: Sequence[str]) -> None:
     paths = values(overrides).get("runs")
     if not paths:
         raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from mdseg.data import pictures
     from mdseg.evaluation import maps
-    from mdseg.figures import training as figures
+    from mdseg.figures.drawing import save
     from mdseg.figures.maps import map_figure
     from mdseg.runs.trained import load_trained
+    from mdseg.system.devices import choose_device
 
     runs = [load_trained(Path(path).expanduser()) for path in paths]
     cfg = compose_as_in_run("activations", overrides, runs[0].cfg, on=())
     check(cfg)
+    device = choose_device(cfg.device)
     if cfg.classes:
-        maps.check_classes(cfg.classes, [run.space for run in runs])
-    if cfg.on:
-        shown, table = pictures.annotated(cfg, cfg.on[0], cfg.count)
-    else:
-        shown, table = pictures.photographs(cfg.images, cfg.count), None
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        classes = cfg.classes
-        if not classes:
-            # The logits of all images and channels would not fit in memory; predicting twice costs seconds.
-            found = [
-                maps.activity(run, picture, maps.outside(run.space, table))
-                for picture in progress.track(shown, description="choosing classes")
-                for run in runs
-            ]
-            classes = maps.most_active(found, DEFAULT_CLASSES)
-            if not classes:
-                raise ValueError(f"the runs have only classes that {cfg.on[0]} annotates; name some: classes=[...]")
-        rows = [maps.row(runs, picture, classes) for picture in progress.track(shown, description="drawing maps")]
+        maps.check_classes(cfg.classes, [run.view for run in runs])
+    shown, table = pictures_of(cfg)
+    for run in runs:
+        run.model.to(device)
+    predictors = [run.predictor(run.cfg.evaluation.short_side) for run in runs]
+    classes = cfg.classes or most_active(predictors, shown, table)
+    if not classes:
+        raise ValueError(f"the runs have only classes that {cfg.on[0]} annotates; name some: classes=[...]")
+    rows = [maps.row(predictors, picture, classes) for picture in followed(shown, "drawing maps")]
 
     inside = [name for name in classes if table and name in table.names]
     which = "these classes" if inside or not cfg.on else f"classes that {cfg.on[0]} does not annotate"
     title = f"{cfg.on[0] if cfg.on else 'photographs'}: how strongly each model answers with {which}"
     names = [f"{name} (annotated)" if name in inside else name for name in classes]
-    figures.save(Path(cfg.output).expanduser(), map_figure(rows, names, maps.run_labels(runs), table, title))
+    save(Path(cfg.output).expanduser(), map_figure(rows, names, run_labels(runs), table, title))
     how = "" if cfg.classes else " (the most active)"
     print(f"{cfg.output}: images {len(rows)}, runs {len(runs)}, classes {', '.join(classes)}{how}")
+
+
+def pictures_of(cfg: DictConfig) -> "tuple[list[Picture], LabelTable | None]":
+    """The images to draw, and the classes of their annotation, if there is one."""
+    from mdseg.config.building import Datasets, prepare_data
+    from mdseg.config.keys import descriptor
+    from mdseg.data.pictures import annotated, photographs
+
+    if not cfg.on:
+        return photographs(cfg.images, cfg.count), None
+    prepare_data(cfg)
+    dataset = Datasets().open_labelled(cfg, cfg.on[0], descriptor(cfg, cfg.on[0]).evaluation_split)
+    return annotated(dataset, cfg.count), dataset.table
+
+
+def most_active(predictors: "Sequence[Predictor]", shown: "Sequence[Picture]", table: "LabelTable | None") -> list[str]:
+    """Classes that are most active on the images and that the dataset does not annotate."""
+    from mdseg.evaluation import maps
+
+    # The logits of all images and channels would not fit in memory; predicting twice costs seconds.
+    found = [
+        maps.activity(predictor, picture, maps.outside(predictor.view, table))
+        for picture in followed(shown, "choosing classes")
+        for predictor in predictors
+    ]
+    return maps.most_active(found, DEFAULT_CLASSES)
+
+
+def followed(items: Sequence[Any], description: str) -> Iterator[Any]:
+    """The items, with a progress bar on a terminal."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return track(items, description, console=console, transient=True, disable=not console.is_terminal)
+
+
+def run_labels(runs: "Sequence[Trained]") -> list[str]:
+    """Experiment and loss of each run; runs that agree in both are told apart by folder, stage and checkpoint."""
+    labels = [f"{run.cfg.name}\n{run.cfg.loss.supervised['_target_'].rsplit('.', 1)[-1]}" for run in runs]
+    return [
+        label if labels.count(label) == 1 else "\n".join([label, *run.path.parts[-4:-2], run.path.stem])
+        for run, label in zip(runs, labels, strict=True)
+    ]
 
 
 def main() -> None:

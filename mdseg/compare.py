@@ -4,11 +4,12 @@ python -m mdseg.compare runs=[runs/maxsquare_gta5_cityscapes/.../source,runs/max
 python -m mdseg.compare runs=[run,run] networks=[student,teacher] on=cityscapes output=pictures/
 
 runs=[...]        run folders, their stages' folders, or checkpoints
-networks=[...]    student or teacher, one for each run; default, and null: the one of the run's headline
+networks=[...]    such as student or teacher, one for each run; default, and null: the one of the run's headline
 on=cityscapes     dataset (conf/dataset) whose evaluation split is used, from where the first run's data came from;
                   or from data=disk data.root=/datasets; default: the one that the first run evaluated
 count=3           images whose predictions are drawn, the first ones
 logits=40         pixels per class whose logits are drawn; 0: none
+device=cpu        default: a GPU if there is one
 output=folder     for predictions.png, classes.png, logits.png and compare.json; default: a new one, compare/<time>
 
 classes.png is the picture of the probability imbalance: IoU, mean probability and frequency of every class.
@@ -17,7 +18,7 @@ classes.png is the picture of the probability imbalance: IoU, mean probability a
 import json
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,12 @@ from mdseg.config.messages import mistakes_as_messages
 from mdseg.runs.folders import create_dated_folder
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
+    import torch
+    from matplotlib.figure import Figure
+
+    from mdseg.data.dataset import SegmentationDataset
+    from mdseg.figures.comparison import Answers
+    from mdseg.labels.tables import LabelTable
     from mdseg.runs.trained import Trained
 
 
@@ -49,75 +56,114 @@ def check(cfg: DictConfig) -> None:
 def draw(overrides: Sequence[str]) -> None:
     """Measure the models of a command and draw the figures."""
     overrides = [quoted(override, ["output"]) for override in overrides]
-    given = values(overrides)
-    paths = given.get("runs")
-    if not paths:
-        raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
-    paths = [paths] if isinstance(paths, str) else paths
-    from mdseg.config.building import descriptor, label_table, open_labelled, prepare_data
-    from mdseg.data.datamodule import EvaluationData
-    from mdseg.evaluation.answers import answers
-    from mdseg.figures import comparison as figure
-    from mdseg.figures import training as figures
-    from mdseg.runs import checkpoints
-    from mdseg.runs.trained import load_trained
-
-    networks = given.get("networks") or [None] * len(paths)
-    if isinstance(networks, str) or len(networks) != len(paths):
-        raise ValueError(f"networks: expected a list of student, teacher or null for each of {len(paths)} runs")
-    runs = [
-        load_trained(Path(path).expanduser(), network=network) for path, network in zip(paths, networks, strict=True)
-    ]
+    runs = load_runs(values(overrides))
     names = labels(runs)
     evaluated = [name for names in runs[0].cfg.evaluate.values() for name in names]
     cfg = compose_as_in_run("compare", overrides, runs[0].cfg, on=evaluated)
     check(cfg)
+    from mdseg.config.building import Datasets, label_table, prepare_data
+    from mdseg.config.keys import descriptor
+    from mdseg.system.devices import choose_device
+
+    device = choose_device(cfg.device)
     prepare_data(cfg)
-    name, evaluation = cfg.on[0], runs[0].cfg.evaluation
-    table, dataset = label_table(cfg, name), open_labelled(cfg, name, descriptor(cfg, name).evaluation_split)
+    name, split = cfg.on[0], descriptor(cfg, cfg.on[0]).evaluation_split
+    table, dataset = label_table(cfg, name), Datasets().open_labelled(cfg, name, split)
     found = {}
     for label, run in zip(names, runs, strict=True):
-        data = EvaluationData(
-            evaluated={name: dataset},
-            workers=cfg.data.workers,
-            evaluation_batch_size=1,
-            evaluation_short_side=evaluation.short_side,
-            score_at=evaluation.score_at,
-            multiple=run.model.input_multiple,
-        )
         print(f"{label}: evaluating on {name} ({len(dataset)} images)", flush=True)
-        space = run.space.evaluation(table, name)
-        found[label] = answers(run, space, data.val_dataloader(), cfg.count, cfg.logits, cfg.seed)
+        found[label] = measured(run, dataset, table, runs[0].cfg.evaluation, device, cfg)
+    pictures = drawn(found, dataset, table, f"{name}, {split}", cfg)
+    entries = {
+        label: {"checkpoint": str(run.path.resolve()), "network": run.network, **numbers(found[label], table.names)}
+        for label, run in zip(names, runs, strict=True)
+    }
+    folder = create_dated_folder(Path("compare")) if cfg.output is None else Path(cfg.output).expanduser()
+    write(folder, pictures, {"on": name, "runs": entries})
+    for label, answers in found.items():
+        print(f"{label}: mIoU {100 * number_mean(answers.iou):.1f} %")
+    print(f"{folder}: {', '.join(pictures)}, compare.json")
+
+
+def load_runs(given: Mapping[str, Any]) -> "list[Trained]":
+    """The models of a command.
+
+    Raises:
+        ValueError, FileNotFoundError: none are named, or what is named is not there.
+    """
+    paths = given.get("runs")
+    if not paths:
+        raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
+    paths = [paths] if isinstance(paths, str) else paths
+    networks = given.get("networks") or [None] * len(paths)
+    if isinstance(networks, str) or len(networks) != len(paths):
+        raise ValueError(f"networks: expected a list of student, teacher or null for each of {len(paths)} runs")
+    from mdseg.runs.trained import load_trained
+
+    return [
+        load_trained(Path(path).expanduser(), network=network) for path, network in zip(paths, networks, strict=True)
+    ]
+
+
+def measured(
+    run: "Trained",
+    dataset: "SegmentationDataset",
+    table: "LabelTable",
+    evaluation: DictConfig,
+    device: "torch.device",
+    cfg: DictConfig,
+) -> "Answers":
+    """What a model answers on the dataset; it is on the device only meanwhile, so that one fits at a time.
+
+    Args:
+        evaluation: how images are shown and scored.
+        cfg: the command's configuration.
+    """
+    from mdseg.data.datamodule import EvaluationData
+    from mdseg.evaluation.answers import answers
+
+    run.model.to(device)
+    predictor = run.predictor(evaluation.short_side)
+    data = EvaluationData(
+        evaluated={dataset.name: dataset},
+        workers=cfg.data.workers,
+        evaluation_batch_size=1,
+        evaluation_short_side=predictor.short_side,
+        score_at=evaluation.score_at,
+        multiple=predictor.multiple,
+    )
+    space = run.view.of(table, dataset.name)
+    found = answers(predictor, space, data.val_dataloader(), cfg.count, cfg.logits, cfg.seed)
+    run.model.cpu()
+    return found
+
+
+def drawn(
+    found: "Mapping[str, Answers]", dataset: "SegmentationDataset", table: "LabelTable", title: str, cfg: DictConfig
+) -> "dict[str, Figure]":
+    """The figures by the names of their files."""
+    from mdseg.figures import comparison as figure
 
     shown = range(min(cfg.count, len(dataset)))
     images, masks = [dataset.image(index) for index in shown], [dataset.mask(index) for index in shown]
-    title = f"{name}, {descriptor(cfg, name).evaluation_split}"
-    drawn = {
+    pictures = {
         "predictions.png": figure.prediction_figure(images, masks, found, table.names, table.colors, title),
         "classes.png": figure.class_figure(found, table.names, f"{title}: classes from frequent to rare"),
     }
     if cfg.logits:
         title = f"{title}: t-SNE of the logits of the same {cfg.logits} pixels per class"
-        drawn["logits.png"] = figure.logit_figure(found, table.names, table.colors, cfg.seed, title)
-    document = {
-        "on": name,
-        "runs": {
-            label: {
-                "checkpoint": str(run.path.resolve()),
-                "network": run.network,
-                "miou": None if math.isnan(miou := number_mean(found[label].iou)) else round(miou, 5),
-                **numbers(found[label], table.names),
-            }
-            for label, run in zip(names, runs, strict=True)
-        },
-    }
-    folder = create_dated_folder(Path("compare")) if cfg.output is None else Path(cfg.output).expanduser()
-    for file, picture in drawn.items():
-        figures.save(folder / file, picture)
-    checkpoints.write_text(folder / "compare.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
-    for label, answer_of in found.items():
-        print(f"{label}: mIoU {100 * number_mean(answer_of.iou):.1f} %")
-    print(f"{folder}: {', '.join(drawn)}, compare.json")
+        pictures["logits.png"] = figure.logit_figure(found, table.names, table.colors, cfg.seed, title)
+    return pictures
+
+
+def write(folder: Path, pictures: "Mapping[str, Figure]", document: dict[str, Any]) -> None:
+    """The figures and compare.json."""
+    from mdseg.figures.drawing import save
+    from mdseg.system.files import write_text
+
+    for file, picture in pictures.items():
+        save(folder / file, picture)
+    write_text(folder / "compare.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def labels(runs: "Sequence[Trained]") -> list[str]:
@@ -145,10 +191,11 @@ def number_mean(iou: Any) -> float:
     return sum(present) / len(present) if present else math.nan
 
 
-def numbers(answers: Any, names: Sequence[str]) -> dict[str, Any]:
-    """IoU, probability and share of every class as a file holds them."""
+def numbers(answers: "Answers", names: Sequence[str]) -> dict[str, Any]:
+    """mIoU, and IoU, probability and share of every class as a file holds them."""
+    miou = number_mean(answers.iou)
     columns = ("iou", "probability", "predicted", "annotated")
-    return {
+    return {"miou": None if math.isnan(miou) else round(miou, 5)} | {
         column: {
             name: None if math.isnan(value) else round(float(value), 5) for name, value in zip(names, row, strict=True)
         }

@@ -7,7 +7,8 @@ python -m mdseg.evaluate run=model.ckpt on=[idd] data=disk data.root=/datasets s
 run=...               a run folder, its stage's folder, or a checkpoint file
 stage=null_bce        of a run folder; default: its last one
 checkpoint=best       default: last
-network=teacher       or student, of a run that trained both; default: the one of its headline, method.eval_model
+network=teacher       or student, of a run that trained both, or another of the answers that its results have beside
+                      one another; default: the headline, such as method.eval_model
 on=[...]              datasets of the run, read as in the run, or names of conf/dataset; default: what the run evaluated
 dataset=[idd]         read idd as conf/dataset describes it now, though the run knows it
 split=test            default: each dataset's evaluation split
@@ -25,7 +26,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,8 +39,8 @@ from mdseg.runs.folders import create_dated_folder, environment_text
 from mdseg.system.ranks import main_process
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
-    import torch
-
+    from mdseg.data.datamodule import EvaluationData
+    from mdseg.evaluation.evaluator import Evaluator
     from mdseg.runs.trained import Trained
 
 PATHS = ("run", "output")
@@ -53,32 +54,23 @@ def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
     Raises:
         ValueError, FileNotFoundError: something that the command names does not exist or does not fit.
     """
-    from mdseg.config.building import descriptor, evaluation_spaces, open_labelled, prepare_data
-    from mdseg.data.datamodule import EvaluationData
-    from mdseg.evaluation.evaluator import Evaluator
+    from mdseg.config.building import prepare_data
     from mdseg.evaluation.panels import Panels
     from mdseg.evaluation.results import evaluation_results
-    from mdseg.stages import fit as stages
+    from mdseg.stages.trainer import build_trainer, quieten_lightning, world_size
+    from mdseg.system.devices import device_name
 
     trained, cfg = compose(overrides)
-    stages.quieten_lightning()
+    quieten_lightning()
     prepare_data(cfg)
-    evaluated = evaluation_spaces(cfg, trained.space)
-    splits = {name: cfg.split or descriptor(cfg, name).evaluation_split for name in evaluated}
-    data = EvaluationData(
-        evaluated={name: open_labelled(cfg, name, split) for name, split in splits.items()},
-        workers=cfg.data.workers,
-        evaluation_batch_size=cfg.evaluation.batch_size,
-        evaluation_short_side=cfg.evaluation.short_side,
-        score_at=cfg.evaluation.score_at,
-        multiple=trained.model.input_multiple,
-    )
-    evaluator = Evaluator(trained.model, evaluated, trained.cfg.align_corners, trained.steps)
-    data.check(stages.world_size(cfg.trainer))
+    evaluator = evaluator_of(trained, cfg)
+    splits = {name: cfg.split or cfg.datasets[name].evaluation_split for name in evaluator.evaluated}
+    data = data_of(trained, cfg, splits)
+    data.check(world_size(cfg.trainer))
     folder = create_output(cfg) if main_process() else Path()  # the other processes write nothing
     with removed_on_failure(folder):
         panels = Panels(folder / "figures", cfg.panels)
-        trainer = stages.build_trainer(cfg.trainer, folder, callbacks=[panels], logger=False)
+        trainer = build_trainer(cfg.trainer, folder, callbacks=[panels], logger=False)
         document = {key: cfg[key] for key in ("experiment", "run", "checkpoint", "stage", "network", "steps")}
         # Results are equal to the digit only at the same precision and on the same kind of device.
         document["settings"] = OmegaConf.to_container(cfg.evaluation)
@@ -86,11 +78,11 @@ def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
         try:
             trainer.validate(evaluator, data, verbose=False)
         finally:
-            if len(evaluator.iou) == len(evaluated):  # known before anything is written, so shown even where that fails
+            if len(evaluator.iou) == len(splits):  # known before anything is written, so shown even where that fails
                 results = document["evaluation"] = evaluation_results(evaluator)
                 for name, entry in results["datasets"].items():
                     entry |= {"split": splits[name], "images": len(data.evaluated[name])}
-                    entry["no_channel"] = list(evaluated[name].space.unmapped)
+                    entry["no_channel"] = list(evaluator.space_of(name).unmapped)
                 show(document, cfg)
         if main_process():
             write(document, cfg, overrides, folder)
@@ -98,16 +90,41 @@ def evaluate(overrides: Sequence[str]) -> dict[str, Any]:
     return document
 
 
-def device_name(device: "torch.device") -> str:
-    """What a GPU is called, or cpu."""
-    import torch
+def evaluator_of(trained: "Trained", cfg: DictConfig) -> "Evaluator":
+    """What measures a model on the datasets of the configuration."""
+    from mdseg.config.building import evaluated_tables
+    from mdseg.evaluation.evaluator import Evaluator
 
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    evaluator = Evaluator(
+        networks={"model": trained.model},
+        views={"all": trained.view},
+        evaluated=evaluated_tables(cfg),
+        align_corners=trained.cfg.align_corners,
+        trained=trained.steps,
+    )
+    evaluator.model = trained.model  # registered, so that it goes to the device
+    return evaluator
+
+
+def data_of(trained: "Trained", cfg: DictConfig, splits: Mapping[str, str]) -> "EvaluationData":
+    """The datasets, each on its split, as the model sees them."""
+    from mdseg.config.building import Datasets
+    from mdseg.data.datamodule import EvaluationData
+
+    datasets, predictor = Datasets(), trained.predictor(cfg.evaluation.short_side)
+    return EvaluationData(
+        evaluated={name: datasets.open_labelled(cfg, name, split) for name, split in splits.items()},
+        workers=cfg.data.workers,
+        evaluation_batch_size=cfg.evaluation.batch_size,
+        evaluation_short_side=predictor.short_side,
+        score_at=cfg.evaluation.score_at,
+        multiple=predictor.multiple,
+    )
 
 
 def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
     """The model that a command names, and its configuration with the run's values where it leaves them to the run."""
-    from mdseg.config.building import check_numbers
+    from mdseg.config.keys import check_numbers
     from mdseg.runs.trained import load_trained
 
     overrides = [quoted(override, PATHS) for override in overrides]

@@ -10,7 +10,8 @@ space=...             the classes to choose from; default: all of the run. A dat
                       a YAML file with such a table, or cityscapes19, synthia16, nthu13
 stage=null_bce        of a run folder; default: its last one
 checkpoint=best       default: last
-network=teacher       or student, of a run that trained both; default: the one of its headline
+network=teacher       or student, of a run that trained both, or another of the answers that its results have beside
+                      one another; default: the headline
 short_side=512        pixels at which the network sees an image; default: as the run was evaluated
 device=cpu            default: a GPU if there is one
 
@@ -42,14 +43,13 @@ from mdseg.system.wording import Remark, nearest, shortened
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
     import numpy as np
-    import torch
 
+    from mdseg.evaluation.predictor import Predictor
     from mdseg.labels.spaces import EvaluationSpace
     from mdseg.labels.tables import Color, LabelTable
     from mdseg.runs.trained import Trained
 
 PATHS = ("run", "images", "output", "space")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 FOLDERS = ("id", "color", "overlay")
 OPACITY = 0.5  # of the colours over the photograph
 JPEG_LIMIT = 65500  # pixels a side
@@ -66,6 +66,7 @@ def predict(overrides: Sequence[str]) -> None:
     check_output(output, cfg.overwrite)
 
     from mdseg.runs.trained import load_trained
+    from mdseg.system.devices import choose_device
     from mdseg.system.files import write_text
 
     device = choose_device(cfg.device)
@@ -77,7 +78,7 @@ def predict(overrides: Sequence[str]) -> None:
     trained.model.to(device)
     write_text(output / "classes.csv", classes_csv(space))
     write_text(output / "predict.yaml", f"# python -m mdseg.predict {shlex.join(overrides)}\n{OmegaConf.to_yaml(cfg)}")
-    failed = predict_all(files, output, trained, space, cfg.short_side)
+    failed = predict_all(files, output, trained.predictor(cfg.short_side), space)
     print(f"{len(files) - len(failed)} images: {output} ({', '.join(FOLDERS)}, classes.csv)", flush=True)
     if failed:
         names = shortened([str(path) for path in failed])
@@ -103,20 +104,12 @@ def find_images(images: Path, output: Path) -> list[Path]:
     Raises:
         FileNotFoundError: there is no such file or folder, or no image in it.
     """
-    if images.is_file():
-        return [images]
-    if not images.is_dir():
+    from mdseg.data.pictures import SUFFIXES, listed_images
+
+    if not images.exists():
         raise FileNotFoundError(f"images={images}: there is no such file or folder")
-    written = [(output / folder).resolve() for folder in FOLDERS]
-    files = [
-        path
-        for path in sorted(images.rglob("*"))
-        if path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(images).parts)
-        and not any(path.resolve().is_relative_to(folder) for folder in written)
-    ]
-    found = [path for path in files if path.suffix.lower() in SUFFIXES]
-    others = shortened([path.name for path in files if path.suffix.lower() not in SUFFIXES])
+    found, no_images = listed_images(images, without=[output / folder for folder in FOLDERS])
+    others = shortened([path.name for path in no_images])
     if not found:
         there = f"there are {others}" if others else "it is empty"
         raise FileNotFoundError(f"images={images}: no file in it ends in {', '.join(SUFFIXES)}; {there}")
@@ -153,24 +146,6 @@ def check_output(output: Path, overwrite: bool) -> None:
         raise ValueError(f"output={output} is not empty; give a new folder, or overwrite=true to replace what is there")
 
 
-def choose_device(name: str) -> "torch.device":
-    """Device of a command; auto: a GPU if there is one.
-
-    Raises:
-        ValueError: there is no such device.
-    """
-    import torch
-
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = str(name).partition(":")
-    if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
-        raise ValueError(f"device: expected auto, cpu, cuda or cuda:<number>, got {name!r}")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device={name}: torch sees {torch.cuda.device_count()} GPUs here; auto takes what there is")
-    return torch.device(name)
-
-
 def space_of(name: str | None, trained: "Trained") -> "EvaluationSpace":
     """The classes to choose from and the model's channels for them; null: all of the model's own.
 
@@ -178,18 +153,13 @@ def space_of(name: str | None, trained: "Trained") -> "EvaluationSpace":
         FileNotFoundError: there is no such space.
         ValueError: the model has a channel for none of its classes.
     """
-    import torch
-
-    from mdseg.labels.spaces import EvaluationSpace
-
     if name is None:
-        every = torch.arange(trained.space.num_classes)
-        return EvaluationSpace(trained.space.names, trained.space.colors, every, every, ())
+        return trained.view.all_classes()
     table = table_of(name, trained)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said below in the words of a prediction
         try:
-            space = trained.space.evaluation(table, name)
+            space = trained.view.of(table, name)
         except ValueError as error:
             raise ValueError(f"space={name}: {error}") from error
     if space.unmapped:
@@ -249,7 +219,7 @@ def classes_csv(space: "EvaluationSpace") -> str:
 
 
 def predict_all(
-    files: Mapping[Path, str], output: Path, trained: "Trained", space: "EvaluationSpace", short_side: int | None
+    files: Mapping[Path, str], output: Path, predictor: "Predictor", space: "EvaluationSpace"
 ) -> list[Path]:
     """Predict images and write their pictures; returns those that could not be, each reported when it was met.
 
@@ -276,7 +246,7 @@ def predict_all(
             for path, reading in bar.track(ahead(pool, read, files), len(files), description="predicting"):
                 try:
                     image = reading.result()
-                    ids = class_ids(trained, space, image, short_side)
+                    ids = predictor.answer(image, space)
                 except (ValueError, OSError, MemoryError, RuntimeError) as error:
                     failed.append(path)
                     message = f"mdseg: {path}: {reason(error, path)}"
@@ -325,23 +295,6 @@ def reason(error: Exception, path: Path) -> str:
     if isinstance(error, ValueError):
         return str(error).removeprefix(f"{path}: ")
     raise error
-
-
-def class_ids(
-    trained: "Trained", space: "EvaluationSpace", image: "np.ndarray", short_side: int | None
-) -> "np.ndarray":
-    """Class of every pixel of an image, uint8 [h w]; the network sees it at the size at which it would be evaluated."""
-    import torch
-
-    from mdseg.data.transforms import evaluation_size, resize
-    from mdseg.pixels.argmax import restricted_argmax
-
-    size = evaluation_size(image.shape[:2], short_side, trained.model.input_multiple)
-    batch = torch.from_numpy(resize(image, size)).permute(2, 0, 1)[None]
-    with torch.inference_mode():
-        logits = trained.model(batch.to(trained.model.mean.device))
-        ids = restricted_argmax(logits, image.shape[:2], space.channels, space.classes, trained.cfg.align_corners)
-    return ids[0].cpu().numpy()
 
 
 def write(output: Path, name: str, image: "np.ndarray", ids: "np.ndarray", colors: "Sequence[Color]") -> None:

@@ -7,9 +7,10 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from mdseg.activations import draw, quoted_names
+from mdseg.activations import draw, quoted_names, run_labels
 from mdseg.data.pictures import Picture, photographs
 from mdseg.evaluation import maps
+from mdseg.evaluation.evaluator import View
 from mdseg.figures.maps import Row, map_figure
 from mdseg.labels.spaces import disjoint, union
 from mdseg.labels.tables import LabelTable
@@ -50,17 +51,18 @@ def test_bands_make_the_maps_of_the_whole_image(align_corners):
 
 def test_a_class_has_a_channel_per_dataset_in_a_disjoint_space():
     space = disjoint(TABLES)
-    assert len(maps.channels_of(space, "road")) == 2
-    assert len(maps.channels_of(space, "idd/road")) == 1
+    assert len(maps.channels_of(View(space), "road")) == 2
+    assert len(maps.channels_of(View(space), "idd/road")) == 1
+    assert maps.channels_of(View(space, "idd"), "road") == maps.channels_of(View(space), "idd/road")
 
 
 def test_outside_are_the_classes_that_the_table_has_neither_by_name_nor_as_alias():
     space = union(TABLES)
-    names = maps.outside(space, TABLES["bdd"])
+    names = maps.outside(View(space), TABLES["bdd"])
     assert "autorickshaw" in names
     assert not set(names) & set(TABLES["bdd"].names)
-    assert "rider" not in maps.outside(space, LabelTable.load("camvid11"))
-    assert maps.outside(space, None) == list(space.names)
+    assert "rider" not in maps.outside(View(space), LabelTable.load("camvid11"))
+    assert maps.outside(View(space), None) == list(space.names)
 
 
 def test_the_most_active_class_is_the_one_that_is_strong_somewhere():
@@ -73,16 +75,16 @@ def test_an_equal_activity_is_decided_by_name():
 
 
 def test_activity_looks_at_the_highest_percent(trained_run):
-    run = load_trained(trained_run)
+    run = load_trained(trained_run).predictor(40)
     picture = Picture(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8))
-    activations = maps.normalized(maps.predicted(run, picture.image))[run.space.names.index("curb")]
+    activations = maps.normalized(run.logits(run.prepared(picture.image))[0])[run.view.space.names.index("curb")]
     few = activations.flatten().sort(descending=True).values[: round(0.01 * activations.numel())]
     assert maps.activity(run, picture, ["curb", "no such class"]) == {"curb": pytest.approx(few.mean().item())}
 
 
 def test_runs_that_differ_only_in_the_checkpoint_are_told_apart(trained_run):
     paths = [trained_run / "null_bce", trained_run, trained_run / "class_relational/checkpoints/best.ckpt"]
-    labels = maps.run_labels([load_trained(path) for path in paths])
+    labels = run_labels([load_trained(path) for path in paths])
     assert labels[0] == "uniseg_cib\nnull_bce"
     assert labels[1].endswith("class_relational\nlast")
     assert labels[2].endswith("class_relational\nbest")
@@ -159,6 +161,13 @@ def test_photographs_of_any_kind_and_size_are_drawn(runs, tmp_path):
     assert output.is_file()
 
 
+def test_photographs_of_subfolders_are_found_and_hidden_files_are_not(tmp_path):
+    for name, width in (("b.png", 5), ("a/c.png", 6), ("._b.png", 7), (".cache/d.png", 8)):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (width, 4)).save(tmp_path / name)
+    assert [picture.image.shape[1] for picture in photographs([str(tmp_path)], 9)] == [6, 5]
+
+
 @pytest.mark.parametrize("moved", [["data=disk", "data.root=nothing"], ["datasets.bdd.root=nothing/bdd"]])
 def test_data_is_read_from_elsewhere_when_asked(runs, moved, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -178,6 +187,7 @@ def test_data_is_read_from_elsewhere_when_asked(runs, moved, tmp_path, monkeypat
         (["on=[bdd,idd]"], "one dataset at a time"),
         (["on=bbd"], r"no dataset 'bbd' \(did you mean bdd\?\)"),
         (["clases=[curb]"], r"no such key \(did you mean classes\?\)"),
+        (["device=cuda:99"], "device=cuda:99: torch sees"),
         (["runs=[]"], "runs=.* is required"),
     ],
 )

@@ -85,6 +85,10 @@ def test_labels_say_what_tells_the_models_apart():
         (["on=cityscapes"], r"runs=\[\.\.\.\] is required"),
         (["runs=[{run}]", "on=[cityscapes,idd]"], "name one dataset"),
         (["runs=[{run}]", "on=cityscapes", "count=0"], "count: expected a whole number of at least 1"),
+        (
+            ["runs=[{run}]", "on=cityscapes", "device=gpu"],
+            "device: expected auto, cpu, cuda or cuda:<number>, got 'gpu'",
+        ),
         (["runs=[{run}/nowhere]", "on=cityscapes"], "no such run folder"),
         (["runs={run}", "on=[cityscapes,idd]"], "name one dataset"),
         (["runs=[{run},{run}/class_relational]", "on=cityscapes"], "class_relational.* stands there twice"),

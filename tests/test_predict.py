@@ -15,14 +15,16 @@ import pytest
 import torch
 from PIL import Image
 
-from mdseg.config.building import label_table, open_labelled
+from mdseg.config.building import Datasets, label_table
 from mdseg.data.dataset import read_photograph
 from mdseg.evaluate import evaluate
+from mdseg.evaluation.evaluator import View
 from mdseg.evaluation.metrics import ConfusionMatrix, iou
 from mdseg.labels.spaces import disjoint
 from mdseg.labels.tables import LabelTable
-from mdseg.predict import choose_device, find_images, output_names, predict, space_of, table_of
+from mdseg.predict import find_images, output_names, predict, space_of, table_of
 from mdseg.runs.trained import load_trained
+from mdseg.system.devices import choose_device
 
 ORIENTATION = 0x112
 
@@ -130,16 +132,16 @@ def test_pictures_mirror_the_folder_at_the_photographs_size(trained_run, photogr
 
 def test_predictions_score_what_an_evaluation_says(trained_run, trained, tmp_path):
     name = "cityscapes"
-    dataset = open_labelled(trained.cfg, name, "val")
+    dataset = Datasets().open_labelled(trained.cfg, name, "val")
     (tmp_path / "photos").mkdir()
     for index in range(len(dataset)):
         cv2.imwrite(str(tmp_path / f"photos/{index}.png"), dataset.image(index)[..., ::-1])
     predict([f"run={trained_run}", f"images={tmp_path / 'photos'}", f"output={tmp_path / 'out'}", f"space={name}"])
     table = label_table(trained.cfg, name)
-    confusion = ConfusionMatrix(table.num_classes, trained.cfg.align_corners)
+    confusion = ConfusionMatrix(table.num_classes)
     for index in range(len(dataset)):
         prediction = torch.from_numpy(ids(tmp_path / f"out/id/{index}.png"))
-        confusion.update_prediction(prediction[None], torch.from_numpy(dataset.mask(index))[None])
+        confusion.update(prediction[None], torch.from_numpy(dataset.mask(index))[None])
     document = evaluate(
         [f"run={trained_run}", f"on=[{name}]", "evaluation.batch_size=1", f"output={tmp_path / 'evaluation'}"]
     )
@@ -211,7 +213,7 @@ def test_a_table_that_stands_in_a_descriptor_is_called_as_its_dataset(trained):
 
 def test_in_a_disjoint_space_a_dataset_keeps_to_its_own_channels(trained):
     tables = {name: label_table(trained.cfg, name) for name in ("cityscapes", "idd")}
-    separate = replace(trained, space=disjoint(tables))
+    separate = replace(trained, view=View(disjoint(tables)))
     assert space_of("idd", separate).channels.tolist() == list(range(19, 19 + 26))
     assert len(space_of(None, separate).names) == 19 + 26
 

@@ -7,9 +7,9 @@ python -m mdseg.data browse on=[cityscapes]           an HTML page of samples be
 import json
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
@@ -18,7 +18,10 @@ from mdseg.config.composition import compose_with_datasets, dataset_names, settl
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.system.wording import nearest
 
-# torch is imported only when work starts: --help answers at once.
+if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
+    from mdseg.config.building import Datasets
+    from mdseg.data.datamodule import LoadedStream
+    from mdseg.data.dataset import SegmentationDataset
 
 HELP = {
     "check": """Read every file of datasets: missing pairs, unreadable or truncated files, sizes that differ, unknown
@@ -53,7 +56,8 @@ def check(overrides: Sequence[str]) -> None:
     cfg = compose_with_datasets("check", overrides)
     from hydra.utils import instantiate
 
-    from mdseg.config.building import descriptor, label_table, prepare_data
+    from mdseg.config.building import label_table, prepare_data
+    from mdseg.config.keys import descriptor
     from mdseg.data.check import check_dataset
     from mdseg.data.check_report import as_json, as_text
     from mdseg.data.layouts import SPLITS
@@ -90,16 +94,10 @@ def _counted(name: str, problems: Sequence[object], noun: str) -> str:
 def browse(overrides: Sequence[str]) -> None:
     """Write a page of the images that streams train on."""
     cfg = compose_browse(overrides)
-    from mdseg.config.building import (
-        build_label_space,
-        build_transforms,
-        open_dataset,
-        open_labelled,
-        prepare_data,
-        stage_config,
-    )
+    from mdseg.config.building import Datasets, build_label_space, prepare_data
+    from mdseg.config.keys import stage_config
     from mdseg.data.browse import page
-    from mdseg.data.datamodule import StreamDataset, select_streams
+    from mdseg.data.datamodule import StreamDataset
     from mdseg.system.files import write_text
 
     if cfg.stages:
@@ -109,15 +107,11 @@ def browse(overrides: Sequence[str]) -> None:
         shown = {name for stream in shown_streams(cfg).values() for name in stream["datasets"]}
         cfg.datasets = {name: node for name, node in cfg.datasets.items() if name in shown}
     prepare_data(cfg)
+    datasets = Datasets()
     if not any(override.startswith("experiment=") for override in overrides):
-        set_unlabelled_apart(cfg)
+        set_unlabelled_apart(cfg, datasets)
     streams = shown_streams(cfg)
-    labelled = {name for stream in streams.values() if stream["role"] == "labelled" for name in stream["datasets"]}
-
-    def load(name: str, split: str):
-        return (open_labelled if name in labelled else open_dataset)(cfg, name, split)
-
-    data = StreamDataset(select_streams(streams, load, cfg.seed), space, build_transforms(cfg), cfg.seed)
+    data = StreamDataset(load_streams(cfg, streams, datasets), space, cfg.seed)
     title = f"{cfg.name}: {', '.join(cfg.datasets)}"
     details = f"{shlex.join(['python', '-m', 'mdseg.data', 'browse', *overrides])}\n\n"
     own = {name: {"transform": stream["transform"]} for name, stream in streams.items() if stream.get("transform")}
@@ -145,11 +139,9 @@ def compose_browse(overrides: Sequence[str]) -> DictConfig:
     return cfg
 
 
-def set_unlabelled_apart(cfg: DictConfig) -> None:
+def set_unlabelled_apart(cfg: DictConfig, datasets: "Datasets") -> None:
     """Datasets that have no masks in the split go to a stream of their own, which shows their images alone."""
-    from mdseg.config.building import open_dataset
-
-    unlabelled = [name for name in cfg.on if open_dataset(cfg, name, cfg.split).samples[0].mask is None]
+    unlabelled = [name for name in cfg.on if datasets.open(cfg, name, cfg.split).samples[0].mask is None]
     if unlabelled:
         with open_dict(cfg):
             cfg.streams.unlabelled = {**cfg.streams.labelled, "role": "unlabelled", "datasets": unlabelled}
@@ -162,7 +154,9 @@ def shown_streams(cfg: DictConfig) -> dict[str, dict[str, Any]]:
     Raises:
         ValueError: `on` names a dataset that no stream has.
     """
-    streams = {name: OmegaConf.to_container(stream, resolve=True) for name, stream in cfg.streams.items()}
+    from mdseg.config.building import configured_streams
+
+    streams = configured_streams(cfg)
     trained = {name for stream in streams.values() for name in stream["datasets"]}
     chosen = trained if cfg.on is None else set(cfg.on)
     if chosen - trained:
@@ -176,6 +170,21 @@ def shown_streams(cfg: DictConfig) -> dict[str, dict[str, Any]]:
         for name, stream in streams.items()
     }
     return {name: stream for name, stream in restricted.items() if stream["datasets"]}
+
+
+def load_streams(
+    cfg: DictConfig, streams: Mapping[str, Mapping[str, Any]], datasets: "Datasets"
+) -> "dict[str, LoadedStream]":
+    """These streams of the configuration with their datasets and subsets; every dataset in a labelled one has masks."""
+    from mdseg.config.building import build_transforms
+    from mdseg.data.datamodule import select_streams
+
+    labelled = {name for stream in streams.values() if stream["role"] == "labelled" for name in stream["datasets"]}
+
+    def load(name: str, split: str) -> "SegmentationDataset":
+        return (datasets.open_labelled if name in labelled else datasets.open)(cfg, name, split)
+
+    return select_streams(streams, load, build_transforms(cfg), cfg.seed)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"check": check, "browse": browse}

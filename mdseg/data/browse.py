@@ -11,9 +11,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mdseg.data.datamodule import StreamDataset
+from mdseg.data.datamodule import LoadedStream, StreamDataset
 from mdseg.data.dataset import SegmentationDataset
-from mdseg.data.streams import SampleKey, Stream, permuted
+from mdseg.data.streams import SampleKey, permuted
 from mdseg.data.transforms import resize, resize_mask
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
@@ -49,19 +49,21 @@ def page(data: StreamDataset, space: LabelSpace, title: str, details: str, sampl
         samples: images per dataset; versions: augmented versions of each.
     """
     chosen = [
-        (stream, position, permuted(data.seed, f"browse/{dataset.name}", number, len(dataset)))
-        for stream, datasets in data.streams.values()
-        for position, dataset in enumerate(datasets)
+        (loaded, position, permuted(data.seed, f"browse/{dataset.name}", number, len(dataset)))
+        for loaded in data.streams.values()
+        for position, dataset in enumerate(loaded.datasets)
         for number in range(min(samples, len(dataset)))
     ]
     console = Console(stderr=True)
     shown = track(chosen, "browsing", console=console, transient=True, disable=not console.is_terminal)
-    body = "".join(_sample(data, space, stream, position, index, versions) for stream, position, index in shown)
+    body = "".join(_sample(data, space, loaded, position, index, versions) for loaded, position, index in shown)
     return _PAGE.format(title=escape(title), details=escape(details), body=body, style=_STYLE, script=_SCRIPT)
 
 
-def _sample(data: StreamDataset, space: LabelSpace, stream: Stream, position: int, index: int, versions: int) -> str:
-    dataset = data.streams[stream.name][1][position]
+def _sample(
+    data: StreamDataset, space: LabelSpace, loaded: LoadedStream, position: int, index: int, versions: int
+) -> str:
+    stream, dataset = loaded.stream, loaded.datasets[position]
     labelled = stream.role == "labelled"
     image, mask = dataset.image(index), dataset.mask(index) if labelled else None
     palette = palette_of(dataset, space) if labelled else None
@@ -71,8 +73,10 @@ def _sample(data: StreamDataset, space: LabelSpace, stream: Stream, position: in
     for step in range(versions):
         # The index as slot: two images of a page are not augmented alike.
         key = SampleKey(stream.name, stream.offsets[position] + index, step, slot=index)
-        _, version, train_ids, _ = data[key]
-        figures.append(_figure(f"training, {step + 1}", version, train_ids, palette and palette.train_ids, palette))
+        sample = data[key]
+        figures.append(
+            _figure(f"training, {step + 1}", sample.image, sample.mask, palette and palette.train_ids, palette)
+        )
     names = {",".join(map(str, color)): name for color, name in palette.names.items()} if palette else {}
     return _SAMPLE.format(
         names=escape(json.dumps(names), quote=True),

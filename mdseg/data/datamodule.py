@@ -19,7 +19,7 @@ from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.rare_class import RareClass, class_draw
 from mdseg.data.statistics import mask_sizes, train_id_pixels
 from mdseg.data.streams import SampleKey, Stream, StreamSampler, keyed_generator, labelled_subset
-from mdseg.data.transforms import RandomCrop, evaluation_size, pad_to_multiple, resize, resize_mask
+from mdseg.data.transforms import RandomCrop, network_input, pad_to_multiple, resize_mask
 from mdseg.labels.spaces import LabelSpace
 
 Batch = dict[str, Any]
@@ -136,8 +136,8 @@ class EvaluationDataset(Dataset):
         dataset = self.datasets[key.dataset]
         image, mask = dataset.image(key.index), dataset.mask(key.index)
         dataset.check_size(key.index, image, mask)
-        size = evaluation_size(image.shape[:2], self.short_side, self.multiple)
-        return key, resize(image, size), resize_mask(mask, size) if self.score_at == "image" else mask
+        seen = network_input(image, self.short_side, self.multiple)
+        return key, seen, resize_mask(mask, seen.shape[:2]) if self.score_at == "image" else mask
 
 
 def collate_evaluation(samples: Sequence[tuple[ImageKey, np.ndarray, np.ndarray]]) -> dict[str, Any]:

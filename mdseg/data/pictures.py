@@ -1,16 +1,14 @@
-"""The images that maps are drawn of: of a dataset, with their annotation, or any photographs."""
+"""The images that predictions and maps are made of: of a dataset, with their annotation, or any photographs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from omegaconf import DictConfig
 
-from mdseg.config.building import descriptor, open_labelled, prepare_data
-from mdseg.data.dataset import read_photograph
-from mdseg.labels.tables import LabelTable
-from mdseg.predict import SUFFIXES
+from mdseg.data.dataset import SegmentationDataset, read_photograph
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -21,16 +19,18 @@ class Picture:
     mask: np.ndarray | None = None
 
 
-def annotated(cfg: DictConfig, name: str, count: int) -> tuple[list[Picture], LabelTable]:
-    """The first images of a dataset's evaluation split, and the table of their classes."""
-    prepare_data(cfg)
-    dataset = open_labelled(cfg, name, descriptor(cfg, name).evaluation_split)
+def annotated(dataset: SegmentationDataset, count: int) -> list[Picture]:
+    """The first images of a dataset with their masks.
+
+    Raises:
+        ValueError: a file cannot be read, or an image and its mask differ in size.
+    """
     pictures = []
     for index in range(min(count, len(dataset))):
         picture = Picture(dataset.image(index), dataset.mask(index))
         dataset.check_size(index, picture.image, picture.mask)
         pictures.append(picture)
-    return pictures, dataset.table
+    return pictures
 
 
 def photographs(paths: Sequence[str], count: int) -> list[Picture]:
@@ -42,9 +42,30 @@ def photographs(paths: Sequence[str], count: int) -> list[Picture]:
     """
     files: list[Path] = []
     for path in map(Path, paths):
-        found = sorted(file for file in path.glob("*") if file.suffix.lower() in SUFFIXES) if path.is_dir() else [path]
-        if not found or not found[0].exists():
-            reason = f"no images ({', '.join(SUFFIXES)}) in it" if path.is_dir() else "no such file or folder"
-            raise FileNotFoundError(f"images: {path}: {reason}")
+        if not path.exists():
+            raise FileNotFoundError(f"images: {path}: no such file or folder")
+        found, _ = listed_images(path)
+        if not found:
+            raise FileNotFoundError(f"images: {path}: no images ({', '.join(SUFFIXES)}) in it")
         files += found
     return [Picture(read_photograph(file)) for file in files[:count]]
+
+
+def listed_images(path: Path, without: Collection[Path] = ()) -> tuple[list[Path], list[Path]]:
+    """A file, or the images of a folder and its subfolders in order; and what there is that is none by its name.
+
+    Args:
+        without: folders whose files are left out, as hidden files are.
+    """
+    if not path.is_dir():
+        return [path], []
+    left_out = [folder.resolve() for folder in without]
+    files = [
+        file
+        for file in sorted(path.rglob("*"))
+        if file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+        and not any(file.resolve().is_relative_to(folder) for folder in left_out)
+    ]
+    found = [file for file in files if file.suffix.lower() in SUFFIXES]
+    return found, [file for file in files if file.suffix.lower() not in SUFFIXES]

@@ -156,6 +156,11 @@ def evaluation_size(size: tuple[int, int], short_side: int | None, multiple: int
     return height, width
 
 
+def network_input(image: Image, short_side: int | None, multiple: int) -> Resized:
+    """Image as a network sees it where it is evaluated: at :func:`evaluation_size`."""
+    return resize(image, evaluation_size(image.shape[:2], short_side, multiple))
+
+
 def pad_to_multiple(image: Image, mask: Mask | None, multiple: int) -> tuple[Resized, ResizedMask | None]:
     """Image padded with black and mask with ignore, below and to the right, up to a multiple of a stride."""
     below, right = (-side % multiple for side in image.shape[:2])

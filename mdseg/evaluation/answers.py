@@ -1,7 +1,5 @@
 """What one model answers on a dataset: predictions, IoU, mean probability of every class, logits of some pixels."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int64, UInt8
@@ -10,31 +8,13 @@ from torch.utils.data import DataLoader
 
 from mdseg.evaluation.evaluator import without_unmapped
 from mdseg.evaluation.metrics import ConfusionMatrix, iou
+from mdseg.evaluation.predictor import Predictor
+from mdseg.figures.comparison import Answers
 from mdseg.labels.spaces import EvaluationSpace
 from mdseg.labels.tables import IGNORE
-from mdseg.pixels.argmax import restricted_argmax
 from mdseg.pixels.upsample import bands, upsample_rows
-from mdseg.runs.trained import Trained
 
 BAND_BYTES = 16 << 20
-
-
-@dataclass(frozen=True)
-class Answers:
-    """One model on one dataset's evaluation split, per class of the dataset.
-
-    iou: nan where the class is absent. probability: mean of the largest probability over the pixels predicted as the
-    class; nan where there are none. predicted, annotated: shares of the annotated pixels.
-    predictions: class indices of the first images. logits [m, k], labels [m]: of some annotated pixels.
-    """
-
-    iou: Float64[np.ndarray, " c"]
-    probability: Float64[np.ndarray, " c"]
-    predicted: Float64[np.ndarray, " c"]
-    annotated: Float64[np.ndarray, " c"]
-    predictions: list[UInt8[np.ndarray, "h w"]]
-    logits: Float[np.ndarray, "m k"]
-    labels: Int64[np.ndarray, " m"]
 
 
 class ProbabilitySums:
@@ -88,22 +68,25 @@ class PixelDraw:
 
 
 @torch.no_grad()
-def answers(run: Trained, space: EvaluationSpace, loader: DataLoader, count: int, per_class: int, seed: int) -> Answers:
+def answers(
+    predictor: Predictor, space: EvaluationSpace, loader: DataLoader, count: int, per_class: int, seed: int
+) -> Answers:
     """Evaluate a model on all batches of a loader of :class:`EvaluationData`.
 
-    count: images whose predictions are kept. per_class: pixels per class whose logits are kept.
+    Args:
+        space: the dataset's classes, and the model's channels for them.
+        count: images whose predictions are kept.
+        per_class: pixels per class whose logits are kept.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model, align_corners = run.model.to(device), run.cfg.align_corners
-    confusion = ConfusionMatrix(len(space.names), align_corners).to(device)
+    confusion = ConfusionMatrix(len(space.names)).to(predictor.device)
     probabilities, draw = ProbabilitySums(len(space.names)), PixelDraw(per_class, seed)
     predictions, logits_of_pixels, labels = {}, [], []
     for batch in loader:
-        logits, mask = model(batch["image"].to(device)).float(), without_unmapped(batch["mask"].to(device), space)
-        prediction = restricted_argmax(logits, tuple(mask.shape[-2:]), space.channels, space.classes, align_corners)
-        confusion.update_prediction(prediction, mask)
+        logits, mask = predictor.logits(batch["image"]), without_unmapped(batch["mask"].to(predictor.device), space)
+        prediction = predictor.classes(logits, tuple(mask.shape[-2:]), space)
+        confusion.update(prediction, mask)
         for number, index in enumerate(batch["key"].tolist()):  # images of one size follow one another, not by index
-            probabilities.update(logits[number], prediction[number], mask[number], space, align_corners)
+            probabilities.update(logits[number], prediction[number], mask[number], space, predictor.align_corners)
             if index < count:
                 predictions[index] = prediction[number].cpu().numpy()
             if per_class:
@@ -111,10 +94,9 @@ def answers(run: Trained, space: EvaluationSpace, loader: DataLoader, count: int
                 places = draw.pixels(truth, index)
                 labels.append(truth[places[:, 0], places[:, 1]].astype(np.int64))
                 logits_of_pixels.append(at_pixels(logits[number], places, truth.shape).cpu().numpy())
-    model.cpu()
     counts = confusion.counts.cpu()
     total = max(int(counts.sum()), 1)
-    pixels, chosen = stacked(logits_of_pixels, labels, run.space.num_classes, per_class, seed)
+    pixels, chosen = stacked(logits_of_pixels, labels, predictor.view.space.num_classes, per_class, seed)
     return Answers(
         iou(counts).numpy(),
         probabilities.means(),

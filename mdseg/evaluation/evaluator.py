@@ -42,6 +42,20 @@ class View:
         """The channels that answer for the classes of a dataset; see :meth:`LabelSpace.evaluation`."""
         return self.space.evaluation(table, dataset, self.branch)
 
+    @property
+    def channels(self) -> list[int]:
+        """The channels that may answer."""
+        if self.branch is None:
+            return list(range(self.space.num_classes))
+        return self.space.in_space[self.space.dataset_index(self.branch)].nonzero().flatten().tolist()
+
+    def all_classes(self) -> EvaluationSpace:
+        """Every channel that may answer as a class of its own."""
+        names, colors = (
+            [values[channel] for channel in self.channels] for values in (self.space.names, self.space.colors)
+        )
+        return EvaluationSpace(tuple(names), tuple(colors), torch.tensor(self.channels), torch.arange(len(names)), ())
+
 
 class Answer(NamedTuple):
     """What stands beside other answers in results: a network's logits, read in one view; both by name."""

@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mdseg.data.pictures import Picture
-from mdseg.data.transforms import evaluation_size, resize, resize_mask
+from mdseg.data.transforms import resize, resize_mask
+from mdseg.evaluation.evaluator import View
+from mdseg.evaluation.predictor import Predictor
 from mdseg.figures.maps import Row
-from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import LabelTable
 from mdseg.pixels.argmax import CPU_BAND_BYTES
 from mdseg.pixels.upsample import bands, upsample_rows
-from mdseg.runs.trained import Trained
 from mdseg.system.wording import nearest
 
 LONG_SIDE = 480  # pixels at which maps are drawn: more than a cell of the figure shows
@@ -47,35 +47,39 @@ def class_maps(
 ) -> list[np.ndarray | None]:
     """Normalised activation of each class at (height, width), computed in bands; None for a class without a channel.
 
-    channels: per class; where it has several, the highest counts.
+    Args:
+        channels: per class; where it has several, the highest counts.
     """
     maps = [np.empty(size, np.float32) if own else None for own in channels]
     for start, stop in bands(size[0], len(logits) * size[1] * logits.element_size(), band_bytes):
         band = normalized(upsample_rows(logits, size, start, stop, align_corners))
         for own, drawn in zip(channels, maps, strict=True):
             if drawn is not None:
-                drawn[start:stop] = band[list(own)].amax(dim=0).numpy()
+                drawn[start:stop] = band[list(own)].amax(dim=0).cpu().numpy()
     return maps
 
 
-def channels_of(space: LabelSpace, name: str) -> list[int]:
+def channels_of(view: View, name: str) -> list[int]:
     """Channels of a class; several where each dataset has its own (a disjoint space)."""
-    return [channel for channel, names in enumerate(zip(space.names, space.classes, strict=True)) if name in names]
+    space = view.space
+    return [channel for channel in view.channels if name in (space.names[channel], space.classes[channel])]
 
 
-def outside(space: LabelSpace, table: LabelTable | None) -> list[str]:
+def outside(view: View, table: LabelTable | None) -> list[str]:
     """Classes of a model that a label table has neither by name nor as an alias; all of them without a table."""
     inside = {*table.names, *(alias for names in table.aliases.values() for alias in names)} if table else set()
-    return [name for name in dict.fromkeys(space.classes) if name not in inside]
+    names = dict.fromkeys(view.space.classes[channel] for channel in view.channels)
+    return [name for name in names if name not in inside]
 
 
-def check_classes(classes: Sequence[str], spaces: Iterable[LabelSpace]) -> None:
+def check_classes(classes: Sequence[str], views: Iterable[View]) -> None:
     """Refuse a class that no model has a channel for.
 
     Raises:
         ValueError: it names the nearest class that there is.
     """
-    known = sorted({name for space in spaces for name in (*space.names, *space.classes)})
+    named = [(view.space, channel) for view in views for channel in view.channels]
+    known = sorted({name for space, channel in named for name in (space.names[channel], space.classes[channel])})
     for name in classes:
         if name not in known:
             hint = nearest(name, known) or f"; there are {', '.join(known)}"
@@ -85,21 +89,14 @@ def check_classes(classes: Sequence[str], spaces: Iterable[LabelSpace]) -> None:
             )
 
 
-@torch.no_grad()
-def predicted(run: Trained, image: np.ndarray) -> Float[Tensor, "k h w"]:
-    """Logits at head resolution of an image at the run's own evaluation size."""
-    size = evaluation_size(image.shape[:2], run.cfg.evaluation.short_side, run.model.input_multiple)
-    return run.model(torch.from_numpy(resize(image, size)).permute(2, 0, 1)[None])[0].float()
-
-
-def activity(run: Trained, picture: Picture, classes: Sequence[str]) -> dict[str, float]:
+def activity(run: Predictor, picture: Picture, classes: Sequence[str]) -> dict[str, float]:
     """How strongly each class answers where it answers most: mean of the highest 1 % of its normalised activations.
 
     A mean over all pixels would rank what resembles road or sky a little everywhere before lane markings.
     """
-    activations = normalized(predicted(run, picture.image)).flatten(1)
+    activations = normalized(run.logits(run.prepared(picture.image))[0]).flatten(1)
     peaks = activations.topk(max(1, round(PEAK * activations.shape[1])), dim=1).values.mean(dim=1)
-    return {name: peaks[own].max().item() for name in classes if (own := channels_of(run.space, name))}
+    return {name: peaks[own].max().item() for name in classes if (own := channels_of(run.view, name))}
 
 
 def most_active(activities: Iterable[Mapping[str, float]], count: int) -> list[str]:
@@ -111,27 +108,18 @@ def most_active(activities: Iterable[Mapping[str, float]], count: int) -> list[s
     return sorted(values, key=lambda name: (-sum(values[name]) / len(values[name]), name))[:count]
 
 
-def row(runs: Sequence[Trained], picture: Picture, classes: Sequence[str]) -> Row:
+def row(runs: Sequence[Predictor], picture: Picture, classes: Sequence[str]) -> Row:
     """A row of the figure: the picture as drawn and, per class, a map of each run."""
     factor = min(1.0, LONG_SIDE / max(picture.image.shape[:2]))
     height, width = (max(1, round(side * factor)) for side in picture.image.shape[:2])
     by_run = [
         class_maps(
-            predicted(run, picture.image),
-            [channels_of(run.space, name) for name in classes],
+            run.logits(run.prepared(picture.image))[0],
+            [channels_of(run.view, name) for name in classes],
             (height, width),
-            run.cfg.align_corners,
+            run.align_corners,
         )
         for run in runs
     ]
     mask = None if picture.mask is None else resize_mask(picture.mask, (height, width))
     return Row(resize(picture.image, (height, width)), mask, list(zip(*by_run, strict=True)))
-
-
-def run_labels(runs: Sequence[Trained]) -> list[str]:
-    """Experiment and loss of each run; runs that agree in both are told apart by folder, stage and checkpoint."""
-    labels = [f"{run.cfg.name}\n{run.cfg.loss.supervised['_target_'].rsplit('.', 1)[-1]}" for run in runs]
-    return [
-        label if labels.count(label) == 1 else "\n".join([label, *run.path.parts[-4:-2], run.path.stem])
-        for run, label in zip(runs, labels, strict=True)
-    ]

@@ -1,15 +1,37 @@
 """The figures: predictions side by side, every class as bars, logits in the plane."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Float64, Int64, UInt8
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
-from mdseg.evaluation.answers import Answers
 from mdseg.figures.drawing import Color, colorize, legend
 
 WIDTH = 12.0  # inches
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One model on one dataset's evaluation split, per class of the dataset.
+
+    Args:
+        iou: nan where the class is absent.
+        probability: mean of the largest probability over the pixels predicted as the class; nan where there are none.
+        predicted, annotated: shares of the annotated pixels.
+        predictions: class indices of the first images.
+        logits, labels: of some annotated pixels.
+    """
+
+    iou: Float64[np.ndarray, " c"]
+    probability: Float64[np.ndarray, " c"]
+    predicted: Float64[np.ndarray, " c"]
+    annotated: Float64[np.ndarray, " c"]
+    predictions: list[UInt8[np.ndarray, "h w"]]
+    logits: Float[np.ndarray, "m k"]
+    labels: Int64[np.ndarray, " m"]
 
 
 def prediction_figure(

@@ -1,7 +1,7 @@
 """A trained model, read back from a run folder or from a checkpoint alone."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg.config.building import build
-from mdseg.evaluation.evaluator import View, answers_of
+from mdseg.evaluation.evaluator import Answer, View, answers_of
+from mdseg.evaluation.predictor import Predictor
 from mdseg.labels.spaces import LabelSpace
 from mdseg.models.segmenter import Segmenter
 from mdseg.runs import checkpoints
 
 CHECKPOINTS = ("last", "best")
+STUDENT = "student"  # what a single network may be called, too: in a later stage it gets a teacher
 BUILT = ("model", "data", "datasets")  # what commands build from a checkpoint's configuration
 SAFE = re.compile(r"mdseg\.(models\.\w+|data\.layouts|scenes)\.\w+")
 
@@ -44,6 +46,10 @@ class Trained:
         """The label space of its channels."""
         return self.view.space
 
+    def predictor(self, short_side: int | None) -> Predictor:
+        """What it answers for images that it sees at this short side; null: at their own size."""
+        return Predictor(self.model, self.view, self.cfg.align_corners, short_side)
+
 
 def load_trained(
     path: str | Path, stage: str | None = None, checkpoint: str = "last", network: str | None = None
@@ -61,7 +67,7 @@ def load_trained(
     """
     file = checkpoint_file(Path(path), stage, checkpoint)
     saved = checkpoints.load(file)
-    missing = {"config", "stage", "label_space", "state_dict"} - set(saved)
+    missing = {"config", "stage", "views", "headline"} - set(saved)
     if missing or not isinstance(saved["config"], dict):
         raise ValueError(f"{file} is no checkpoint of mdseg: it lacks {sorted(missing) or 'a configuration'}")
     own = _own_targets(file)
@@ -74,23 +80,36 @@ def load_trained(
             )
     cfg = OmegaConf.create(saved["config"])
     answers = answers_of(saved["networks"], saved["views"])
-    name = network or saved["headline"]
-    if name not in answers:
-        trained = ", ".join(answers) if len(answers) > 1 else "a single network" if answers else "nothing that predicts"
-        raise ValueError(
-            f"network={network}: {file} has no {network}, stage {saved['stage']!r} trained {trained}; leave network out, "
-            "or name another stage"
-        )
+    name = chosen_answer(network, answers, saved, file)
     view = saved["views"][answers[name].view]
     space = LabelSpace.from_state(view["label_space"])
     if "weights" in cfg.model:
         cfg.model.weights = None  # they are in the checkpoint
     model = build(cfg.model, num_classes=space.num_classes)
+    chosen = answers[name].network
+    prefix = saved["networks"][chosen]
+    checkpoints.load_network(model, saved, file, prefix, "network" if prefix == "model" else chosen)
     shown = name if len(answers) > 1 else None
-    prefix = saved["networks"][answers[name].network]
-    checkpoints.load_network(model, saved, file, prefix, "network" if prefix == "model" else prefix)
     read = View(space, view["branch"])
     return Trained(model.eval(), read, cfg, saved["stage"], checkpoints.trained_steps(saved), file, shown)
+
+
+def chosen_answer(network: str | None, answers: Mapping[str, Answer], saved: dict[str, Any], file: Path) -> str:
+    """Which of a checkpoint's answers is asked for; null: the headline.
+
+    Raises:
+        ValueError: there is no answer of that name.
+    """
+    if not answers:
+        raise ValueError(f"{file}: stage {saved['stage']!r} trained nothing that predicts; name another stage")
+    if network is None or network in answers:
+        return network or saved["headline"]
+    if len(answers) > 1:
+        raise ValueError(f"network: expected {' or '.join(answers)}, got {network!r}: {file} has no other")
+    raise ValueError(
+        f"network={network}: {file} has no {network}, stage {saved['stage']!r} trained a single network; leave network "
+        "out, or name another stage"
+    )
 
 
 def _own_targets(file: Path) -> set[Any]:

@@ -10,7 +10,7 @@ import pytest
 
 from mdseg.data import __main__ as commands
 from mdseg.data.browse import page, paint, palette_of
-from mdseg.data.datamodule import StreamDataset
+from mdseg.data.datamodule import LoadedStream, StreamDataset
 from mdseg.data.dataset import Sample, SegmentationDataset
 from mdseg.data.streams import SampleKey, Stream
 from mdseg.data.transforms import RandomCrop
@@ -37,7 +37,7 @@ def streets(folder, table=STREETS, count=3):
 def stream_dataset(dataset, space, role="labelled", seed=0):
     stream = Stream(role, role, (dataset.name,), (len(dataset),), 1)
     transform = RandomCrop(None, (0.5, 2.0), (24, 32))
-    return StreamDataset({role: (stream, [dataset])}, space, {role: transform}, seed)
+    return StreamDataset({role: LoadedStream(stream, [dataset], transform)}, space, seed)
 
 
 def pictures(text, kind):
@@ -68,9 +68,9 @@ def test_every_sample_has_its_image_its_labels_and_its_versions(tmp_path, space)
 def test_what_is_shown_is_what_the_loader_returns(tmp_path, space):
     data = stream_dataset(streets(tmp_path, count=1), space)
     text = page(data, space, "a title", "a: b", samples=1, versions=2)
-    palette = palette_of(data.streams["labelled"][1][0], space)
+    palette = palette_of(data.streams["labelled"].datasets[0], space)
     for step, shown in enumerate(list(pictures(text, "png"))[1:]):
-        _, _, train_ids, _ = data[SampleKey("labelled", 0, step, 0)]
+        train_ids = data[SampleKey("labelled", 0, step, 0)].mask
         assert (shown == paint(train_ids, palette.train_ids, palette.stripes)).all()
 
 
