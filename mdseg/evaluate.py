@@ -216,7 +216,7 @@ def show(document: dict[str, Any], cfg: DictConfig) -> None:
     """The table of results, in the main process."""
     if not main_process():
         return
-    from mdseg.report import class_table, evaluation_table
+    from mdseg.evaluation.tables import class_table, evaluation_table
 
     datasets = document["evaluation"]["datasets"]
     print(evaluation_table(document), flush=True)

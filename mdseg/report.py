@@ -5,11 +5,9 @@ python -m mdseg.report runs/
 Runs that are rows of a published table, row=<row>, get a table for each experiment with the paper's values beside.
 """
 
-import io
 import json
 import re
 import shlex
-import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from mdseg.config import references
 from mdseg.config.references import Published
+from mdseg.evaluation.tables import by_network, percent, render
 
 # What differs between runs of the same setting: not part of a setting's name.
 NOT_A_SETTING = (
@@ -40,75 +38,6 @@ NOT_A_SETTING = (
     "hydra.",
     "hydra/",
 )
-
-
-def results_table(results: dict[str, Any], width: int = 110) -> str:
-    """mIoU in percent per evaluated dataset (rows) and stage (columns), and what the relations stage found.
-
-    A stage that evaluated several networks has a column for each, its headline's first.
-    """
-    fits = {}
-    for name, stage in results["stages"].items():
-        if "evaluation" in stage:
-            networks = by_network(stage["evaluation"])
-            fits |= {f"{name}, {network}" if network else name: node for network, node in networks.items()}
-    title = f"{results['experiment']}: mIoU % (classes present), seed {results['seed']}"
-    table = Table()
-    table.add_column("dataset")
-    table.add_column("role")
-    for name in fits:
-        table.add_column(name, justify="right")
-    evaluations = list(fits.values())
-    for dataset, entry in evaluations[-1]["datasets"].items() if evaluations else ():
-        table.add_row(dataset, entry["role"], *(_shown(e["datasets"][dataset]["miou"]) for e in evaluations))
-        reported = results.get("row") is not None or entry["role"] == "target"  # elsewhere no paper averages over them
-        for subset in entry["subsets"] if reported else ():
-            table.add_row(f"  {subset}", "", *(_shown(e["datasets"][dataset]["subsets"][subset]) for e in evaluations))
-    for role in evaluations[-1]["mean_miou"] if evaluations else ():
-        table.add_row("mean", role, *(_percent([e["mean_miou"][role]]) for e in evaluations), style="bold")
-    found = [_relations(stage) for stage in results["stages"].values() if "found" in stage]
-    return "\n".join([title, _render(table, width), *found])
-
-
-def by_network(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Results of every network by its name, the headline's first; of a network without others beside it: by ``""``."""
-    others = {name: node for name, node in evaluation.items() if isinstance(node, dict) and "datasets" in node}
-    return {evaluation.get("network", ""): evaluation, **others}
-
-
-def evaluation_table(document: dict[str, Any], width: int = 110) -> str:
-    """mIoU in percent of every dataset of an `evaluation.json`, and how many of its classes the model answers."""
-    network = f" ({document['network']})" if document["network"] else ""
-    title = f"{document['experiment']}, {document['stage']}{network} after {document['steps']} steps"
-    title += ": mIoU % (classes present)"
-    table = Table()
-    for column in ("dataset", "role", "split"):
-        table.add_column(column)
-    for column in ("images", "classes", "mIoU"):
-        table.add_column(column, justify="right")
-    datasets, means = document["evaluation"]["datasets"], document["evaluation"]["mean_miou"]
-    for name, entry in datasets.items():
-        total = len(entry["iou"])
-        answered = f"{total - len(entry['no_channel'])} of {total}"
-        table.add_row(name, entry["role"], entry["split"], str(entry["images"]), answered, _shown(entry["miou"]))
-    for role in means if len(datasets) > 1 else ():
-        table.add_row("mean", role, "", "", "", _shown(means[role]), style="bold")
-    return f"{title}\n{_render(table, width)}"
-
-
-def class_table(document: dict[str, Any], name: str, width: int = 110) -> str:
-    """IoU in percent of every class of one dataset of an `evaluation.json`."""
-    entry = document["evaluation"]["datasets"][name]
-    table = Table()
-    table.add_column("class")
-    table.add_column("IoU", justify="right")
-    for label, value in entry["iou"].items():
-        missing = "no channel" if label in entry["no_channel"] else "absent"
-        table.add_row(label, missing if value is None else _shown(value))
-    table.add_row("mean", _shown(entry["miou"]), style="bold")
-    for subset, value in entry["subsets"].items():
-        table.add_row(f"mean of {subset}", _shown(value))
-    return f"{name}: IoU %\n{_render(table, width)}"
 
 
 @dataclass(frozen=True)
@@ -181,9 +110,9 @@ def mean_table(runs: Sequence[Run], width: int = 130) -> str:
     for column in ("runs", *roles):
         table.add_column(column, justify="right", no_wrap=True)
     for key, group in sorted(groups.items()):
-        values = (_percent([means[role] for means in group if role in means]) for role in roles)
+        values = (percent([means[role] for means in group if role in means]) for role in roles)
         table.add_row(*key, str(len(group)), *values)
-    return f"mean mIoU % (classes present), mean ± standard deviation over runs\n{_render(table, width)}"
+    return f"mean mIoU % (classes present), mean ± standard deviation over runs\n{render(table, width)}"
 
 
 def row_table(runs: Sequence[Run], width: int = 130) -> str:
@@ -206,7 +135,7 @@ def row_table(runs: Sequence[Run], width: int = 130) -> str:
         ("runs", [str(line.runs) for line in lines]),
     ]
     for measure in measures:
-        columns.append(("mIoU" if measure == "miou" else measure, [_percent(line.values[measure]) for line in lines]))
+        columns.append(("mIoU" if measure == "miou" else measure, [percent(line.values[measure]) for line in lines]))
         columns.append(("paper", [_as_published(line, measure) for line in lines]))
     columns = [(heading, cells) for heading, cells in columns if any(cells)]
     table = Table()
@@ -218,7 +147,7 @@ def row_table(runs: Sequence[Run], width: int = 130) -> str:
     where = datasets[0] if len(datasets) == 1 else "evaluated datasets"
     title = f"{experiment}, scale={scale}: mIoU % on {where}, mean ± standard deviation over runs"
     title += f"\nall with {' '.join(common)}" if common else ""
-    return "\n".join([title, _render(table, width), *_about_published(lines)])
+    return "\n".join([title, render(table, width), *_about_published(lines)])
 
 
 def row_lines(experiment: str, runs: Sequence[Run]) -> list[Line]:
@@ -276,37 +205,6 @@ def _overrides(run: Path) -> tuple[str, ...]:
     # Each seed starts from weights of its own: where they lie is no setting, that they come from elsewhere is one.
     words = [re.sub(r"^((?:stage\.[^.]+\.)?from)=.*/.*$", r"\1=...", word) for word in words]
     return tuple(word for word in words if not word.startswith(NOT_A_SETTING))
-
-
-def _shown(value: float | None) -> str:
-    return "undefined" if value is None else _percent([value])
-
-
-def _percent(values: Sequence[float]) -> str:
-    if not values:
-        return ""
-    mean = f"{100 * statistics.mean(values):.1f}"
-    return mean if len(values) == 1 else f"{mean} ± {100 * statistics.stdev(values):.1f}"
-
-
-def _relations(stage: dict[str, Any]) -> str:
-    line = f"relations: {stage['num_found']} found (tau {stage['tau']}, {stage['score']} scores)"
-    if truth := stage.get("against_truth"):
-        precision, recall = (
-            "undefined" if truth[name] is None else f"{truth[name]:.2f}" for name in ("precision", "recall")
-        )
-        line += (
-            f";\nagainst the known truth, primaries with at least {truth['min_pixels']} pixels: "
-            f"precision {precision} ({truth['right']}/{truth['found']}), "
-            f"recall {recall} ({truth['right']}/{truth['true']})"
-        )
-    return line
-
-
-def _render(table: Table, width: int) -> str:
-    text = io.StringIO()
-    Console(file=text, width=width, force_terminal=False, markup=False, emoji=False, highlight=False).print(table)
-    return text.getvalue().rstrip()
 
 
 def main() -> None:

@@ -154,7 +154,7 @@ def refuse_local_ddp_in_sweeps(cfg: DictConfig, mode: RunMode) -> None:
 
 
 def print_results(results: dict, folder: Path) -> None:
-    from mdseg.report import results_table
+    from mdseg.evaluation.tables import results_table
 
     print(results_table(results))
     print(f"results, pictures and checkpoints: {folder}", flush=True)

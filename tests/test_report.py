@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from mdseg.report import class_table, results_table, summary_table
+from mdseg.evaluation.tables import class_table, results_table
+from mdseg.report import summary_table
 
 
 def results(seed=0, seen=0.5, unseen=0.25, **stages):

@@ -1,1 +1,5 @@
-"""From files on disk to batches of images and train ids."""
+"""From files on disk to batches of images and train ids: layouts list files, datasets read them, streams say which image sits
+in which slot of which batch, transforms crop and augment, the data module loads.
+
+May import labels and system. What asks a configuration lies in config; `python -m mdseg.data` is a command.
+"""

@@ -16,7 +16,6 @@ from mdseg.models.segmenter import Segmenter
 from mdseg.runs import checkpoints
 
 CHECKPOINTS = ("last", "best")
-STUDENT = "student"  # what a single network may be called, too: in a later stage it gets a teacher
 BUILT = ("model", "data", "datasets")  # what commands build from a checkpoint's configuration
 SAFE = re.compile(r"mdseg\.(models\.\w+|data\.layouts|scenes)\.\w+")
 

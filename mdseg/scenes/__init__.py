@@ -2,6 +2,8 @@
 
 A scene is painted in classes finer than any dataset's. Each dataset's annotation projects them onto its own label
 table, in that dataset's own files: the loaders that read scenes are the ones that read the real thing.
+
+May import labels.
 """
 
 from mdseg.scenes.annotation import annotate, projection, true_relations
