@@ -5,7 +5,7 @@ import json
 import numpy as np
 from smoke import SMOKE, command
 
-from mdseg.config.building import build_label_space, open_dataset, prepare_data
+from mdseg.config.building import Datasets, build_label_space, prepare_data
 
 
 def test_two_ranks_train_find_relations_and_evaluate_every_image_once(tmp_path, composed):
@@ -27,6 +27,6 @@ def test_two_ranks_train_find_relations_and_evaluate_every_image_once(tmp_path, 
     space = build_label_space(cfg)
     counts = np.load(run / "relations/scores.npz")["counts"]
     for row, name in enumerate(space.datasets):
-        dataset = open_dataset(cfg, name, "train")
+        dataset = Datasets().open(cfg, name, "train")
         labels = np.concatenate([space.train_ids(name)[dataset.mask(i)].ravel() for i in range(len(dataset))])
         assert (counts[row] == np.bincount(labels[labels != 255], minlength=space.num_classes)).all()

@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 from torch.nn.functional import interpolate
 from torchmetrics.classification import MulticlassConfusionMatrix
 
+from mdseg.evaluation.evaluator import classes_at
 from mdseg.evaluation.metrics import ConfusionMatrix, iou, protocol
+from mdseg.labels.spaces import EvaluationSpace
 
 torch.set_num_threads(1)
 
@@ -16,12 +18,13 @@ torch.set_num_threads(1)
 @given(st.integers(2, 9), st.floats(0, 1), st.integers(0, 10**6))
 def test_counts_equal_those_of_torchmetrics(classes, ignored, seed):
     torch.manual_seed(seed)
-    ours, theirs = ConfusionMatrix(classes, False), MulticlassConfusionMatrix(classes, ignore_index=255)
+    ours, theirs = ConfusionMatrix(classes), MulticlassConfusionMatrix(classes, ignore_index=255)
     for _ in range(2):
         logits, mask = torch.randn(2, classes, 5, 6), torch.randint(0, classes, (2, 15, 18))
         mask[torch.rand(mask.shape) < ignored] = 255
         channels = torch.arange(classes)
-        ours.update(logits, mask.to(torch.uint8), channels, channels)
+        space = EvaluationSpace(tuple(map(str, channels)), ((0, 0, 0),) * classes, channels, channels, ())
+        ours.update(classes_at(logits, (15, 18), space, align_corners=False), mask.to(torch.uint8))
         theirs.update(interpolate(logits, size=(15, 18), mode="bilinear"), mask)
     assert torch.equal(ours.compute(), theirs.compute())
 
@@ -29,7 +32,7 @@ def test_counts_equal_those_of_torchmetrics(classes, ignored, seed):
 def test_mask_values_outside_the_evaluated_classes_are_an_error():
     mask = torch.tensor([[[0, 3, 9, 255]]], dtype=torch.uint8)
     with pytest.raises(ValueError, match=r"mask holds \[3, 9\]"):
-        ConfusionMatrix(3, True).update_prediction(torch.zeros_like(mask), mask)
+        ConfusionMatrix(3).update(torch.zeros_like(mask), mask)
 
 
 def test_iou_is_nan_for_a_class_that_is_nowhere():

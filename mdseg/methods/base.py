@@ -167,11 +167,14 @@ class Method(Evaluator):
         A method with several optimisers returns their list and that of their schedules, sets
         `self.automatic_optimization = False`, and steps all of them itself in every `training_step`.
         """
-        assert self.model is not None and self.build_optimizer is not None and self.build_scheduler is not None
+        optimizer, schedule = self.model_optimizer()
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def model_optimizer(self) -> tuple[Optimizer, LRScheduler]:
+        """The configured optimiser of the model's parameters, and its schedule."""
         lr = self.build_optimizer.keywords["lr"]
         optimizer = self.build_optimizer(self.model.parameter_groups(lr, self.head_lr_factor, self.decay_norms))
-        schedule = self.build_scheduler(optimizer, steps=self.steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        return optimizer, self.build_scheduler(optimizer, steps=self.steps)
 
     def configure_optimizers(self) -> Any:
         return self.optimization
