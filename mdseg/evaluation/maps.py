@@ -12,8 +12,7 @@ from mdseg.data.transforms import evaluation_size, resize, resize_mask
 from mdseg.figures.maps import Row
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import LabelTable
-from mdseg.pixels.argmax import CPU_BAND_BYTES
-from mdseg.pixels.upsample import bands, upsample_rows
+from mdseg.pixels.bands import PREDICTION_BYTES, band_memory, banded
 from mdseg.runs.trained import Trained
 from mdseg.system.wording import nearest
 
@@ -43,18 +42,18 @@ def class_maps(
     channels: Sequence[Sequence[int]],
     size: tuple[int, int],
     align_corners: bool,
-    band_bytes: int = CPU_BAND_BYTES,
+    band_bytes: int | None = None,
 ) -> list[np.ndarray | None]:
     """Normalised activation of each class at (height, width), computed in bands; None for a class without a channel.
 
     channels: per class; where it has several, the highest counts.
     """
     maps = [np.empty(size, np.float32) if own else None for own in channels]
-    for start, stop in bands(size[0], len(logits) * size[1] * logits.element_size(), band_bytes):
-        band = normalized(upsample_rows(logits, size, start, stop, align_corners))
+    for band in banded(logits[None], size, align_corners, band_memory(logits, band_bytes, PREDICTION_BYTES)):
+        activations = normalized(band.upsample())
         for own, drawn in zip(channels, maps, strict=True):
             if drawn is not None:
-                drawn[start:stop] = band[list(own)].amax(dim=0).numpy()
+                drawn[band.rows] = activations[list(own)].amax(dim=0).numpy()
     return maps
 
 

@@ -6,9 +6,10 @@ from torch import Tensor
 
 from mdseg.labels.tables import IGNORE
 from mdseg.losses.cross_entropy import cross_entropy, cross_entropy_gradient
-from mdseg.losses.fused import PixelLoss, SupervisedLoss, band_memory
+from mdseg.losses.fused import PixelLoss, SupervisedLoss
 from mdseg.pixels.argmax import first_argmax
-from mdseg.pixels.upsample import bands, upsample_rows
+from mdseg.pixels.bands import LOSS_BYTES, band_memory, banded
+from mdseg.pixels.upsample import upsample_rows
 
 
 @torch.no_grad()
@@ -32,16 +33,12 @@ def guidance_labels(
     size: (height, width) of the images.
     band_bytes: memory of one band of upsampled logits, of which there are a few; None: by device.
     """
-    dtype = torch.promote_types(high.dtype, torch.float32)
-    row_bytes = high.shape[1] * size[1] * dtype.itemsize
     labels = torch.empty(len(high), *size, dtype=torch.uint8, device=high.device)
-    for image in range(len(high)):
-        for start, stop in bands(size[0], row_bytes, band_memory(high, band_bytes)):
-            probs, low_probs = (
-                upsample_rows(logits[image], size, start, stop, align_corners).softmax(dim=0) for logits in (high, low)
-            )
-            sure = torch.maximum(probs.amax(dim=0), low_probs.amax(dim=0)) > threshold
-            labels[image, start:stop] = first_argmax(probs.add_(low_probs)).where(sure, IGNORE)
+    for band in banded(high, size, align_corners, band_memory(high, band_bytes, LOSS_BYTES)):
+        probs = band.upsample().softmax(dim=0)
+        low_probs = upsample_rows(low[band.image], size, band.rows.start, band.rows.stop, align_corners).softmax(dim=0)
+        sure = torch.maximum(probs.amax(dim=0), low_probs.amax(dim=0)) > threshold
+        labels[band.image, band.rows] = first_argmax(probs.add_(low_probs)).where(sure, IGNORE)
     return labels
 
 

@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mdseg.losses.fused import Band, PixelLoss, fused_sum
+from mdseg.losses.fused import BandTargets, PixelLoss, fused_sum
 from mdseg.losses.unlabelled import as_maps, mean_over_images, one_of
 from mdseg.pixels.argmax import restricted_argmax
 
@@ -152,12 +152,12 @@ def max_square_iw(
     weights = image_weights(torch.stack(counts), alpha, dtype)
     padded = torch.cat([weights, torch.zeros_like(weights[:, :1])], dim=1)  # with the weight of invalid pixels
 
-    def of_predicted_class(image: int, rows: slice) -> Band:
-        return Band(weight=padded[image, predicted[image, rows].int()])
+    def of_predicted_class(image: int, rows: slice) -> BandTargets:
+        return BandTargets(weight=padded[image, predicted[image, rows].int()])
 
-    def of_every_class(image: int, rows: slice) -> Band:
+    def of_every_class(image: int, rows: slice) -> BandTargets:
         counted = None if valid is None else valid[image, rows].to(dtype)
-        return Band((weights[image, :, None, None],), counted)
+        return BandTargets((weights[image, :, None, None],), counted)
 
     if iw_index == "argmax":
         loss, band_of = PixelLoss(half_square, half_square_gradient), of_predicted_class
