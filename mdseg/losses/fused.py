@@ -20,10 +20,11 @@ from mdseg.pixels.bands import LOSS_BYTES, Band, band_memory, banded
 class PixelLoss(nn.Module):
     """A loss of every pixel of a band, given its logits [k rows W] and any targets the loss needs.
 
-    function: the per-pixel loss, `function(band, *targets) -> [rows W]`.
-    closed_form: the loss and its derivative, `closed_form(band, *targets) -> ([rows W], [k rows W])`, free to overwrite
-        the band; without it the engine differentiates `function` by autograd.
-    channels: the logits that the loss looks at, in the order it wants them; the others are not even upsampled.
+    Args:
+        function: the per-pixel loss, `function(band, *targets) -> [rows W]`.
+        closed_form: the loss and its derivative, `closed_form(band, *targets) -> ([rows W], [k rows W])`, free to
+            overwrite the band; without it the engine differentiates `function` by autograd.
+        channels: the logits that the loss looks at, in the order it wants them; the others are not even upsampled.
     """
 
     def __init__(
@@ -81,12 +82,13 @@ def fused_sum(
 ) -> Float[Tensor, ""]:
     """Sum of a per-pixel loss over all images and pixels, in float32 (float64 for float64 logits).
 
-    losses: one per image.
-    band_of: targets and weight of some rows of an image, or None where nothing is labelled.
-    band_bytes: memory of one band of logits; a small multiple of it is the peak. None: by device.
-    variation: `variation(band, channels, first row, image) -> band` adds constants to the upsampled logits.
-
     The gradient is taken during the forward pass, so it costs nothing to keep and there is no second derivative.
+
+    Args:
+        losses: one per image.
+        band_of: targets and weight of some rows of an image, or None where nothing is labelled.
+        band_bytes: memory of one band of logits; a small multiple of it is the peak. None: by device.
+        variation: `variation(band, channels, first row, image) -> band` adds constants to the upsampled logits.
     """
     differentiate = torch.is_grad_enabled() and logits.requires_grad
     size, band_bytes = (int(size[0]), int(size[1])), band_memory(logits, band_bytes, LOSS_BYTES)
@@ -175,13 +177,17 @@ class SupervisedLoss(nn.Module):
     A pixel whose label is not among those its image's dataset supervises counts as unlabelled. A batch without labelled
     pixels gives a zero with zero gradients.
 
-    pixel_losses, annotated: one loss per dataset, and the classes it takes labels of; with a single row for all
-        datasets the images' dataset indices are not looked at.
-    reduction: "labelled" divides by the number of labelled pixels, "all_pixels" by all; weights do not count.
-    global_pixel_mean: divide by the mean count over all ranks: the averaged gradient is then that of one large batch.
-    variation: an attribute, None or what answers the perturbation (see `fused_sum`) of one call, or None, when called
-        with the number of images and of rows. `perturb=False` in forward leaves it out: auxiliary heads keep the plain
-        loss.
+    Args:
+        pixel_losses, annotated: one loss per dataset, and the classes it takes labels of; with a single row for all
+            datasets the images' dataset indices are not looked at.
+        reduction: "labelled" divides by the number of labelled pixels, "all_pixels" by all; weights do not count.
+        global_pixel_mean: divide by the mean count over all ranks: the averaged gradient is then that of one large
+            batch.
+
+    Attributes:
+        variation: None or what answers the perturbation (see :func:`fused_sum`) of one call, or None, when called with
+            the number of images and of rows. `perturb=False` in forward leaves it out: auxiliary heads keep the plain
+            loss.
 
     Raises:
         ValueError: for an unknown reduction; in forward, if mask, dataset or weight do not fit the logits.

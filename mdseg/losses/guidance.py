@@ -26,12 +26,13 @@ def guidance_labels(
     .. math:: l = \arg\max_c \tfrac12 (p^{high}_c + p^{low}_c) \quad \text{where} \quad
         \max_c p^{high}_c > \delta \text{ or } \max_c p^{low}_c > \delta
 
-    Chen et al., ICCV 2019 (arXiv:1909.13589; spec section 5). Each head's own confidence counts, not that of their
-    mean, which may be far below the threshold where they disagree.
+    Chen et al., ICCV 2019 (arXiv:1909.13589), section 3.4. Each head's own confidence counts, not that of their mean,
+    which may be far below the threshold where they disagree.
 
-    high, low: logits of the two heads, each at its own resolution.
-    size: (height, width) of the images.
-    band_bytes: memory of one band of upsampled logits, of which there are a few; None: by device.
+    Args:
+        high, low: logits of the two heads, each at its own resolution.
+        size: (height, width) of the images.
+        band_bytes: memory of one band of upsampled logits, of which there are a few; None: by device.
     """
     labels = torch.empty(len(high), *size, dtype=torch.uint8, device=high.device)
     for band in banded(high, size, align_corners, band_memory(high, band_bytes, LOSS_BYTES)):
@@ -53,13 +54,14 @@ def self_produced_guidance(
 ) -> Float[Tensor, ""]:
     """Cross-entropy of the low head against the pseudo-labels of both, the mean over the batch's selected pixels.
 
-    Chen et al., ICCV 2019 (arXiv:1909.13589; spec section 5). The labels are constants: nothing reaches the high head.
+    Chen et al., ICCV 2019 (arXiv:1909.13589), section 3.4. The labels are constants: nothing reaches the high head.
     Where no pixel is selected the loss is 0 with zero gradients; the authors' mean over none is not a number.
 
-    high, low: logits of the two heads, each at its own resolution.
-    size: (height, width) of the images.
-    threshold: confidence above which a head's prediction selects a pixel.
-    band_bytes: memory of one band of upsampled logits; None: by device.
+    Args:
+        high, low: logits of the two heads, each at its own resolution.
+        size: (height, width) of the images.
+        threshold: confidence above which a head's prediction selects a pixel.
+        band_bytes: memory of one band of upsampled logits; None: by device.
     """
     labels = guidance_labels(high, low, size, threshold, align_corners, band_bytes)
     loss = SupervisedLoss(

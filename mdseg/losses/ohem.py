@@ -17,8 +17,9 @@ from mdseg.pixels.bands import LOSS_BYTES, band_memory, banded
 class HardPixels(SupervisedLoss):
     """A supervised loss of the pixels whose cross-entropy is high; see :func:`ohem_ce`.
 
-    threshold: the cross-entropy from which on a pixel is hard.
-    min_pixels: how many pixels of a call are kept at least.
+    Args:
+        threshold: the cross-entropy from which on a pixel is hard.
+        min_pixels: how many pixels of a call are kept at least.
     """
 
     def __init__(self, *args: Any, threshold: float, min_pixels: int, **options: Any) -> None:
@@ -83,8 +84,9 @@ def ohem_ce(
     semi-supervised host of BLV; the idea is Shrivastava et al., CVPR 2016 (arXiv:1604.03540). Two passes over the
     bands; where the logits are perturbed, pixels are chosen by the perturbed ones, as the loss sees them.
 
-    min_pixels: of one call, that is of one rank's images.
-    scope: as of :func:`mdseg.losses.cross_entropy.ce`.
+    Args:
+        min_pixels: of one call, that is of one rank's images.
+        scope: as of :func:`mdseg.losses.cross_entropy.ce`.
 
     Raises:
         ValueError: for an unknown scope, a probability that is none, or a number of pixels that is none.

@@ -10,8 +10,10 @@ from mdseg.losses.fused import BandTargets, PixelLoss, fused_sum
 
 
 def one_of(option: str, value: str, expected: Mapping[str, object] | tuple[str, ...]) -> None:
-    """Raises:
-    ValueError: if the value of an option is not among the expected ones.
+    """Refuse a value of an option that is not among the expected ones.
+
+    Raises:
+        ValueError: it names the option.
     """
     if value not in expected:
         raise ValueError(f"{option}: expected {' or '.join(repr(each) for each in expected)}, got {value!r}")

@@ -101,10 +101,11 @@ def restricted_argmax(
 
     Equal to `classes[F.interpolate(logits[:, channels], size).argmax(1)]` where rounding does not decide.
 
-    Kim et al., ECCV 2022 (spec section 9): channels of other classes do not compete even if they are higher.
+    Channels of other classes do not compete even if they are higher, as in the code of Kim et al., ECCV 2022.
 
-    classes: what each channel counts as; several may count as one.
-    band_bytes: memory of one band of upsampled logits; None: by device.
+    Args:
+        classes: what each channel counts as; several may count as one.
+        band_bytes: memory of one band of upsampled logits; None: by device.
 
     Raises:
         ValueError: for more than 255 channels: their numbers do not fit 8 bits.

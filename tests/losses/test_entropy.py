@@ -1,4 +1,4 @@
-"""Entropy: the spec's numbers, its range and its derivative."""
+"""Entropy: a pixel worked by hand, its range and its derivative."""
 
 import math
 

@@ -28,7 +28,7 @@ EACH_LOSS = pytest.mark.parametrize("name", LOSSES)
 
 
 def defined(name, logits, valid):
-    """The losses as the spec writes them, image by image on full-resolution logits [n c H W]."""
+    """The losses as the papers write them, image by image on full-resolution logits [n c H W]."""
     num_classes, images = logits.shape[1], []
     for image, counted in zip(logits, valid, strict=True):
         p = image[:, counted].softmax(0)  # [c pixels]
