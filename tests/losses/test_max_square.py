@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdseg.losses.fused import by_autograd
-from mdseg.losses.max_square import (
+from mdseg.losses.maximum_squares import (
     half_square,
     half_square_gradient,
     image_weights,

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from torch.nn.functional import interpolate
 
 from mdseg import conf_dir
-from mdseg.losses.entropy import entropy
-from mdseg.losses.max_square import max_square, max_square_iw
+from mdseg.losses.maximum_squares import max_square, max_square_iw
+from mdseg.losses.minent import entropy
 
 LOSSES = {
     "entropy": entropy,
