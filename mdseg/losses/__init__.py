@@ -10,7 +10,7 @@ from mdseg.losses.guidance import guidance_labels, self_produced_guidance
 from mdseg.losses.maximum_squares import max_square, max_square_iw
 from mdseg.losses.minent import entropy
 from mdseg.losses.ohem import ohem_ce
-from mdseg.losses.relational_bce import bce, class_relational_bce, null_bce, relational_bce
+from mdseg.losses.relational_bce import bce, class_relational_bce, null_bce
 from mdseg.losses.variation import ClassCounter, LogitVariation, blv
 
 __all__ = [
@@ -30,6 +30,5 @@ __all__ = [
     "max_square_iw",
     "null_bce",
     "ohem_ce",
-    "relational_bce",
     "self_produced_guidance",
 ]

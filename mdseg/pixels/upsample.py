@@ -163,9 +163,3 @@ def upsample_rows(
     dtype = torch.promote_types(logits.dtype, torch.float32)
     interpolation = bilinear(tuple(logits.shape[-2:]), tuple(size), align_corners, dtype, logits.device)
     return _UpsampleRows.apply(logits.to(dtype), interpolation, start, stop)
-
-
-def source_rows(height: int, size: int, start: int, stop: int, align_corners: bool) -> tuple[int, int]:
-    """The range first..last of source rows that output rows start..stop read, last excluded."""
-    axis = taps(height, size, align_corners)
-    return int(axis.lower[start]), int(axis.upper[stop - 1]) + 1
