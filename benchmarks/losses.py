@@ -18,10 +18,10 @@ from benchmarks.measure import Case, costs, show
 from mdseg.labels.spaces import LabelSpace, union
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.losses.cross_entropy import ce
-from mdseg.losses.entropy import entropy
 from mdseg.losses.fused import SupervisedLoss
 from mdseg.losses.guidance import self_produced_guidance
-from mdseg.losses.max_square import max_square, max_square_iw
+from mdseg.losses.maximum_squares import max_square, max_square_iw
+from mdseg.losses.minent import entropy
 from mdseg.losses.ohem import ohem_ce
 from mdseg.losses.relational_bce import class_relational_bce, null_bce
 

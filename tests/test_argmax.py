@@ -112,9 +112,9 @@ def test_the_band_height_does_not_matter():
 def test_a_large_photograph_with_small_logits_is_predicted_in_bands(monkeypatch):
     pixels = []
 
-    def watched(logits, interpolation, start, stop, band_bytes, rows_argmax=argmax.rows_argmax):
-        pixels.append((stop - start) * interpolation.size[1])
-        return rows_argmax(logits, interpolation, start, stop, band_bytes)
+    def watched(band, band_bytes, rows_argmax=argmax.rows_argmax):
+        pixels.append((band.rows.stop - band.rows.start) * band.interpolation.size[1])
+        return rows_argmax(band, band_bytes)
 
     monkeypatch.setattr(argmax, "rows_argmax", watched)
     torch.manual_seed(0)

@@ -326,8 +326,8 @@ def test_cities_differ_by_their_name(city):
 
 def test_rows_of_maxsquare_differ_by_their_loss_alone(composed):
     stages = {row: resolved(composed("experiment=gta5_cityscapes", f"row={row}")) for row in ("minent", "iw", "oracle")}
-    assert stages["minent"]["adapt"].loss.target._target_ == "mdseg.losses.entropy.entropy"
-    assert stages["iw"]["adapt"].loss.target._target_ == "mdseg.losses.max_square.max_square_iw"
+    assert stages["minent"]["adapt"].loss.target._target_ == "mdseg.losses.minent.entropy"
+    assert stages["iw"]["adapt"].loss.target._target_ == "mdseg.losses.maximum_squares.max_square_iw"
     for stage in [stage for row in ("minent", "iw") for stage in stages[row].values()]:
         stage.loss.target, stage.row = None, None
     assert stages["minent"] == stages["iw"]

@@ -12,7 +12,7 @@ from mdseg.evaluation.predictor import Predictor
 from mdseg.figures.comparison import Answers
 from mdseg.labels.spaces import EvaluationSpace
 from mdseg.labels.tables import IGNORE
-from mdseg.pixels.upsample import bands, upsample_rows
+from mdseg.pixels.bands import banded
 
 BAND_BYTES = 16 << 20
 
@@ -38,11 +38,10 @@ class ProbabilitySums:
         align_corners: bool,
     ) -> None:
         channels = space.channels.to(logits.device)
-        for start, stop in bands(mask.shape[0], len(channels) * mask.shape[1] * logits.element_size(), BAND_BYTES):
-            band = upsample_rows(logits[channels], tuple(mask.shape), start, stop, align_corners)
-            confidence = band.softmax(dim=0).amax(dim=0)
-            valid = mask[start:stop] != IGNORE
-            classes = prediction[start:stop][valid].long().cpu()
+        for band in banded(logits[None], mask.shape, align_corners, BAND_BYTES, channels=[channels]):
+            confidence = band.upsample().softmax(dim=0).amax(dim=0)
+            valid = mask[band.rows] != IGNORE
+            classes = prediction[band.rows][valid].long().cpu()
             self.sums += torch.bincount(classes, confidence[valid].double().cpu(), minlength=len(self.sums))
             self.counts += torch.bincount(classes, minlength=len(self.counts))
 

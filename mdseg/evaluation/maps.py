@@ -13,8 +13,7 @@ from mdseg.evaluation.evaluator import View
 from mdseg.evaluation.predictor import Predictor
 from mdseg.figures.maps import Row
 from mdseg.labels.tables import LabelTable
-from mdseg.pixels.argmax import CPU_BAND_BYTES
-from mdseg.pixels.upsample import bands, upsample_rows
+from mdseg.pixels.bands import PREDICTION_BYTES, band_memory, banded
 from mdseg.system.wording import nearest
 
 LONG_SIDE = 480  # pixels at which maps are drawn: more than a cell of the figure shows
@@ -43,7 +42,7 @@ def class_maps(
     channels: Sequence[Sequence[int]],
     size: tuple[int, int],
     align_corners: bool,
-    band_bytes: int = CPU_BAND_BYTES,
+    band_bytes: int | None = None,
 ) -> list[np.ndarray | None]:
     """Normalised activation of each class at (height, width), computed in bands; None for a class without a channel.
 
@@ -51,11 +50,11 @@ def class_maps(
         channels: per class; where it has several, the highest counts.
     """
     maps = [np.empty(size, np.float32) if own else None for own in channels]
-    for start, stop in bands(size[0], len(logits) * size[1] * logits.element_size(), band_bytes):
-        band = normalized(upsample_rows(logits, size, start, stop, align_corners))
+    for band in banded(logits[None], size, align_corners, band_memory(logits, band_bytes, PREDICTION_BYTES)):
+        activations = normalized(band.upsample())
         for own, drawn in zip(channels, maps, strict=True):
             if drawn is not None:
-                drawn[start:stop] = band[list(own)].amax(dim=0).cpu().numpy()
+                drawn[band.rows] = activations[list(own)].amax(dim=0).cpu().numpy()
     return maps
 
 

@@ -49,10 +49,12 @@ def ce(
     global_pixel_mean: bool = False,
     band_bytes: int | None = None,
 ) -> SupervisedLoss:
-    """Cross-entropy, the "multi-dataset (CE)" baseline of Kim et al., ECCV 2022 (arXiv:2202.14030).
+    """Cross-entropy, the "multi-dataset (CE)" baseline of Kim et al., ECCV 2022 (arXiv:2202.14030), eq. 2.
 
-    scope: "all": one softmax over the run's classes, whoever annotates them; "in_space": a softmax over the classes of
-        the image's dataset only, so that the others learn nothing from it; labels from outside it count as unlabelled.
+    Args:
+        scope: "all": one softmax over the run's classes, whoever annotates them; "in_space": a softmax over the classes
+            of the image's dataset only, so that the others learn nothing from it; labels from outside it count as
+            unlabelled.
 
     Raises:
         ValueError: for an unknown scope.

@@ -4,7 +4,9 @@ Logits at label resolution (70 classes on a megapixel: 280 MB per image, several
 never exist. Value and gradient are those of the loss on `F.interpolate`d logits up to float32 rounding.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 import torch
@@ -12,26 +14,17 @@ from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor, nn
 
 from mdseg.labels.tables import IGNORE
-from mdseg.pixels.upsample import bands, bilinear
-
-# Measured: bands that fit the level-2 cache are fastest on a CPU; a GPU wants few large launches.
-CPU_BAND_BYTES, GPU_BAND_BYTES = 2 << 20, 64 << 20
-
-
-def band_memory(logits: Tensor, band_bytes: int | None) -> int:
-    """Bytes of one band of upsampled logits, as asked for; None: by device."""
-    if band_bytes is not None:
-        return band_bytes
-    return CPU_BAND_BYTES if logits.device.type == "cpu" else GPU_BAND_BYTES
+from mdseg.pixels.bands import LOSS_BYTES, Band, band_memory, banded
 
 
 class PixelLoss(nn.Module):
     """A loss of every pixel of a band, given its logits [k rows W] and any targets the loss needs.
 
-    function: the per-pixel loss, `function(band, *targets) -> [rows W]`.
-    closed_form: the loss and its derivative, `closed_form(band, *targets) -> ([rows W], [k rows W])`, free to overwrite
-        the band; without it the engine differentiates `function` by autograd.
-    channels: the logits that the loss looks at, in the order it wants them; the others are not even upsampled.
+    Args:
+        function: the per-pixel loss, `function(band, *targets) -> [rows W]`.
+        closed_form: the loss and its derivative, `closed_form(band, *targets) -> ([rows W], [k rows W])`, free to
+            overwrite the band; without it the engine differentiates `function` by autograd.
+        channels: the logits that the loss looks at, in the order it wants them; the others are not even upsampled.
     """
 
     def __init__(
@@ -66,7 +59,7 @@ def by_autograd(
     return value.detach(), gradient
 
 
-class Band(NamedTuple):
+class BandTargets(NamedTuple):
     """What a loss needs to know of some rows besides their logits."""
 
     targets: tuple[Tensor, ...] = ()
@@ -81,7 +74,7 @@ def fused_sum(
     losses: Sequence[PixelLoss],
     logits: Float[Tensor, "n k h w"],
     size: tuple[int, int],
-    band_of: Callable[[int, slice], Band | None] = lambda image, rows: Band(),
+    band_of: Callable[[int, slice], BandTargets | None] = lambda image, rows: BandTargets(),
     *,
     align_corners: bool,
     band_bytes: int | None = None,
@@ -89,48 +82,70 @@ def fused_sum(
 ) -> Float[Tensor, ""]:
     """Sum of a per-pixel loss over all images and pixels, in float32 (float64 for float64 logits).
 
-    losses: one per image.
-    band_of: targets and weight of some rows of an image, or None where nothing is labelled.
-    band_bytes: memory of one band of logits; a small multiple of it is the peak. None: by device.
-    variation: `variation(band, channels, first row, image) -> band` adds constants to the upsampled logits.
-
     The gradient is taken during the forward pass, so it costs nothing to keep and there is no second derivative.
+
+    Args:
+        losses: one per image.
+        band_of: targets and weight of some rows of an image, or None where nothing is labelled.
+        band_bytes: memory of one band of logits; a small multiple of it is the peak. None: by device.
+        variation: `variation(band, channels, first row, image) -> band` adds constants to the upsampled logits.
     """
     differentiate = torch.is_grad_enabled() and logits.requires_grad
-    size, band_bytes = (int(size[0]), int(size[1])), band_memory(logits, band_bytes)
+    size, band_bytes = (int(size[0]), int(size[1])), band_memory(logits, band_bytes, LOSS_BYTES)
     return _FusedSum.apply(logits, losses, size, band_of, align_corners, band_bytes, variation, differentiate)
+
+
+def _weighted_sum(
+    loss: PixelLoss, logits: Float[Tensor, "k rows W"], about: BandTargets, differentiate: bool
+) -> tuple[Float[Tensor, ""], Float[Tensor, "k rows W"] | None]:
+    """Sum of a loss over the pixels of a band, and its derivative if that is wanted."""
+    if differentiate:
+        value, derivative = loss.value_and_gradient(logits, *about.targets)
+    else:
+        value, derivative = loss.value(logits, *about.targets), None
+    if about.weight is None:
+        return value.sum(), derivative
+    return (value * about.weight).sum(), derivative.mul_(about.weight) if differentiate else None
+
+
+def _add_image(
+    total: Float[Tensor, ""],
+    slope: Float[Tensor, "m h w"] | None,
+    bands: Iterable[Band],
+    loss: PixelLoss,
+    band_of: Callable[[int, slice], BandTargets | None],
+    variation: Variation | None,
+) -> None:
+    """Add the loss of an image to the total, and its derivative by the chosen logits to the slope, if there is one."""
+    for band in bands:
+        about = band_of(band.image, band.rows)
+        if about is None:
+            continue
+        logits = band.upsample()
+        if variation is not None:
+            logits = variation(logits, band.channels, band.rows.start, band.image)
+        value, derivative = _weighted_sum(loss, logits, about, slope is not None)
+        total += value
+        if slope is not None:
+            slope[:, band.source_rows] += band.adjoint(derivative)
 
 
 class _FusedSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx, logits, losses, size, band_of, align_corners, band_bytes, variation, differentiate) -> Tensor:
         dtype = torch.promote_types(logits.dtype, torch.float32)
-        interpolation = bilinear(tuple(logits.shape[-2:]), size, align_corners, dtype, logits.device)
         total = logits.new_zeros((), dtype=dtype)
         gradient = torch.zeros_like(logits, dtype=dtype) if differentiate else None
+        channels = [loss.channels for loss in losses]
         with torch.autocast(logits.device.type, enabled=False):
-            for image, (loss, image_logits) in enumerate(zip(losses, logits, strict=True)):
-                channels = loss.channels
-                source = (image_logits if channels is None else image_logits[channels]).to(dtype)
-                slope = torch.zeros_like(source) if differentiate else None
-                for start, stop in bands(size[0], len(source) * size[1] * source.element_size(), band_bytes):
-                    about = band_of(image, slice(start, stop))
-                    if about is None:
-                        continue
-                    read, _ = interpolation.band(start, stop)
-                    band = interpolation.rows(source[:, read], start, stop)
-                    if variation is not None:
-                        band = variation(band, channels, start, image)
-                    if differentiate:
-                        value, derivative = loss.value_and_gradient(band, *about.targets)
-                        if about.weight is not None:
-                            derivative.mul_(about.weight)
-                        slope[:, read] += interpolation.adjoint(derivative, start)
-                    else:
-                        value = loss.value(band, *about.targets)
-                    total += value.sum() if about.weight is None else (value * about.weight).sum()
+            bands = banded(logits, size, align_corners, band_bytes, channels=channels)
+            for image, of_image in groupby(bands, key=attrgetter("image")):
+                own = channels[image]
+                num_channels, own = (logits.shape[1], slice(None)) if own is None else (len(own), own)
+                slope = total.new_zeros(num_channels, *logits.shape[2:]) if differentiate else None
+                _add_image(total, slope, of_image, losses[image], band_of, variation)
                 if differentiate:
-                    gradient[image, slice(None) if channels is None else channels] = slope
+                    gradient[image, own] = slope
         if differentiate:
             ctx.save_for_backward(gradient)
         ctx.dtype = logits.dtype
@@ -162,14 +177,18 @@ class SupervisedLoss(nn.Module):
     A pixel whose label is not among those its image's dataset supervises counts as unlabelled. A batch without labelled
     pixels gives a zero with zero gradients.
 
-    pixel_losses, annotated: one loss per dataset, and the classes it takes labels of; with a single row for all
-        datasets the images' dataset indices are not looked at.
-    reduction: "labelled" divides by the number of labelled pixels, "all_pixels" by all; weights do not count.
-    global_pixel_mean: divide by the mean count over all ranks: the averaged gradient is then that of one large batch.
-    variation: an attribute, None or what answers the perturbation (see `fused_sum`) of one call, or None, when called
-        with the number of images, of rows, and the labels that it may count. `perturb=False` in forward leaves it out:
-        auxiliary heads keep the plain loss. `counted` in forward are labels to count in place of the mask's, such as
-        pseudo-labels.
+    Args:
+        pixel_losses, annotated: one loss per dataset, and the classes it takes labels of; with a single row for all
+            datasets the images' dataset indices are not looked at.
+        reduction: "labelled" divides by the number of labelled pixels, "all_pixels" by all; weights do not count.
+        global_pixel_mean: divide by the mean count over all ranks: the averaged gradient is then that of one large
+            batch.
+
+    Attributes:
+        variation: None or what answers the perturbation (see :func:`fused_sum`) of one call, or None, when called with
+            the number of images, of rows, and the labels that it may count. `perturb=False` in forward leaves it out:
+            auxiliary heads keep the plain loss. `counted` in forward are labels to count in place of the mask's, such
+            as pseudo-labels.
 
     Raises:
         ValueError: for an unknown reduction; in forward, if mask, dataset or weight do not fit the logits.
@@ -221,7 +240,7 @@ class SupervisedLoss(nn.Module):
         mask, labelled = self.select(logits, mask, of_image, labelled, variation)
         dtype = torch.promote_types(logits.dtype, torch.float32)
 
-        def band_of(image: int, rows: slice) -> Band | None:
+        def band_of(image: int, rows: slice) -> BandTargets | None:
             if labelled[image] == 0:
                 return None
             target = self.lookup[of_image[image]][mask[image, rows].long()]
@@ -232,9 +251,9 @@ class SupervisedLoss(nn.Module):
                 if not valid.any():
                     return None
                 if valid.all():
-                    return Band((target,), band_weight)
+                    return BandTargets((target,), band_weight)
             band_weight = valid.to(dtype) if band_weight is None else band_weight * valid
-            return Band((target.where(valid, 0),), band_weight)
+            return BandTargets((target.where(valid, 0),), band_weight)
 
         total = fused_sum(
             [self.pixel_losses[index] for index in of_image],

@@ -6,9 +6,10 @@ from torch import Tensor
 
 from mdseg.labels.tables import IGNORE
 from mdseg.losses.cross_entropy import cross_entropy, cross_entropy_gradient
-from mdseg.losses.fused import PixelLoss, SupervisedLoss, band_memory
+from mdseg.losses.fused import PixelLoss, SupervisedLoss
 from mdseg.pixels.argmax import first_argmax
-from mdseg.pixels.upsample import bands, upsample_rows
+from mdseg.pixels.bands import LOSS_BYTES, band_memory, banded
+from mdseg.pixels.upsample import upsample_rows
 
 
 @torch.no_grad()
@@ -25,23 +26,20 @@ def guidance_labels(
     .. math:: l = \arg\max_c \tfrac12 (p^{high}_c + p^{low}_c) \quad \text{where} \quad
         \max_c p^{high}_c > \delta \text{ or } \max_c p^{low}_c > \delta
 
-    Chen et al., ICCV 2019 (arXiv:1909.13589; spec section 5). Each head's own confidence counts, not that of their
-    mean, which may be far below the threshold where they disagree.
+    Chen et al., ICCV 2019 (arXiv:1909.13589), section 3.4. Each head's own confidence counts, not that of their mean,
+    which may be far below the threshold where they disagree.
 
-    high, low: logits of the two heads, each at its own resolution.
-    size: (height, width) of the images.
-    band_bytes: memory of one band of upsampled logits, of which there are a few; None: by device.
+    Args:
+        high, low: logits of the two heads, each at its own resolution.
+        size: (height, width) of the images.
+        band_bytes: memory of one band of upsampled logits, of which there are a few; None: by device.
     """
-    dtype = torch.promote_types(high.dtype, torch.float32)
-    row_bytes = high.shape[1] * size[1] * dtype.itemsize
     labels = torch.empty(len(high), *size, dtype=torch.uint8, device=high.device)
-    for image in range(len(high)):
-        for start, stop in bands(size[0], row_bytes, band_memory(high, band_bytes)):
-            probs, low_probs = (
-                upsample_rows(logits[image], size, start, stop, align_corners).softmax(dim=0) for logits in (high, low)
-            )
-            sure = torch.maximum(probs.amax(dim=0), low_probs.amax(dim=0)) > threshold
-            labels[image, start:stop] = first_argmax(probs.add_(low_probs)).where(sure, IGNORE)
+    for band in banded(high, size, align_corners, band_memory(high, band_bytes, LOSS_BYTES)):
+        probs = band.upsample().softmax(dim=0)
+        low_probs = upsample_rows(low[band.image], size, band.rows.start, band.rows.stop, align_corners).softmax(dim=0)
+        sure = torch.maximum(probs.amax(dim=0), low_probs.amax(dim=0)) > threshold
+        labels[band.image, band.rows] = first_argmax(probs.add_(low_probs)).where(sure, IGNORE)
     return labels
 
 
@@ -56,13 +54,14 @@ def self_produced_guidance(
 ) -> Float[Tensor, ""]:
     """Cross-entropy of the low head against the pseudo-labels of both, the mean over the batch's selected pixels.
 
-    Chen et al., ICCV 2019 (arXiv:1909.13589; spec section 5). The labels are constants: nothing reaches the high head.
+    Chen et al., ICCV 2019 (arXiv:1909.13589), section 3.4. The labels are constants: nothing reaches the high head.
     Where no pixel is selected the loss is 0 with zero gradients; the authors' mean over none is not a number.
 
-    high, low: logits of the two heads, each at its own resolution.
-    size: (height, width) of the images.
-    threshold: confidence above which a head's prediction selects a pixel.
-    band_bytes: memory of one band of upsampled logits; None: by device.
+    Args:
+        high, low: logits of the two heads, each at its own resolution.
+        size: (height, width) of the images.
+        threshold: confidence above which a head's prediction selects a pixel.
+        band_bytes: memory of one band of upsampled logits; None: by device.
     """
     labels = guidance_labels(high, low, size, threshold, align_corners, band_bytes)
     loss = SupervisedLoss(

@@ -10,15 +10,16 @@ from torch import Tensor
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
 from mdseg.losses.cross_entropy import cross_entropy, softmax_losses
-from mdseg.losses.fused import SupervisedLoss, Variation, band_memory
-from mdseg.pixels.upsample import bands, upsample_rows
+from mdseg.losses.fused import SupervisedLoss, Variation
+from mdseg.pixels.bands import LOSS_BYTES, band_memory, banded
 
 
 class HardPixels(SupervisedLoss):
     """A supervised loss of the pixels whose cross-entropy is high; see :func:`ohem_ce`.
 
-    threshold: the cross-entropy from which on a pixel is hard.
-    min_pixels: how many pixels of a call are kept at least.
+    Args:
+        threshold: the cross-entropy from which on a pixel is hard.
+        min_pixels: how many pixels of a call are kept at least.
     """
 
     def __init__(self, *args: Any, threshold: float, min_pixels: int, **options: Any) -> None:
@@ -51,20 +52,16 @@ class HardPixels(SupervisedLoss):
         variation: Variation | None,
     ) -> Float[Tensor, "n H W"]:
         """Cross-entropy of every pixel, -1 where there is no label."""
-        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-        values = logits.new_empty(mask.shape)
-        band_bytes = band_memory(logits, self.band_bytes)
-        for image, index in enumerate(of_image):
-            channels = self.pixel_losses[index].channels
-            source = logits[image] if channels is None else logits[image, channels]
-            row_bytes = len(source) * mask.shape[2] * source.element_size()
-            for start, stop in bands(mask.shape[1], row_bytes, band_bytes):
-                band = upsample_rows(source, tuple(mask.shape[1:]), start, stop, self.align_corners)
-                if variation is not None:
-                    band = variation(band, channels, start, image)
-                target = self.lookup[index][mask[image, start:stop].long()]
-                valid = target != IGNORE
-                values[image, start:stop] = cross_entropy(band, target.where(valid, 0)).where(valid, -1)
+        values = logits.new_empty(mask.shape, dtype=torch.promote_types(logits.dtype, torch.float32))
+        band_bytes = band_memory(logits, self.band_bytes, LOSS_BYTES)
+        channels = [self.pixel_losses[index].channels for index in of_image]
+        for band in banded(logits, mask.shape[1:], self.align_corners, band_bytes, channels=channels):
+            band_logits, here = band.upsample(), (band.image, band.rows)
+            if variation is not None:
+                band_logits = variation(band_logits, band.channels, band.rows.start, band.image)
+            target = self.lookup[of_image[band.image]][mask[here].long()]
+            valid = target != IGNORE
+            values[here] = cross_entropy(band_logits, target.where(valid, 0)).where(valid, -1)
         return values
 
 
@@ -87,8 +84,9 @@ def ohem_ce(
     semi-supervised host of BLV; the idea is Shrivastava et al., CVPR 2016 (arXiv:1604.03540). Two passes over the
     bands; where the logits are perturbed, pixels are chosen by the perturbed ones, as the loss sees them.
 
-    min_pixels: of one call, that is of one rank's images.
-    scope: as of :func:`mdseg.losses.cross_entropy.ce`.
+    Args:
+        min_pixels: of one call, that is of one rank's images.
+        scope: as of :func:`mdseg.losses.cross_entropy.ce`.
 
     Raises:
         ValueError: for an unknown scope, a probability that is none, or a number of pixels that is none.

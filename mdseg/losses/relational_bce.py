@@ -1,6 +1,6 @@
 """Binary cross-entropies: plain, Null and Class-Relational BCE are one loss with three relation tables.
 
-Kim et al., ECCV 2022, arXiv:2202.14030; methods/uniseg.md sections 5 and 7.
+Kim et al., ECCV 2022, arXiv:2202.14030, eq. 4, section 3.3 and appendix F (the gradients).
 """
 
 from pathlib import Path
@@ -52,9 +52,10 @@ class RelationalBCE(PixelLoss):
 
     .. math:: \ell = \sum_{k: T_{yk} \ne -1} \mathrm{softplus}(O_k) - \sum_{k: T_{yk} = 1} O_k
 
-    Spec 5.2, 5.3 and 7 with check 6. Nearly all rows of T agree on which classes are supervised and have their own
-    class as the only positive: that part is a sum over a block of channels minus the label's logit, whatever the label.
-    The other rows differ from it in a few columns, so their pixels get a correction in those columns:
+    Kim et al., ECCV 2022, eq. 4 and section 3.3, with :math:`-\log Q = \mathrm{softplus}(O) - O` and
+    :math:`-\log (1 - Q) = \mathrm{softplus}(O)`. Nearly all rows of T agree on which classes are supervised and have
+    their own class as the only positive: that part is a sum over a block of channels minus the label's logit, whatever
+    the label. The other rows differ from it in a few columns, so their pixels get a correction in those columns:
     `supervised[column, y]` times the softplus, minus `positive[column, y]` times the logit.
     """
 
@@ -174,12 +175,12 @@ class ClassRelationalBCE(SupervisedLoss):
 
 
 def bce(space: LabelSpace, **options) -> SupervisedLoss:
-    """Plain BCE: every class but the label is a negative, also those the dataset does not annotate (spec 5.2)."""
+    """Plain BCE: every class but the label is a negative, also those the dataset does not annotate; an ablation."""
     return relational_bce(space, tables.plain(space), **options)
 
 
 def null_bce(space: LabelSpace, **options) -> SupervisedLoss:
-    """Null BCE: only the classes of the image's dataset learn from it; no gradient reaches the others (spec 5.3)."""
+    """Null BCE: only the classes of the image's dataset learn from it; Kim et al., ECCV 2022, eq. 4."""
     return relational_bce(space, tables.null(space), **options)
 
 

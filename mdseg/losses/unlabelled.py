@@ -6,12 +6,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mdseg.losses.fused import Band, PixelLoss, fused_sum
+from mdseg.losses.fused import BandTargets, PixelLoss, fused_sum
 
 
 def one_of(option: str, value: str, expected: Mapping[str, object] | tuple[str, ...]) -> None:
-    """Raises:
-    ValueError: if the value of an option is not among the expected ones.
+    """Refuse a value of an option that is not among the expected ones.
+
+    Raises:
+        ValueError: it names the option.
     """
     if value not in expected:
         raise ValueError(f"{option}: expected {' or '.join(repr(each) for each in expected)}, got {value!r}")
@@ -58,7 +60,7 @@ def mean_over_images(
         return fused_sum(losses, maps, size, **options) / (images * size[0] * size[1])
     share = 1 / valid.sum(dim=(1, 2)).clamp(min=1).to(torch.promote_types(maps.dtype, torch.float32))
 
-    def band_of(image: int, rows: slice) -> Band:
-        return Band(weight=valid[image, rows] * share[image])
+    def band_of(image: int, rows: slice) -> BandTargets:
+        return BandTargets(weight=valid[image, rows] * share[image])
 
     return fused_sum(losses, maps, size, band_of, **options) / images

@@ -1,6 +1,6 @@
 """Balancing logit variation: logits of rare classes are raised at random while training.
 
-Wang et al., CVPR 2023 (arXiv:2306.02061); methods/blv.md. Nothing changes at inference.
+Wang et al., CVPR 2023 (arXiv:2306.02061). Nothing changes at inference.
 """
 
 import math
@@ -37,12 +37,13 @@ def class_scales(
     Wang et al., CVPR 2023, section 3, and their corrected code. A class without pixels counts as one with a single one.
     Where no c is positive (a single class), all w are 0.
 
-    counts: pixels q of every class.
-    present: classes of the task; the others are not perturbed (w = 0) and count for nothing, although they have no
-        pixels: nothing annotates them, so they are not rare but absent.
-    scale: `paper`; `max_count`, with the largest count in place of the sum (first commit of the code);
-        `pseudocode`, :math:`c_k = \log(\sum_j q_j - \log q_k)` (the supplement's misplaced parenthesis, for comparison
-        only: w is close to 1 for all classes).
+    Args:
+        counts: pixels q of every class.
+        present: classes of the task; the others are not perturbed (w = 0) and count for nothing, although they have no
+            pixels: nothing annotates them, so they are not rare but absent.
+        scale: `paper`; `max_count`, with the largest count in place of the sum (first commit of the code);
+            `pseudocode`, :math:`c_k = \log(\sum_j q_j - \log q_k)` (the supplement's misplaced parenthesis, for
+            comparison only: w is close to 1 for all classes).
     """
     counts = counts.clamp(min=1).where(present, 0)
     logs = counts.log()
@@ -65,6 +66,8 @@ class ClassCounter(nn.Module):
     with the class fractions l of the labels and o of what was observed, N labelled pixels in all, and the share s.
     Wang et al., CVPR 2023 (BLV), count pseudo-labels every epoch in semi-supervised learning.
 
+    All state is in buffers, the same on all ranks, so that a checkpoint has it.
+
     Args:
         labelled: pixels of every class in the labels, all images.
         present: classes of the task; nothing else is counted.
@@ -73,8 +76,6 @@ class ClassCounter(nn.Module):
         share: images without labels among all, whose pseudo-labels are observed. 1 where all images have labels: then
             those of the crops that are trained on are observed.
         epoch: number of the epoch that a step lies in.
-
-    All state is in buffers, the same on all ranks, so that a checkpoint has it.
     """
 
     labelled: Float64[Tensor, " k"]
@@ -198,8 +199,9 @@ class Offsets:
     Blocks of an image's rows are drawn from seeds of their own: which rows a block holds depends on the number of
     channels and columns, and not on the band.
 
-    scales: w of every class.
-    seeds: per image, one for each row; a block takes that of its first.
+    Args:
+        scales: w of every class.
+        seeds: per image, one for each row; a block takes that of its first.
     """
 
     def __init__(self, noise: str, sigma: float, scales: Float[Tensor, " k"], seeds: list[list[int]]) -> None:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
 from mdseg.methods.lessons import Lesson, Lessons, PseudoLabels
 from mdseg.methods.mixing import Mixed, class_mask, mix
-from mdseg.pixels.argmax import CPU_BAND_BYTES, GPU_BAND_BYTES, first_argmax
-from mdseg.pixels.upsample import bands, upsample_rows
+from mdseg.pixels.argmax import first_argmax
+from mdseg.pixels.bands import PREDICTION_BYTES, band_memory, banded
 
 
 class SelfTraining(Method):
@@ -180,16 +180,12 @@ def pseudo_labels(
 
     band_bytes: memory of one band of upsampled logits; None: by device.
     """
-    logits = logits.detach().to(torch.promote_types(logits.dtype, torch.float32))
-    if band_bytes is None:
-        band_bytes = CPU_BAND_BYTES if logits.device.type == "cpu" else GPU_BAND_BYTES
     label = torch.empty(len(logits), *size, dtype=torch.uint8, device=logits.device)
-    confidence = torch.empty(len(logits), *size, dtype=logits.dtype, device=logits.device)
-    for image, image_logits in enumerate(logits):
-        for start, stop in bands(size[0], logits.shape[1] * size[1] * logits.element_size(), band_bytes):
-            band = upsample_rows(image_logits, size, start, stop, align_corners)
-            label[image, start:stop] = first_argmax(band)
-            confidence[image, start:stop] = (band.amax(dim=0) - band.logsumexp(dim=0)).exp()
+    confidence = torch.empty_like(label, dtype=torch.promote_types(logits.dtype, torch.float32))
+    for band in banded(logits, size, align_corners, band_memory(logits, band_bytes, PREDICTION_BYTES)):
+        band_logits, here = band.upsample(), (band.image, band.rows)
+        label[here] = first_argmax(band_logits)
+        confidence[here] = (band_logits.amax(dim=0) - band_logits.logsumexp(dim=0)).exp()
     return PseudoLabels(label, confidence)
 
 

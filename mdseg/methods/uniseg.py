@@ -16,10 +16,10 @@ from mdseg.losses.relational_bce import ClassRelationalBCE
 from mdseg.methods.supervised import Supervised
 from mdseg.models.heads import CosineClassifier
 from mdseg.models.segmenter import Segmenter
-from mdseg.pixels.upsample import upsample_rows
+from mdseg.pixels.bands import banded
 
 RELATIONS = "relations.yaml"  # what a stage that estimates them calls its file
-BAND_ELEMENTS = 2**22  # logits that are upsampled at a time, 16 MiB
+BAND_BYTES = 16 << 20  # of logits that are upsampled at a time
 
 
 class UniSeg(Supervised):
@@ -89,13 +89,11 @@ class RelationScores(pl.LightningModule):
             self._count(dataset, logits.float(), mask)
 
     def _count(self, dataset: int, logits: Float[Tensor, "k h w"], mask: Int64[Tensor, "H W"]) -> None:
-        height = max(1, BAND_ELEMENTS // (logits.shape[0] * mask.shape[1]))
-        for start in range(0, mask.shape[0], height):
-            stop = min(start + height, mask.shape[0])
-            band = upsample_rows(logits, mask.shape, start, stop, self.align_corners)
-            scores = band / self.model.head.temperature if self.score == "cosine" else band.sigmoid()
-            labelled = mask[start:stop] != IGNORE
-            classes = mask[start:stop][labelled]
+        for band in banded(logits[None], mask.shape, self.align_corners, BAND_BYTES):
+            scores = band.upsample()
+            scores = scores / self.model.head.temperature if self.score == "cosine" else scores.sigmoid()
+            labelled = mask[band.rows] != IGNORE
+            classes = mask[band.rows][labelled]
             self.sums[dataset].index_add_(0, classes, scores[:, labelled].T.double())
             self.counts[dataset] += torch.bincount(classes, minlength=len(logits))
 

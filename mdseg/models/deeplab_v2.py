@@ -39,8 +39,8 @@ def deeplab_v2(
         low_head: a second classifier on stage 3.
         bn: "train"; "freeze_affine": scales and shifts are constants, statistics are still updated (AdaptSegNet,
             ADVENT, DACS); "freeze_stem_affine": so in the stem only (MaxSquare); "freeze": the statistics as well.
-        weights: of the backbone: null, ``imagenet`` (a download) or a file with torchvision's keys or AdaptSegNet's
-            (``Scale.``), with a deep stem timm's or mmsegmentation's (``stem.``). Its classifiers are left aside.
+        weights: of the backbone: null, `imagenet` (a download) or a file with torchvision's keys or AdaptSegNet's
+            (`Scale.`), with a deep stem timm's or mmsegmentation's (`stem.`). Its classifiers are left aside.
         caffe: images are BGR minus Caffe's mean without a deviation, as Caffe's weights and those of AdaptSegNet,
             MaxSquare and DACS expect; otherwise RGB with ImageNet's mean and deviation.
         deep_stem: ResNet-v1c, as in DAFormer's code, which in contrast to this network strides in the 3×3 convolution,

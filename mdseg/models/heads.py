@@ -66,7 +66,11 @@ class ASPPClassifier(nn.Module):
 
 
 def classifier(head: str, in_channels: int, num_classes: int, temperature: float = 20.0) -> nn.Module:
-    """A ``linear`` 1×1 classifier with bias, or a ``cosine`` one (the only one that has a temperature)."""
+    """A `linear` 1×1 classifier with bias, or a `cosine` one (the only one that has a temperature).
+
+    Raises:
+        ValueError: another head.
+    """
     if head == "cosine":
         return CosineClassifier(in_channels, num_classes, temperature)
     if head == "linear":

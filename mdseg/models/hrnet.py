@@ -1,7 +1,7 @@
 """HRNet-V2: parallel branches at strides 4, 8, 16 and 32 that exchange their features throughout.
 
 Sun et al., CVPR 2019, arXiv:1902.09212; Wang et al., TPAMI 2020, arXiv:1908.07919. Modules carry the names of the
-authors' ImageNet checkpoints (``conv1``, ``layer1``, ``transition1``, ...), so that those files load as they are.
+authors' ImageNet checkpoints (`conv1`, `layer1`, `transition1`, ...), so that those files load as they are.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,15 @@ def hrnet_w18_small(
     weights: str | Path | None = None,
     bn_momentum: float = 0.01,
 ) -> Segmenter:
-    """HRNet-V2 W18-small-v2, UniSeg's "W18"; ``weights``: null, ``imagenet`` (a download) or a classifier's file."""
+    """HRNet-V2 W18-small-v2, UniSeg's "W18".
+
+    Args:
+        weights: null, `imagenet` (a download) or a classifier's file.
+
+    Raises:
+        FileNotFoundError: the weights are not on disk, or their download failed.
+        ValueError: an unknown head, or weights that do not fit.
+    """
     backbone = HRNet(width=18, blocks=2, modules=(1, 3, 2), bn_momentum=bn_momentum)
     return _segmenter(backbone, num_classes, head, temperature, weights, published="hrnet_w18_small_v2.ms_in1k")
 
@@ -40,7 +48,15 @@ def hrnet_w18(
     weights: str | Path | None = None,
     bn_momentum: float = 0.1,
 ) -> Segmenter:
-    """HRNet-V2 W18; ``weights``: null, ``imagenet`` (a download) or a classifier's file."""
+    """HRNet-V2 W18.
+
+    Args:
+        weights: null, `imagenet` (a download) or a classifier's file.
+
+    Raises:
+        FileNotFoundError: the weights are not on disk, or their download failed.
+        ValueError: an unknown head, or weights that do not fit.
+    """
     backbone = HRNet(width=18, blocks=4, modules=(1, 4, 3), bn_momentum=bn_momentum)
     return _segmenter(backbone, num_classes, head, temperature, weights, published="hrnet_w18.ms_in1k")
 
@@ -52,7 +68,15 @@ def hrnet_w48(
     weights: str | Path | None = None,
     bn_momentum: float = 0.01,
 ) -> Segmenter:
-    """HRNet-V2 W48; ``weights``: null, ``imagenet`` (a download) or a classifier's file."""
+    """HRNet-V2 W48.
+
+    Args:
+        weights: null, `imagenet` (a download) or a classifier's file.
+
+    Raises:
+        FileNotFoundError: the weights are not on disk, or their download failed.
+        ValueError: an unknown head, or weights that do not fit.
+    """
     backbone = HRNet(width=48, blocks=4, modules=(1, 4, 3), bn_momentum=bn_momentum)
     return _segmenter(backbone, num_classes, head, temperature, weights, published="hrnet_w48.ms_in1k")
 
@@ -70,9 +94,12 @@ def _segmenter(
 
 
 class HRNet(nn.Module):
-    """The trunk, and the 1×1 convolution that fuses its four resolutions at stride 4 (``out_channels`` = 15 × width).
+    """The trunk, and the 1×1 convolution that fuses its four resolutions at stride 4 (`out_channels` = 15 × width).
 
-    ``blocks`` is the number of residual blocks of a branch, ``modules`` how often stages 2, 3 and 4 exchange features.
+    Args:
+        width: channels of the first branch; each further one has twice as many.
+        blocks: residual blocks of a branch.
+        modules: how often stages 2, 3 and 4 exchange features.
     """
 
     def __init__(self, width: int, blocks: int, modules: Sequence[int], bn_momentum: float = 0.1) -> None:

@@ -1,7 +1,7 @@
 """ResNets with bottlenecks, dilated for dense prediction.
 
 He et al., CVPR 2016, arXiv:1512.03385; Chen et al., TPAMI 2018, arXiv:1606.00915 (DeepLab-v2). Modules carry the names
-of torchvision's classifiers, with a deep stem those of timm's ``resnet101c``, so that such files load as they are.
+of torchvision's classifiers, with a deep stem those of timm's `resnet101c`, so that such files load as they are.
 """
 
 from collections.abc import Sequence
@@ -43,10 +43,12 @@ class ResNet(nn.Module):
 
     All blocks of a stage have its dilation, the first one too; torchvision and timm give that one half. The pool rounds
     up, so that 8 n + 1 pixels have n + 1 positions whose outermost ones lie on the outermost pixels. Answers with the
-    last stage's features, with ``third_stage_too`` with the last two stages', the last one first.
+    last stage's features.
 
-    ``blocks`` is the number of residual blocks of each stage; a ``deep_stem`` has three 3×3 convolutions of 32, 32 and
-    64 channels in place of the 7×7 one ("v1c").
+    Args:
+        blocks: residual blocks of each stage.
+        deep_stem: three 3×3 convolutions of 32, 32 and 64 channels in place of the 7×7 one ("v1c").
+        third_stage_too: answer with the last two stages' features, the last one first.
     """
 
     def __init__(self, blocks: Sequence[int], deep_stem: bool = False, third_stage_too: bool = False) -> None:

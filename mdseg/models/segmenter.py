@@ -25,11 +25,14 @@ class Segmenter(nn.Module):
     Images arrive as they left the disk, in 0..255 and usually uint8, and are normalised on the device: a quarter of the
     bytes cross the bus. Everything runs in channels_last memory: on a CPU narrow convolutions are several times faster.
 
-    ``mean`` and ``std`` are those of images scaled to [0, 1]. Height and width of an image must be multiples of
-    ``input_multiple``; who makes batches pads the image, and the mask with 255.
+    With a low head the backbone answers with two feature maps, the final one first. Only :meth:`levels` looks at the
+    second one.
 
-    With a ``low_head``, a classifier over an earlier stage (auxiliary head, low level of a two-level network), the
-    backbone answers with two feature maps, the final one first. Only :meth:`levels` looks at the second one.
+    Args:
+        mean, std: those of images scaled to [0, 1].
+        input_multiple: what height and width of an image must be multiples of; who makes batches pads the image, and
+            the mask with 255.
+        low_head: a classifier over an earlier stage: auxiliary head, low level of a two-level network.
     """
 
     def __init__(

@@ -20,11 +20,13 @@ def small(
     feature_width: int = 96,
     low_head: bool = False,
 ) -> Segmenter:
-    """The network of ``scale=demo``: residual stages at strides 4, 8, 16 and 32, fused top-down at stride 4.
+    """The network of `scale=demo`: residual stages at strides 4, 8, 16 and 32, fused top-down at stride 4.
 
-    ``widths`` are those of the stem (stride 2) and the four stages, ``blocks`` the residual blocks of a stage,
-    ``feature_width`` the channels of the fused features. ``low_head``: a second classifier on the third stage
-    (stride 16), where two-level methods put theirs.
+    Args:
+        widths: channels of the stem (stride 2) and the four stages.
+        blocks: residual blocks of each stage.
+        feature_width: channels of the fused features.
+        low_head: a second classifier on the third stage (stride 16), where two-level methods put theirs.
     """
     backbone = SmallFPN(widths, blocks, feature_width, third_stage_too=low_head)
     return Segmenter(
@@ -38,8 +40,11 @@ class SmallFPN(nn.Module):
     """A narrow ResNet with a feature pyramid (Lin et al., CVPR 2017, arXiv:1612.03144) and a global context vector.
 
     Plain 3×3 convolutions: on a CPU a depthwise convolution costs most of the time of a full one. Batch norm: with
-    group norm the same network learns clearly slower. With ``third_stage_too`` it answers with the fused features and
-    those of the third stage as they enter the pyramid.
+    group norm the same network learns clearly slower.
+
+    Args:
+        third_stage_too: answer with the fused features and those of the third stage as they enter the pyramid.
+        widths, blocks, feature_width: see :func:`small`.
     """
 
     def __init__(

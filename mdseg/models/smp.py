@@ -1,4 +1,4 @@
-"""Any encoder-decoder of segmentation-models-pytorch, with any of its encoders or timm's (``tu-<name>``)."""
+"""Any encoder-decoder of segmentation-models-pytorch, with any of its encoders or timm's (`tu-<name>`)."""
 
 import difflib
 from collections.abc import Collection, Mapping
@@ -28,9 +28,11 @@ def encoder_decoder(
 ) -> Segmenter:
     """The decoder's output as features, at whatever resolution the architecture has, under one of our classifiers.
 
-    ``weights`` initialises the encoder: null, ``imagenet`` (downloaded unless cached) or a file. ``options`` are
-    further arguments of the architecture, such as ``{encoder_output_stride: 8}``. ``low_head``: an auxiliary head on
-    the encoder's third stage, as PSPNet (Zhao et al., CVPR 2017, arXiv:1612.01105) and its successors have it.
+    Args:
+        weights: of the encoder: null, `imagenet` (downloaded unless cached) or a file.
+        options: further arguments of the architecture, such as `{encoder_output_stride: 8}`.
+        low_head: an auxiliary head on the encoder's third stage, as PSPNet (Zhao et al., CVPR 2017, arXiv:1612.01105)
+            and its successors have it.
 
     Raises:
         FileNotFoundError: the weights are not on disk, or their download failed.

@@ -13,20 +13,22 @@ WRAPPERS = ("module.", "model.", "Scale.")
 
 
 def load_weights(module: nn.Module, path: str | Path, may_miss: tuple[str, ...] = ()) -> None:
-    """Copy the weights in ``path`` (``.pth`` or ``.safetensors``) into ``module``.
+    """Copy the weights in a file (`.pth` or `.safetensors`) into a module.
 
-    Keys that ``module`` does not have are left aside: the file of a classifier brings its classification head along.
-    Keys that start with one of ``may_miss`` need not be in the file.
+    Keys that the module does not have are left aside: the file of a classifier brings its classification head along.
+
+    Args:
+        may_miss: beginnings of keys that need not be in the file.
 
     Raises:
-        FileNotFoundError: ``path`` is not a file.
+        FileNotFoundError: there is no such file.
         ValueError: the file is not a state dict, lacks some of the module's keys, or has them in another shape.
     """
     load_state(module, read_weights(path), source=str(path), may_miss=may_miss)
 
 
 def load_state(module: nn.Module, found: Mapping[str, Tensor], source: str, may_miss: tuple[str, ...] = ()) -> None:
-    """Copy a state dict into ``module`` as ``load_weights`` does; ``source`` names it in errors."""
+    """Copy a state dict into a module as :func:`load_weights` does; `source` names it in errors."""
     expected = module.state_dict()
     missing = [
         key
@@ -71,7 +73,11 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
 
 
 def existing_file(path: str | Path) -> Path:
-    """``path``, or FileNotFoundError saying what to do about it."""
+    """The path of a file.
+
+    Raises:
+        FileNotFoundError: there is none; it says what to do about it.
+    """
     if not Path(path).is_file():
         raise FileNotFoundError(
             f"model.weights: no file at {path}; put it there, or set model.weights=null to start from random weights"

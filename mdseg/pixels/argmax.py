@@ -4,10 +4,9 @@ import torch
 from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
-from mdseg.pixels.upsample import Bilinear, Taps, bands, bilinear
+from mdseg.pixels.bands import PREDICTION_BYTES, Band, band_memory, banded
+from mdseg.pixels.upsample import Taps
 
-# On a CPU 2 to 16 MB are equally fast when it is idle; memory follows the size.
-CPU_BAND_BYTES, GPU_BAND_BYTES = 4 << 20, 64 << 20
 # A pixel by itself costs several times what it costs in a full band: worth it up to this share of them.
 MAX_UNDECIDED = 0.4
 UNSURE = 255  # no channel: there are at most 255
@@ -69,33 +68,25 @@ def argmax_at(
     return torch.cat(prediction)
 
 
-def rows_argmax(
-    logits: Float[Tensor, "m sources w"], interpolation: Bilinear, start: int, stop: int, band_bytes: int
-) -> UInt8[Tensor, "rows W"]:
-    """Arg-max of output rows start..stop, given the source rows they read."""
-    width, pixel_bytes = interpolation.size[1], len(logits) * logits.element_size()
-    source, _ = interpolation.band(start, stop)
-    upper, lower, down = (tap[start:stop].to(logits.device) for tap in interpolation.vertical)
-    vertical = Taps(upper - source.start, lower - source.start, down)
+def rows_argmax(band: Band, band_bytes: int) -> UInt8[Tensor, "rows W"]:
+    """Arg-max of the rows of a band; as many pixels are evaluated in full at a time as `band_bytes` hold."""
+    logits, interpolation = band.source(), band.interpolation
+    upper, lower, down = (tap[band.rows].to(logits.device) for tap in interpolation.vertical)
+    vertical = Taps(upper - band.source_rows.start, lower - band.source_rows.start, down)
     horizontal = Taps(*(tap.to(logits.device) for tap in interpolation.horizontal))
 
     winner = first_argmax(logits)
     answer = winner.where(decided(winner, logits), UNSURE)
     prediction = answer.index_select(1, horizontal.lower).index_select(0, vertical.lower)
     unsure = prediction == UNSURE
-    if unsure.sum() <= MAX_UNDECIDED * unsure.numel():
-        rows, columns = unsure.nonzero(as_tuple=True)
-        if len(rows):
-            limit = max(1, band_bytes // (4 * pixel_bytes))  # several tables of that size are in use at once
-            prediction[rows, columns] = argmax_at(logits, rows, columns, vertical, horizontal, limit)
-        return prediction
-
-    predictions = []
-    for first, last in bands(stop - start, width * pixel_bytes, band_bytes):
-        read, _ = interpolation.band(start + first, start + last)
-        narrow = logits[:, read.start - source.start : read.stop - source.start]
-        predictions.append(first_argmax(interpolation.rows(narrow, start + first, start + last)))
-    return torch.cat(predictions)
+    if unsure.sum() > MAX_UNDECIDED * unsure.numel():
+        return torch.cat([first_argmax(part.upsample()) for part in band.split(band.height_within(band_bytes))])
+    rows, columns = unsure.nonzero(as_tuple=True)
+    if len(rows):
+        pixel_bytes = len(logits) * logits.element_size()
+        limit = max(1, band_bytes // (4 * pixel_bytes))  # several tables of that size are in use at once
+        prediction[rows, columns] = argmax_at(logits, rows, columns, vertical, horizontal, limit)
+    return prediction
 
 
 def restricted_argmax(
@@ -110,30 +101,24 @@ def restricted_argmax(
 
     Equal to `classes[F.interpolate(logits[:, channels], size).argmax(1)]` where rounding does not decide.
 
-    Kim et al., ECCV 2022 (spec section 9): channels of other classes do not compete even if they are higher.
+    Channels of other classes do not compete even if they are higher, as in the code of Kim et al., ECCV 2022.
 
-    classes: what each channel counts as; several may count as one.
-    band_bytes: memory of one band of upsampled logits; None: by device.
+    Args:
+        classes: what each channel counts as; several may count as one.
+        band_bytes: memory of one band of upsampled logits; None: by device.
 
     Raises:
         ValueError: for more than 255 channels: their numbers do not fit 8 bits.
     """
     if len(channels) > 255:
         raise ValueError(f"arg-max of {len(channels)} channels: expected at most 255")
-    dtype = torch.promote_types(logits.dtype, torch.float32)
-    interpolation = bilinear(tuple(logits.shape[-2:]), tuple(size), align_corners, dtype, logits.device)
-    if band_bytes is None:
-        band_bytes = CPU_BAND_BYTES if logits.device.type == "cpu" else GPU_BAND_BYTES
-    source_height = band_bytes // (len(channels) * logits.shape[3] * dtype.itemsize)
+    size, band_bytes = (int(size[0]), int(size[1])), band_memory(logits, band_bytes, PREDICTION_BYTES)
+    source_row = len(channels) * logits.shape[3] * torch.promote_types(logits.dtype, torch.float32).itemsize
     # Small logits of a large photograph: the pixels that are left to `argmax_at` are listed, 16 bytes each.
-    height = max(1, min(source_height * size[0] // logits.shape[2], band_bytes // 4 // size[1]))
+    height = max(1, min(band_bytes // source_row * size[0] // logits.shape[2], band_bytes // 4 // size[1]))
     channels, classes = channels.to(logits.device), classes.to(logits.device, torch.uint8)
     prediction = torch.empty(len(logits), *size, dtype=torch.uint8, device=logits.device)
-    for image, image_logits in enumerate(logits.detach()):
-        for start in range(0, size[0], height):
-            stop = min(start + height, size[0])
-            source, _ = interpolation.band(start, stop)
-            narrow = image_logits[:, source].index_select(0, channels).to(dtype)
-            winner = rows_argmax(narrow, interpolation, start, stop, band_bytes)
-            prediction[image, start:stop] = classes.index_select(0, winner.flatten().int()).view_as(winner)
+    for band in banded(logits, size, align_corners, band_bytes, channels=[channels] * len(logits), height=height):
+        winner = rows_argmax(band, band_bytes)
+        prediction[band.image, band.rows] = classes.index_select(0, winner.flatten().int()).view_as(winner)
     return prediction

@@ -64,7 +64,7 @@ class Bilinear:
         dtype: torch.dtype,
         device: torch.device,
     ) -> None:
-        self.source, self.size, self.device = source, size, device
+        self.source, self.size, self.dtype, self.device = source, size, dtype, device
         self.vertical = taps(source[0], size[0], align_corners, dtype)
         self.horizontal = taps(source[1], size[1], align_corners, dtype)
         width = CPU_BLOCK if device.type == "cpu" else GPU_BLOCK
@@ -102,13 +102,6 @@ class Bilinear:
             for columns, outputs, block in self.columns:
                 narrow[:, columns].addmm_(flat[:, outputs], block)
         return narrow.view(*wide.shape[:-1], self.source[1])
-
-
-def bands(height: int, row_bytes: int, band_bytes: int) -> Iterator[tuple[int, int]]:
-    """First row and end of bands of `height` rows: as many rows as `band_bytes` hold, and at least one."""
-    rows = max(1, band_bytes // max(1, row_bytes))
-    for start in range(0, height, rows):
-        yield start, min(start + rows, height)
 
 
 @contextmanager
@@ -170,9 +163,3 @@ def upsample_rows(
     dtype = torch.promote_types(logits.dtype, torch.float32)
     interpolation = bilinear(tuple(logits.shape[-2:]), tuple(size), align_corners, dtype, logits.device)
     return _UpsampleRows.apply(logits.to(dtype), interpolation, start, stop)
-
-
-def source_rows(height: int, size: int, start: int, stop: int, align_corners: bool) -> tuple[int, int]:
-    """The range first..last of source rows that output rows start..stop read, last excluded."""
-    axis = taps(height, size, align_corners)
-    return int(axis.lower[start]), int(axis.upper[stop - 1]) + 1

@@ -1,4 +1,4 @@
-"""Entropy: the spec's numbers, its range and its derivative."""
+"""Entropy: a pixel worked by hand, its range and its derivative."""
 
 import math
 
@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mdseg.losses.entropy import entropy, pixel_entropy, pixel_entropy_gradient
 from mdseg.losses.fused import by_autograd
+from mdseg.losses.minent import entropy, pixel_entropy, pixel_entropy_gradient
 
 
 def pixel(*probs):

@@ -1,4 +1,4 @@
-"""Self-produced guidance: the spec's numbers, and the definition on full-resolution predictions of both heads."""
+"""Self-produced guidance: pixels worked by hand, and the definition on full-resolution predictions of both heads."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def heads(n=2, k=4, high=(5, 6), low=(3, 4), scale=3.0, dtype=torch.float64):
 
 
 def defined(high, low, size, threshold, align_corners):
-    """Labels and loss as the spec writes them, on upsampled logits."""
+    """Labels and loss by their definition, on upsampled logits."""
     options = {"size": size, "mode": "bilinear", "align_corners": align_corners}
     p1, p2 = (interpolate(logits, **options).softmax(1) for logits in (high, low))
     selected = (p1.amax(1) > threshold) | (p2.amax(1) > threshold)

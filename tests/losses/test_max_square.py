@@ -1,4 +1,4 @@
-"""MaxSquare and its image-wise weighting: the spec's numbers, ranges, derivatives and invariances."""
+"""MaxSquare and its image-wise weighting: pixels worked by hand, ranges, derivatives and invariances."""
 
 from functools import partial
 
@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdseg.losses.fused import by_autograd
-from mdseg.losses.max_square import (
+from mdseg.losses.maximum_squares import (
     half_square,
     half_square_gradient,
     image_weights,
@@ -18,7 +18,7 @@ from mdseg.losses.max_square import (
     weighted_half_square_gradient,
 )
 
-# Spec section 12.4: four pixels, of which three are predicted as class 0, one as class 1 and none as class 2.
+# Four pixels, of which three are predicted as class 0, one as class 1 and none as class 2.
 ROWS = ((0.8, 0.1, 0.1), (0.6, 0.3, 0.1), (0.5, 0.3, 0.2), (0.2, 0.7, 0.1))
 VARIANTS = {
     "channel": max_square_iw,

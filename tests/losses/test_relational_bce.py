@@ -1,4 +1,4 @@
-"""Plain, Null and Class-Relational BCE: the spec's numbers, and the definition written out."""
+"""Plain, Null and Class-Relational BCE: pixels worked by hand, and the definition written out."""
 
 import pytest
 import torch

@@ -12,8 +12,8 @@ from omegaconf import OmegaConf
 from torch.nn.functional import interpolate
 
 from mdseg import conf_dir
-from mdseg.losses.entropy import entropy
-from mdseg.losses.max_square import max_square, max_square_iw
+from mdseg.losses.maximum_squares import max_square, max_square_iw
+from mdseg.losses.minent import entropy
 
 LOSSES = {
     "entropy": entropy,
@@ -28,7 +28,7 @@ EACH_LOSS = pytest.mark.parametrize("name", LOSSES)
 
 
 def defined(name, logits, valid):
-    """The losses as the spec writes them, image by image on full-resolution logits [n c H W]."""
+    """The losses as the papers write them, image by image on full-resolution logits [n c H W]."""
     num_classes, images = logits.shape[1], []
     for image, counted in zip(logits, valid, strict=True):
         p = image[:, counted].softmax(0)  # [c pixels]

@@ -6,9 +6,9 @@ import torch
 from mdseg.labels.spaces import union
 from mdseg.labels.tables import LabelTable
 from mdseg.losses.cross_entropy import ce
-from mdseg.losses.entropy import entropy
 from mdseg.losses.guidance import self_produced_guidance
-from mdseg.losses.max_square import max_square, max_square_iw
+from mdseg.losses.maximum_squares import max_square, max_square_iw
+from mdseg.losses.minent import entropy
 from mdseg.methods.schedules import poly
 from mdseg.methods.target_loss import TargetLoss
 from mdseg.models.small import small

@@ -122,7 +122,7 @@ def test_bands_do_not_change_the_scores(monkeypatch):
     with torch.no_grad():
         for batch in batches():
             whole.validation_step(batch, 0)
-        monkeypatch.setattr("mdseg.methods.uniseg.BAND_ELEMENTS", 4 * 30 * 3)
+        monkeypatch.setattr("mdseg.methods.uniseg.BAND_BYTES", 4 * 4 * 30 * 3)
         for batch in batches():
             banded.validation_step(batch, 0)
     assert torch.allclose(whole.mean_scores(), banded.mean_scores(), atol=1e-6, equal_nan=True)

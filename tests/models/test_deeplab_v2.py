@@ -32,7 +32,7 @@ def norms(model):
 @pytest.mark.parametrize(
     ("rates", "high", "low"), [((6, 12, 18, 24), 1_400_908, 700_492), ((6, 12), 700_454, 350_246)], ids=["four", "two"]
 )
-def test_heads_have_the_number_of_parameters_of_the_spec(rates, high, low):
+def test_heads_have_the_number_of_parameters_of_dilated_convolutions(rates, high, low):
     with torch.device("meta"):
         model = deeplab_v2(num_classes=19, aspp_rates=rates, low_head=True)
     assert (parameters(model.head), parameters(model.low_head)) == (high, low)
@@ -50,7 +50,7 @@ def test_backbone_keys_and_shapes_are_those_of_published_classifiers(depth, deep
     ("size", "head_size"),
     [((512, 1024), (65, 129)), ((720, 1280), (91, 161)), ((760, 1280), (96, 161)), ((321, 321), (41, 41))],
 )
-def test_both_levels_have_the_sizes_of_the_spec(size, head_size):
+def test_both_levels_have_a_position_every_eight_pixels_and_one_more(size, head_size):
     with torch.device("meta"):
         model = deeplab_v2(num_classes=19, low_head=True)
         levels = model.levels(torch.empty(1, 3, *size))

@@ -12,7 +12,7 @@ def head_with(weight: torch.Tensor, temperature: float = 20.0) -> CosineClassifi
     return head
 
 
-def test_cosine_logit_has_the_value_of_the_spec():
+def test_cosine_logit_is_the_temperature_times_the_cosine():
     head = head_with(torch.tensor([[1.0, 0.0]]))
     logits = head(torch.tensor([3.0, 4.0]).view(1, 2, 1, 1))
     torch.testing.assert_close(logits, torch.full((1, 1, 1, 1), 12.0))

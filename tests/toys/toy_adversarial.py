@@ -24,7 +24,9 @@ class ToyAdversarial(Method):
         super().__init__(space=space, views=views, **common)
         self.automatic_optimization = False
         self.supervised, self.weight, self.build_discriminator_optimizer = supervised, weight, discriminator_optimizer
-        self.discriminators = nn.ModuleDict({name: nn.Conv2d(len(self.channels(name)), 1, 3) for name in space.datasets})
+        self.discriminators = nn.ModuleDict(
+            {name: nn.Conv2d(len(self.channels(name)), 1, 3) for name in space.datasets}
+        )
 
     def channels(self, branch):
         return self.space.in_space[self.space.dataset_index(branch)].nonzero()[:, 0]

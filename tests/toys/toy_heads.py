@@ -71,7 +71,9 @@ class ToyHeads(Method):
             for parts in batch["labelled"].values()
             for part in parts
         )
-        entropy = sum(self.entropy(part, name) / len(parts) for name, parts in batch["unlabelled"].items() for part in parts)
+        entropy = sum(
+            self.entropy(part, name) / len(parts) for name, parts in batch["unlabelled"].items() for part in parts
+        )
         self.log("train/supervised", supervised)
         self.log("train/entropy", entropy)
         return supervised + self.weight * entropy

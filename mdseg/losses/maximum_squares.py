@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from mdseg.losses.fused import Band, PixelLoss, fused_sum
+from mdseg.losses.fused import BandTargets, PixelLoss, fused_sum
 from mdseg.losses.unlabelled import as_maps, mean_over_images, one_of
 from mdseg.pixels.argmax import restricted_argmax
 
@@ -57,13 +57,14 @@ def max_square(
 
     .. math:: L_T = -\frac{1}{2N} \sum_n \sum_c p_{nc}^2
 
-    Chen et al., ICCV 2019 (arXiv:1909.13589; spec section 3.2). Between -1/2 and -1/(2C).
+    Chen et al., ICCV 2019 (arXiv:1909.13589). Between -1/2 and -1/(2C).
 
-    logits: maps at any resolution, or a classifier's, whose batch counts as one image.
-    size: (height, width) the maps are upsampled to; None: not at all.
-    valid: False where there is no image (padding); an image without any valid pixel counts as 0.
-    normalisation: "paper" (sum over classes) or "official" (mean over classes, as in the authors' code).
-    band_bytes: memory of one band of upsampled logits; None: by device.
+    Args:
+        logits: maps at any resolution, or a classifier's, whose batch counts as one image.
+        size: (height, width) the maps are upsampled to; None: not at all.
+        valid: False where there is no image (padding); an image without any valid pixel counts as 0.
+        normalisation: "paper" (sum over classes) or "official" (mean over classes, as in the authors' code).
+        band_bytes: memory of one band of upsampled logits; None: by device.
 
     Raises:
         ValueError: for an unknown normalisation, or arguments whose shapes do not fit.
@@ -118,19 +119,20 @@ def max_square_iw(
 
     .. math:: L_T = -\sum_n \sum_c \frac{p_{nc}^2}{2 (N^c)^\alpha N^{1 - \alpha}}
 
-    Chen et al., ICCV 2019 (arXiv:1909.13589; spec sections 3.3 and 4). :math:`N^c` counts the image's pixels that are
-    predicted as class c; the weights are constants. An absent class counts as one pixel, so that its weight is bounded
-    by :math:`N^{\alpha - 1}`. Counts come from a first pass over the bands.
+    Chen et al., ICCV 2019 (arXiv:1909.13589), eq. 13. :math:`N^c` counts the image's pixels that are predicted as class
+    c; the weights are constants. An absent class counts as one pixel, so that its weight is bounded by
+    :math:`N^{\alpha - 1}`. Counts come from a first pass over the bands.
 
-    logits: maps at any resolution, or a classifier's, whose batch counts as one image.
-    size: (height, width) the maps are upsampled to; None: not at all.
-    valid: False where there is no image (padding): those pixels leave N, N^c and the sum.
-    normalisation: "paper", or "official", as in the authors' code: mean over classes and no 1/2 (2/C of the paper's).
-        The official loss runs for single images only; here it is their value per image, then the mean.
-    iw_index: whose weight a squared probability gets: its own class's ("channel", the paper) or that of the class
-        predicted at the pixel ("argmax", the authors' code; the only one there is with "official").
-    alpha: between 0 (the plain loss) and 1 (every predicted class weighs the same).
-    band_bytes: memory of one band of upsampled logits; None: by device.
+    Args:
+        logits: maps at any resolution, or a classifier's, whose batch counts as one image.
+        size: (height, width) the maps are upsampled to; None: not at all.
+        valid: False where there is no image (padding): those pixels leave N, N^c and the sum.
+        normalisation: "paper", or "official", as in the authors' code: mean over classes and no 1/2 (2/C of the
+            paper's). The official loss runs for single images only; here it is their value per image, then the mean.
+        iw_index: whose weight a squared probability gets: its own class's ("channel", the paper) or that of the class
+            predicted at the pixel ("argmax", the authors' code; the only one there is with "official").
+        alpha: between 0 (the plain loss) and 1 (every predicted class weighs the same).
+        band_bytes: memory of one band of upsampled logits; None: by device.
 
     Raises:
         ValueError: for an unknown option or combination of options, or arguments whose shapes do not fit.
@@ -152,12 +154,12 @@ def max_square_iw(
     weights = image_weights(torch.stack(counts), alpha, dtype)
     padded = torch.cat([weights, torch.zeros_like(weights[:, :1])], dim=1)  # with the weight of invalid pixels
 
-    def of_predicted_class(image: int, rows: slice) -> Band:
-        return Band(weight=padded[image, predicted[image, rows].int()])
+    def of_predicted_class(image: int, rows: slice) -> BandTargets:
+        return BandTargets(weight=padded[image, predicted[image, rows].int()])
 
-    def of_every_class(image: int, rows: slice) -> Band:
+    def of_every_class(image: int, rows: slice) -> BandTargets:
         counted = None if valid is None else valid[image, rows].to(dtype)
-        return Band((weights[image, :, None, None],), counted)
+        return BandTargets((weights[image, :, None, None],), counted)
 
     if iw_index == "argmax":
         loss, band_of = PixelLoss(half_square, half_square_gradient), of_predicted_class

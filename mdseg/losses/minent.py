@@ -45,14 +45,15 @@ def entropy(
 
     .. math:: L_T = -\frac{1}{N} \sum_n \sum_c p_{nc} \log p_{nc}
 
-    MinEnt of Chen et al., ICCV 2019 (arXiv:1909.13589; spec section 3.1), in nats. ADVENT (arXiv:1811.12833) divides by
-    log C. Between 0 and log C.
+    MinEnt of Chen et al., ICCV 2019 (arXiv:1909.13589), in nats: between 0 and log C. ADVENT (arXiv:1811.12833) divides
+    by log C.
 
-    logits: maps at any resolution, or a classifier's, whose batch counts as one image.
-    size: (height, width) the maps are upsampled to; None: not at all.
-    valid: False where there is no image (padding); an image without any valid pixel counts as 0.
-    normalisation: "paper" (sum over classes) or "official" (mean over classes, as in the authors' code).
-    band_bytes: memory of one band of upsampled logits; None: by device.
+    Args:
+        logits: maps at any resolution, or a classifier's, whose batch counts as one image.
+        size: (height, width) the maps are upsampled to; None: not at all.
+        valid: False where there is no image (padding); an image without any valid pixel counts as 0.
+        normalisation: "paper" (sum over classes) or "official" (mean over classes, as in the authors' code).
+        band_bytes: memory of one band of upsampled logits; None: by device.
 
     Raises:
         ValueError: for an unknown normalisation, or arguments whose shapes do not fit.
