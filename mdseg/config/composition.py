@@ -317,9 +317,10 @@ def settle(cfg: DictConfig) -> None:
         cfg.logger.group = sweep if hydra_config.mode == RunMode.MULTIRUN else cfg.name
 
 
-def _in_full(origin: str | DictConfig, stages: Sequence[str]) -> str | dict[str, str]:
+def _in_full(origin: Any, stages: Sequence[str]) -> Any:
     """What a stage starts from, paths in full: a run may be resumed from another folder."""
     if isinstance(origin, DictConfig):
         return {key: _in_full(value, stages) for key, value in origin.items()}
-    path = Path(origin).expanduser()
-    return str(path.resolve()) if origin not in stages and path.exists() else origin
+    if not isinstance(origin, str) or origin in stages or not Path(origin).expanduser().exists():
+        return origin
+    return str(Path(origin).expanduser().resolve())

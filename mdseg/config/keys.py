@@ -49,6 +49,8 @@ def check_run(cfg: DictConfig) -> None:
         raise ValueError(
             "no labelled stream has datasets; name them with dataset=[...] or streams.labelled.datasets=[...]"
         )
+    if not any(cfg.evaluate.values()):
+        raise ValueError("evaluate: no dataset to evaluate on; set evaluate.seen=[...]")
     for position, name in enumerate(cfg.stages):
         stage = stage_config(cfg, name)
         check_numbers(stage)

@@ -299,7 +299,8 @@ class SegmentationDataModule(EvaluationData):
                 self._check_unpadded(name)
             for first in loaded.stream.offsets[:-1]:
                 training[SampleKey(name, first, 0, 0)]
-        super().check(world_size)
+        if self.evaluated:
+            super().check(world_size)
 
     def count_classes(self) -> None:
         """Count the pixels of masks for the streams that draw rare classes; costly the first time.
@@ -370,7 +371,10 @@ def divided(streams: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
         for dataset in config["datasets"]:
             values = own.get(dataset) or {}
             transform = {**(config.get("transform") or {}), **(values.get("transform") or {})}
-            part = {**config, "micro_batches": 1, **values, "datasets": [dataset], "transform": transform or None}
+            labelled = config["labelled"]
+            labelled = labelled.get(dataset) if isinstance(labelled, Mapping) else labelled
+            part = {**config, "micro_batches": 1, "labelled": labelled, **values}
+            part |= {"datasets": [dataset], "transform": transform or None}
             parts[f"{name}/{dataset}"] = part
     return parts
 

@@ -171,10 +171,14 @@ class Method(Evaluator):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def model_optimizer(self) -> tuple[Optimizer, LRScheduler]:
-        """The configured optimiser of the model's parameters, and its schedule."""
-        lr = self.build_optimizer.keywords["lr"]
-        optimizer = self.build_optimizer(self.model.parameter_groups(lr, self.head_lr_factor, self.decay_norms))
+        """The configured optimiser of the parameter groups, and its schedule."""
+        optimizer = self.build_optimizer(self.parameter_groups())
         return optimizer, self.build_scheduler(optimizer, steps=self.steps)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """What the configured optimiser trains: the model; a method with more of its own adds groups."""
+        lr = self.build_optimizer.keywords["lr"]
+        return self.model.parameter_groups(lr, self.head_lr_factor, self.decay_norms)
 
     def configure_optimizers(self) -> Any:
         return self.optimization

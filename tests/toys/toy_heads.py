@@ -3,8 +3,6 @@
 Nothing of it stands in mdseg: this file and the YAML beside it are all.
 """
 
-from functools import cached_property
-
 import torch
 from torch import nn
 
@@ -59,11 +57,8 @@ class ToyHeads(Method):
     def start_from(self, what, path):
         self.embeddings.copy_(torch.load(path / "embeddings.pt", weights_only=True))
 
-    @cached_property
-    def optimization(self):
-        optimizer, schedule = self.model_optimizer()
-        optimizer.add_param_group({"params": self.project.parameters(), "lr": optimizer.defaults["lr"]})
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+    def parameter_groups(self):
+        return [*super().parameter_groups(), {"params": self.project.parameters()}]
 
     def training_step(self, batch, step):
         supervised = sum(
