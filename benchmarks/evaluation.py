@@ -13,7 +13,9 @@ from torch.nn.functional import avg_pool2d, interpolate, one_hot
 from torchmetrics import JaccardIndex
 
 from benchmarks.measure import Case, costs, show
+from mdseg.evaluation.evaluator import classes_at
 from mdseg.evaluation.metrics import ConfusionMatrix
+from mdseg.labels.spaces import EvaluationSpace
 
 SCALE = 4
 
@@ -42,8 +44,9 @@ def build(make, method: str, device: str, small: bool) -> Case:
     mask[:, : size[0] // 16] = 255
     if method == "banded":
         channels = torch.arange(count, device=device)
-        confusion = ConfusionMatrix(count, align_corners=False).to(device)
-        return lambda: confusion.update(logits, mask, channels, channels)
+        confusion = ConfusionMatrix(count).to(device)
+        space = EvaluationSpace(("",) * count, ((0, 0, 0),) * count, channels, channels, ())
+        return lambda: confusion.update(classes_at(logits, size, space, align_corners=False), mask)
     metric = JaccardIndex(task="multiclass", num_classes=count, ignore_index=255, average="none").to(device)
     truth = mask.long()
 

@@ -13,17 +13,12 @@ import time
 from pathlib import Path
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf, open_dict
 from pytorch_lightning.callbacks import Callback
 
-from mdseg import conf_dir
-from mdseg.config.building import build_label_space, prepare_data
-from mdseg.config.composition import settle
-from mdseg.runs.log import MetricsFile
+from benchmarks.plans import stage_of
+from mdseg.runs.log import StageLog
 from mdseg.stages.callbacks import Save, Timing
-from mdseg.stages.fit import Stage, quieten_lightning
+from mdseg.stages.fit import Fit
 from mdseg.system.signals import StopSignals
 
 
@@ -43,27 +38,20 @@ def differences(marks: list[float]) -> list[float]:
     return [after - before for before, after in itertools.pairwise(marks[2:])]
 
 
-def through_lightning(stage: Stage, steps: int) -> list[float]:
-    model = stage.build_model()
-    data = stage.build_data(model.input_multiple)
-    data.steps = steps
-    times = StepTimes()
+def through_lightning(stage: Fit) -> list[float]:
+    steps, times = stage.steps, StepTimes()
     trainer = stage.build_trainer(
-        callbacks=[Timing(), Save(stage.last, 10**9, 10**9, 10**9, stage.stop), times],
-        logger=[MetricsFile(stage.folder / "metrics.csv")],
+        callbacks=[Timing(), Save(stage.last, 10**9, 10**9, 10**9, StopSignals()), times],
+        logger=[StageLog(stage.folder)],
         log_every_n_steps=min(20, steps),
         limit_val_batches=0,
-        enable_progress_bar=False,
     )
-    trainer.fit(stage.build_method(model, data), data)
+    trainer.fit(stage.method, stage.data)
     return differences(times.marks)
 
 
-def by_hand(stage: Stage, steps: int) -> list[float]:
-    model = stage.build_model()
-    data = stage.build_data(model.input_multiple)
-    data.steps = steps
-    method = stage.build_method(model, data)
+def by_hand(stage: Fit) -> list[float]:
+    method, model, data, steps = stage.method, stage.method.model, stage.data, stage.steps
     device = torch.device("cuda" if stage.cfg.trainer.accelerator == "gpu" else "cpu")
     method.to(device).train()
     optimizer = method.build_optimizer(model.parameters())
@@ -88,24 +76,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("overrides", nargs="*", help="Hydra overrides")
     arguments = parser.parse_args()
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        overrides = ["experiment=uniseg_cibm", "streams.labelled.batch_size=24", *arguments.overrides]
-        cfg = compose("run", overrides, return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
-    settle(cfg)
-    with open_dict(cfg):
-        del cfg["hydra"]
-    quieten_lightning()
-    prepare_data(cfg)
+    overrides = ["experiment=uniseg_cibm", f"stage.null_bce.steps={arguments.steps}"]
+    overrides += ["streams.labelled.batch_size=24", "trainer.enable_progress_bar=false", *arguments.overrides]
     framework, hand = [], []
-    with tempfile.TemporaryDirectory() as folder:
-        cfg.run_folder = folder
-        OmegaConf.resolve(cfg)
-        stage = Stage("null_bce", cfg, Path(folder), build_label_space(cfg), StopSignals())
-        stage.folder.mkdir()
-        for _ in range(arguments.rounds):
-            framework += through_lightning(stage, arguments.steps)
-            hand += by_hand(stage, arguments.steps)
+    for _ in range(arguments.rounds):
+        for way, marks in ((through_lightning, framework), (by_hand, hand)):
+            with tempfile.TemporaryDirectory() as folder:
+                marks += way(stage_of(overrides, "null_bce", Path(folder)))
     ours, theirs = statistics.median(framework), statistics.median(hand)
     print(f"training step: mdseg {ours:.3f} s, hand-written loop {theirs:.3f} s, ratio {ours / theirs:.3f}")
 

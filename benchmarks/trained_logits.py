@@ -7,25 +7,22 @@ import sys
 from pathlib import Path
 
 import torch
-from omegaconf import OmegaConf
 
-from mdseg.config.building import build, build_label_space, open_labelled
+from mdseg.config.building import Datasets
 from mdseg.data.transforms import resize
-from mdseg.runs import checkpoints
+from mdseg.runs.trained import load_trained
 
 
 def main() -> None:
     if len(sys.argv) != 3:
         sys.exit((__doc__ or "").strip())
     run, output = Path(sys.argv[1]), Path(sys.argv[2])
-    cfg = OmegaConf.load(run / "config.yaml")
-    space = build_label_space(cfg)
-    model = build(cfg.model, num_classes=space.num_classes).eval()
-    path = run / cfg.stages[-1] / "checkpoints" / "last.ckpt"
-    checkpoints.load_model(model, checkpoints.load(path), path, space.names)
-    image = resize(open_labelled(cfg, cfg.evaluate.seen[0], "val").image(0), (1024, 2048))
-    with torch.no_grad():
-        logits = model(torch.from_numpy(image).permute(2, 0, 1)[None])
+    trained = load_trained(run)
+    name = trained.cfg.evaluate.seen[0]
+    image = Datasets().open_labelled(trained.cfg, name, "val").image(0)
+    logits = trained.predictor(short_side=1024).logits(
+        torch.from_numpy(resize(image, (1024, 2048))).permute(2, 0, 1)[None]
+    )
     torch.save(logits.contiguous(), output)
     print(f"{output}: {tuple(logits.shape)}")
 

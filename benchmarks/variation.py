@@ -14,16 +14,9 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from hydra import compose, initialize_config_dir
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf, open_dict
 
-from mdseg import conf_dir
-from mdseg.config.building import build_label_space, prepare_data
-from mdseg.config.composition import settle
+from benchmarks.plans import stage_of
 from mdseg.methods.base import Method
-from mdseg.stages.fit import Stage, quieten_lightning
-from mdseg.system.signals import StopSignals
 
 CASES = {  # experiment → its stage that is measured
     "supervised_cityscapes": "fit",
@@ -33,30 +26,18 @@ CASES = {  # experiment → its stage that is measured
 WARM_UP = 5  # steps
 
 
-def configuration(experiment: str, overrides: list[str]) -> DictConfig:
-    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
-        cfg = compose("run", [f"experiment={experiment}", *overrides], return_hydra_config=True)
-    HydraConfig.instance().set_config(cfg)
-    settle(cfg)
-    with open_dict(cfg):
-        del cfg["hydra"]
-    return cfg
-
-
 def build(experiment: str, overrides: list[str], folder: str, device: str) -> tuple[Method, list]:
     """The method as it trains, and some batches."""
-    cfg = configuration(experiment, overrides)
-    prepare_data(cfg)
-    cfg.run_folder = folder
-    OmegaConf.resolve(cfg)
-    stage = Stage(CASES[experiment], cfg, Path(folder), build_label_space(cfg), StopSignals())
-    model = stage.initial_model()
-    data = stage.build_data(model.input_multiple)
-    method = stage.build_method(model, data).to(device).train()
+    stage = stage_of([f"experiment={experiment}", *overrides], CASES[experiment], Path(folder))
+    stage.count_classes()
+    method = stage.method.to(device).train()
     method.log = lambda *arguments, **options: None
     batches = [
-        {stream: {key: value.to(device) for key, value in part.items()} for stream, part in batch.items()}
-        for batch in islice(data.train_dataloader(), 4)
+        {
+            entry: {key: value.to(device) for key, value in batch[streams[0]].items()}
+            for entry, streams in method.names_of.items()
+        }
+        for batch in islice(stage.data.train_dataloader(), 4)
     ]
     return method, batches
 
@@ -82,7 +63,6 @@ def main() -> None:
     parser.add_argument("--experiment", choices=CASES, action="append")
     parser.add_argument("overrides", nargs="*", help="Hydra overrides")
     arguments = parser.parse_args()
-    quieten_lightning()
     print("\n| | without, ms | with, ms | ratio | processor, ms | with, ms | ratio | target |")
     print("|---|---|---|---|---|---|---|---|")
     for experiment in arguments.experiment or CASES:
