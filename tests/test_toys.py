@@ -61,7 +61,7 @@ def test_steps_of_two_optimisers_are_counted_as_batches(finished):
     assert list(logged(run, "adapt", "train/discriminator")) == list(range(9))
     assert list(logged(run, "adapt", "val/cityscapes/miou")) == [9]
     saved = torch.load(run / "adapt/checkpoints/last.ckpt", weights_only=True)
-    assert saved["SegmentationDataModule"]["step"] == 9
+    assert saved["SegmentationDataModule"]["step"] == saved["global_step"] == 9
     assert len(saved["optimizer_states"]) == 2
     assert results(run)["adapt"]["steps"] == 9
 

@@ -225,6 +225,8 @@ class Method(Evaluator):
         self.trained = step + 1
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        # Lightning counts the steps of all optimisers, this project batches.
+        checkpoint["global_step"] = self.trainer.datamodule.state_dict()["step"]
         prefix_of = {id(module): name for name, module in self.named_modules()}
         checkpoint["label_space"] = self.space.state_dict()
         checkpoint["networks"] = {name: prefix_of[id(network)] for name, network in self.networks.items()}
