@@ -4,24 +4,26 @@ import pytest
 import torch
 
 from mdseg.runs import checkpoints
+from mdseg.system import files
 
 
 def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
     path = tmp_path / "last.ckpt"
-    checkpoints.write_text(path, "old")
+    files.write_text(path, "old")
 
     def fail(file):
         file.write(b"half of the new")
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space left"):
-        checkpoints.write_atomically(path, fail)
+        files.write_atomically(path, fail)
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["last.ckpt"]
 
 
 def test_checkpoints_are_read_back(tmp_path):
-    saved = {"state_dict": {"w": torch.ones(2)}, "label_space": {"names": ["a"]}, "SegmentationDataModule": {"step": 3}}
+    saved = {"state_dict": {"w": torch.ones(2)}, "label_space": {"names": ["a"]}, "networks": {"model": "model"}}
+    saved["SegmentationDataModule"] = {"step": 3}
     checkpoints.AtomicCheckpointIO().save_checkpoint(saved, tmp_path / "a" / "last.ckpt")
     assert checkpoints.load(tmp_path / "a" / "last.ckpt")["state_dict"]["w"].tolist() == [1, 1]
 
@@ -57,15 +59,16 @@ def saved(names=("a", "b")):
 
 def test_network_weights_are_loaded_also_from_a_compiled_network(tmp_path):
     model = torch.nn.Linear(3, 2)
-    checkpoints.load_model(model, saved(), tmp_path / "x.ckpt", ("a", "b"))
+    checkpoints.load_network(model, saved(), tmp_path / "x.ckpt", "model")
     assert (model.weight == 1).all()
 
 
 def test_another_label_space_is_refused(tmp_path):
+    checkpoints.check_classes(saved(), tmp_path / "x.ckpt", ("a", "b"))
     with pytest.raises(ValueError, match=r"x\.ckpt was trained with 2 classes, this run has 3.*'c'"):
-        checkpoints.load_model(torch.nn.Linear(3, 2), saved(), tmp_path / "x.ckpt", ("a", "b", "c"))
+        checkpoints.check_classes(saved(), tmp_path / "x.ckpt", ("a", "b", "c"))
 
 
 def test_another_network_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"x\.ckpt holds another network"):
-        checkpoints.load_model(torch.nn.Linear(4, 2), saved(), tmp_path / "x.ckpt", ("a", "b"))
+        checkpoints.load_network(torch.nn.Linear(4, 2), saved(), tmp_path / "x.ckpt", "model")

@@ -142,3 +142,9 @@ def test_streams_of_users_may_leave_out_what_may_be_null(composed):
         ValueError, match="exclude_labelled is missing.* and may have transform and rare_class and per_dataset"
     ):
         check_keys(composed("experiment=supervised", "dataset=[cityscapes]", f"+streams.mine={own}}}"))
+
+
+@pytest.mark.parametrize("folder", ["labels", "experiment", "recipe", "dataset", "loss2"])
+def test_a_folder_of_conf_is_not_a_key_of_the_configuration(composed, folder):
+    with pytest.raises(ValueError, match=f"{folder}: there is no such key"):
+        check_keys(composed("experiment=supervised", "dataset=[cityscapes]", f"+{folder}.x=1"))

@@ -11,6 +11,7 @@ from running import carry_out, new_folder
 from smoke import SMOKE, command, forked
 
 from mdseg import conf_dir
+from mdseg.run import resume
 from mdseg.runs.folders import locked
 
 STEPS = ["stage.null_bce.steps=3", "stage.class_relational.steps=2"]
@@ -100,6 +101,69 @@ def test_a_relation_file_can_be_given_instead_of_the_stage(composed, tmp_path):
         f"runs={tmp_path}",
     )
     assert carry_out(cfg, new_folder(cfg)) >= 0
+
+
+def test_a_plan_says_what_a_run_would_do_and_leaves_nothing_behind(tmp_path):
+    shown = forked(tmp_path, "--plan", "experiment=uniseg_cib", *SMOKE, *STEPS)
+    assert shown.returncode == 0, shown.stderr
+    for part in (
+        "uniseg_cib, demo, seed 0: 28 classes of cityscapes, idd, bdd",
+        "null_bce: from scratch\n  trains UniSeg, ",
+        " parameters, 3 steps",
+        "stream labelled: labelled, 4 images per step of cityscapes (",
+        "evaluates wilddash: unseen, 1 images, 19 classes",
+        "class_relational: from model of null_bce, relations of relations",
+        "class_relational/checkpoints/last.ckpt",
+    ):
+        assert part in shown.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plan_of_a_resumed_run_has_what_is_left(finished):
+    shown = command(finished[0], "--plan", f"resume={finished[0]}")
+    assert shown.returncode == 0, shown.stderr
+    assert [line for line in shown.stdout.splitlines() if "done before" in line] == [
+        f"{stage}: done before" for stage in ("null_bce", "relations", "class_relational")
+    ]
+
+
+def test_a_resumed_configuration_is_checked_like_a_new_one(composed, tmp_path):
+    cfg = composed("experiment=uniseg_cib", *SMOKE, *STEPS, f"runs={tmp_path}")
+    folder = new_folder(cfg)
+    text = (folder / "config.yaml").read_text()
+    (folder / "config.yaml").write_text(text.replace("checkpoint_every:", "checkpoint_evry:"))
+    with pytest.raises(ValueError, match=r"checkpoint_evry: there is no such key \(did you mean checkpoint_every\?\)"):
+        resume(folder)
+
+
+CHEAP = """
+import sys
+from mdseg import run
+class Torch:
+    def find_spec(self, name, *_):
+        assert name != "torch", "torch is imported"
+sys.meta_path.insert(0, Torch())
+run.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["+transformm.crop=[1,1]"], "transformm: there is no such key"),
+        (["panels=-1"], "panels: expected a whole number of at least 0, got -1"),
+        (["stage.relations.from=nowhere"], "from=nowhere is none of the stages before it (null_bce)"),
+        (["evaluate.unseen=[nowhere]"], "dataset 'nowhere' is used but not loaded"),
+        (["stages=[null_bce,relation]"], "no stage 'relation'"),
+    ],
+)
+def test_what_can_be_found_without_torch_is_found_before_it_is_imported(tmp_path, arguments, message):
+    code = [sys.executable, "-c", CHEAP, "experiment=uniseg_cib", *arguments]
+    refused = subprocess.run(code, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert message in refused.stderr
+    assert "torch is imported" not in refused.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_help_and_configuration_are_quick_to_start(tmp_path):

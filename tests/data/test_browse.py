@@ -2,6 +2,8 @@ import base64
 import html
 import json
 import re
+import shutil
+import subprocess
 import sys
 
 import cv2
@@ -200,3 +202,28 @@ def test_an_output_that_cannot_be_written_is_one_message(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit, match="mdseg: .*Is a directory"):
         commands.main()
+
+
+POINTED = """<script>addEventListener("load", () => {
+  const image = document.querySelector("img.labels"), box = image.getBoundingClientRect();
+  const at = {bubbles: true, clientX: box.left + 0.5 * box.width, clientY: box.top + 0.75 * box.height};
+  image.dispatchEvent(new MouseEvent("mousemove", at));
+});</script>"""
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="needs chromium")
+def test_in_a_browser_the_pointer_names_the_class(tmp_path, space):
+    text = page(stream_dataset(streets(tmp_path), space), space, "a title", "a: b", samples=1, versions=1)
+    (tmp_path / "page.html").write_text(
+        text.replace("</body>", f"{POINTED}</body>") if "</body>" in text else text + POINTED
+    )
+    shown = subprocess.run(
+        [
+            *("chromium", "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=5000"),
+            *(f"--user-data-dir={tmp_path}/profile", "--dump-dom", f"file://{tmp_path}/page.html"),
+        ],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    (under,) = re.findall(r'id="under"[^>]*>([^<]*)<', shown.stdout)
+    assert "road" in under
