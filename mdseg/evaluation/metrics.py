@@ -48,7 +48,7 @@ class ConfusionMatrix(Metric):
 def iou(confusion: Int64[Tensor, "c c"]) -> Float[Tensor, " c"]:
     """Intersection over union of each class; NaN for a class that is neither in the truth nor predicted.
 
-    The mean over classes is its `nanmean`; the official UniSeg code counts such classes as 0 (spec section 9).
+    The mean over classes is its `nanmean`; the official UniSeg code counts such classes as 0.
     """
     confusion = confusion.double()
     hits = confusion.diagonal()

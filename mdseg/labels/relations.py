@@ -1,7 +1,7 @@
 """Class relations: which other classes a pixel is also a positive, a negative or no example of.
 
 A relation table of a label space has one matrix per dataset: entry [d, c, k] says what class k learns from a pixel that
-dataset d labels c: 1 positive, 0 negative, -1 nothing. Kim et al., ECCV 2022, arXiv:2202.14030; spec section 6.
+dataset d labels c: 1 positive, 0 negative, -1 nothing. Kim et al., ECCV 2022, arXiv:2202.14030, section 3.3.
 """
 
 from collections.abc import Mapping, Sequence
