@@ -155,6 +155,7 @@ def run_labels(runs: "Sequence[Trained]") -> list[str]:
 
 
 def main() -> None:
+    """The command line of `python -m mdseg.activations`."""
     if answer(quoted_all(sys.argv[1:]), "activations", (__doc__ or "").strip()):
         return
     with mistakes_as_messages():

@@ -204,6 +204,7 @@ def numbers(answers: "Answers", names: Sequence[str]) -> dict[str, Any]:
 
 
 def main() -> None:
+    """The command line of `python -m mdseg.compare`."""
     if answer(sys.argv[1:], "compare", (__doc__ or "").strip()):
         return
     with mistakes_as_messages():

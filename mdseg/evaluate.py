@@ -226,6 +226,7 @@ def show(document: dict[str, Any], cfg: DictConfig) -> None:
 
 
 def main() -> None:
+    """The command line of `python -m mdseg.evaluate`."""
     arguments = sys.argv[1:]
     with mistakes_as_messages():
         if not answer([quoted(argument, PATHS) for argument in arguments], "evaluate", (__doc__ or "").strip()):

@@ -64,7 +64,7 @@ def test_16_and_13_classes_of_synthia_are_read_from_one_confusion_matrix():
 
 
 def test_the_tail_of_blv_is_the_published_one():
-    """Wang et al., CVPR 2023: the classes of "BLV (ours)", table S2 of the supplement, average to the tail they print."""
+    """Wang et al., CVPR 2023, supplement, table S2, "BLV (ours)": its classes average to their tail mIoU."""
     entry = references.document()["experiments"]["gta5_cityscapes"]["rows"]["daformer_blv"][0]
     scores = 100 * iou(confusion_of(entry["iou"]))[:19]
     assert protocol(scores, CITYSCAPES.names, CITYSCAPES.subsets["tail"]).item() == pytest.approx(45.66, abs=0.005)

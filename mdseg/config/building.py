@@ -96,7 +96,11 @@ class Datasets:
         return self.opened[key]
 
     def open_labelled(self, cfg: DictConfig, name: str, split: str) -> SegmentationDataset:
-        """A dataset of the configuration on one split, which must have masks."""
+        """A dataset of the configuration on one split, which must have masks.
+
+        Raises:
+            ValueError: it has none.
+        """
         dataset = self.open(cfg, name, split)
         if dataset.samples and dataset.samples[0].mask is None:
             raise ValueError(f"dataset {name!r}, split {split!r}: it has no masks; choose a labelled split")
@@ -118,7 +122,12 @@ class Datasets:
 
 
 def label_table(cfg: DictConfig, name: str) -> LabelTable:
-    """Label table of a dataset of the configuration; errors name the dataset."""
+    """Label table of a dataset of the configuration.
+
+    Raises:
+        FileNotFoundError: there is no such table.
+        ValueError: it contradicts itself; both name the dataset.
+    """
     described = descriptor(cfg, name)
     try:
         return load_table(name, labels(described))
@@ -143,6 +152,9 @@ def count_steps(steps: int | str | None, streams: Sequence[Stream]) -> int:
     """Steps of a fit: a number, `"150 epochs"` of the first stream or `"200 epochs of unlabelled"`, another one.
 
     Rounded up; 0 where nothing is trained.
+
+    Raises:
+        ValueError: neither of these, or less than one step.
     """
     if steps is None:
         return 0

@@ -164,6 +164,14 @@ def check_origins(name: str, stage: DictConfig, earlier: Sequence[str]) -> None:
 
 
 def laid_over(base: dict[str, Any], values: dict[str, Any], where: str) -> dict[str, Any]:
+    """Values of a stage over those of the run, key by key; a node with a `_target_` is replaced as a whole.
+
+    Args:
+        where: the key of these values, for messages.
+
+    Raises:
+        ValueError: a key that the run does not have.
+    """
     unknown = set(values) - set(base)
     if unknown:
         raise ValueError(f"{where}: unknown keys {sorted(unknown)}; it sets what the run has, here {sorted(base)}")
@@ -200,7 +208,11 @@ def _sets(node: Any, path: list[str]) -> bool:
 
 
 def descriptor(cfg: DictConfig, name: str) -> DictConfig:
-    """The part of the configuration that describes a dataset: layout, root, labels, evaluation_split."""
+    """The part of the configuration that describes a dataset: layout, root, labels, evaluation_split.
+
+    Raises:
+        ValueError: there is no such dataset, or it is not loaded.
+    """
     if name not in cfg.get("datasets", {}):
         loaded = ",".join(cfg.get("datasets", {}))
         known = {*cfg.get("datasets", {}), *(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))}

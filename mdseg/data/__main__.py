@@ -52,7 +52,11 @@ transform=uniseg     another augmentation; transform.crop=[240,320] and so on as
 
 
 def check(overrides: Sequence[str]) -> None:
-    """Check datasets, print what was found, exit with 1 if one is not usable."""
+    """Check datasets, print what was found, exit with 1 if one is not usable.
+
+    Raises:
+        ValueError: a split or value that does not exist.
+    """
     cfg = compose_with_datasets("check", overrides)
     from hydra.utils import instantiate
 
@@ -191,6 +195,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"check": check, "browse"
 
 
 def main() -> None:
+    """The command line of `python -m mdseg.data`."""
     name, *overrides = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         datasets = ", ".join(sorted(path.stem for path in (conf_dir() / "dataset").glob("*.yaml")))
