@@ -7,9 +7,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
+from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.system.wording import nearest
 
-ROLES = ("seen", "unseen", "target")  # of `evaluate`
 STREAM = (
     "role",
     "datasets",
@@ -55,7 +55,7 @@ def check_run(cfg: DictConfig) -> None:
         check_origins(name, stage, cfg.stages[:position])
         for dataset in (
             *labelled_datasets(stage),
-            *(evaluated for role in ROLES for evaluated in stage.evaluate[role]),
+            *(evaluated for role in EVALUATION_ROLES for evaluated in stage.evaluate[role]),
         ):
             descriptor(stage, dataset)
 
@@ -78,7 +78,7 @@ def check_keys(cfg: DictConfig) -> None:
             for missing in (key for key in needed if key not in node):
                 raise ValueError(f"{kind}.{name}: key {missing} is missing; it needs {', '.join(needed)}{may}")
     lists = {f"streams.{name}.datasets": stream.datasets for name, stream in present(cfg.streams).items()}
-    lists |= {f"evaluate.{role}": cfg.evaluate[role] for role in ROLES} | {"stages": cfg.stages}
+    lists |= {f"evaluate.{role}": cfg.evaluate[role] for role in EVALUATION_ROLES} | {"stages": cfg.stages}
     for key, value in lists.items():
         if isinstance(value, str):
             raise ValueError(f"{key}: expected a list, [{value}], got {value}")
@@ -125,7 +125,7 @@ def stage_config(cfg: DictConfig, name: str) -> DictConfig:
     values = OmegaConf.to_container(cfg.stage[name]) if cfg.stage[name] is not None else {}
     run = {"run": values.pop("run", None)}
     stage = laid_over(base, values, f"stage.{name}") | run
-    stage["evaluate"] = stage["evaluate"] or {role: [] for role in ROLES}
+    stage["evaluate"] = stage["evaluate"] or {role: [] for role in EVALUATION_ROLES}
     return OmegaConf.create(stage | {"streams": present(stage["streams"])})
 
 
@@ -224,7 +224,7 @@ def descriptor(cfg: DictConfig, name: str) -> DictConfig:
     return cfg.datasets[name]
 
 
-def labels(described: DictConfig) -> str | dict[str, Any]:
+def label_source(described: DictConfig) -> str | dict[str, Any]:
     """What a descriptor says of its label table: a name, a file, or the table itself."""
     return OmegaConf.to_container(described.labels) if isinstance(described.labels, DictConfig) else described.labels
 

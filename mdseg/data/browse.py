@@ -16,9 +16,7 @@ from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.streams import SampleKey, permuted
 from mdseg.data.transforms import resize, resize_mask
 from mdseg.labels.spaces import LabelSpace
-from mdseg.labels.tables import IGNORE
-
-Color = tuple[int, int, int]
+from mdseg.labels.tables import IGNORE, Color
 
 LONGEST = 480  # pixels of a picture's longer side on the page
 QUALITY = 85  # of its JPEG

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mdseg.figures.drawing import Color, colorize, legend
+from mdseg.figures.drawing import colorize, legend
+from mdseg.labels.tables import Color
 
 FEW_POINTS = 10  # up to which a curve has markers
 

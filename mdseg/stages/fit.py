@@ -200,7 +200,7 @@ class Fit(Stage):
         """Go back to the last checkpoint, which is returned, or to what the stage starts from."""
         saved = checkpoints.load(self.last) if self.last.exists() else None
         if saved:
-            checkpoints.check_classes(saved, self.last, self.space.names)
+            checkpoints.check_same_classes(saved, self.last, self.space.names)
             for name, prefix in saved["networks"].items():
                 what = "network" if prefix == "model" else name
                 checkpoints.load_network(self.method.get_submodule(prefix), saved, self.last, prefix, what)
