@@ -9,7 +9,6 @@ import pytest
 from mdseg.data import statistics
 from mdseg.data.dataset import Sample, SegmentationDataset
 from mdseg.data.statistics import class_pixels, labelled_counts, train_id_pixels
-from mdseg.data.streams import Stream
 from mdseg.labels.spaces import listed, union
 from mdseg.labels.tables import LabelTable
 from mdseg.system.wording import Remark
@@ -103,12 +102,8 @@ def test_train_ids_of_a_listed_space_leave_other_classes_out(dataset):
     assert train_id_pixels(dataset, space).tolist() == [[0, 6], [3, 1]]
 
 
-def test_counts_of_all_labelled_streams_are_added(dataset):
+def test_counts_of_all_datasets_are_added(dataset):
     space = union({"d": TABLE})  # car, road, train
-    streams = {
-        "labelled": (Stream("labelled", "labelled", ("d", "d"), (2, 2), 1), [dataset, dataset]),
-        "target": (Stream("target", "target", ("d",), (2,), 1), [dataset]),
-    }
-    counts = labelled_counts(streams, space)
+    counts = labelled_counts([dataset, dataset], space)
     assert counts.dtype == np.float64
     assert counts.tolist() == [6, 14, 0]
