@@ -75,7 +75,11 @@ def check(cfg: DictConfig) -> None:
 
 
 def draw(overrides: Sequence[str]) -> None:
-    """Draw the maps that a command asks for."""
+    """Draw the maps that a command asks for.
+
+    Raises:
+        ValueError: no runs, or options that do not go together.
+    """
     overrides = quoted_all(overrides)
     paths = values(overrides).get("runs")
     if not paths:

@@ -150,7 +150,11 @@ def advising(folder: Path) -> Iterator[None]:
 
 
 def refuse_local_ddp_in_sweeps(cfg: DictConfig, mode: RunMode) -> None:
-    """Lightning starts further processes by running this command again; under -m that would be the whole sweep."""
+    """Lightning starts further processes by running this command again; under -m that would be the whole sweep.
+
+    Raises:
+        ValueError: several devices, and no launcher that has started their processes.
+    """
     if mode == RunMode.MULTIRUN and cfg.trainer.devices != 1 and not launched_outside():
         raise ValueError(
             f"trainer.devices={cfg.trainer.devices} under -m: a sweep cannot start processes for several devices; "

@@ -126,7 +126,11 @@ def browse(overrides: Sequence[str]) -> None:
 
 
 def compose_browse(overrides: Sequence[str]) -> DictConfig:
-    """An experiment's configuration, or that of supervised training on the datasets of `on=`."""
+    """An experiment's configuration, or that of supervised training on the datasets of `on=`.
+
+    Raises:
+        ValueError: a key or value that does not exist, or no number of images.
+    """
     if any(override.startswith("experiment=") for override in overrides):
         # `on` chooses among the experiment's datasets; all of them stay loaded, since they make its label space.
         chosen = [override for override in overrides if override.startswith("on=")]

@@ -192,6 +192,9 @@ def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
 
     As AutoNUE's tool does: a label ending in `group` falls back to the label without it; deleted polygons and those
     with fewer than three points are skipped. Drawn with Pillow, as there, so that borders come out alike.
+
+    Raises:
+        ValueError: the table has no labels of polygons, or the file is damaged or has one that the table does not know.
     """
     if not any(table.members):
         raise ValueError(f"{path}: label table '{table.name}' has no `members`, so polygons cannot be drawn; use `idd`")

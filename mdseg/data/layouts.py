@@ -2,6 +2,9 @@
 
 `split` is train, val or test. Images and masks are paired by key (file name without its ending, with the folder where
 names repeat), never by position, and listed sorted by key.
+
+A layout raises FileNotFoundError where a folder is missing, :class:`NoSplit` where the dataset has no such split,
+:class:`IncompleteSplit` where files of it are missing, and ValueError for a list or an option that it cannot use.
 """
 
 import math

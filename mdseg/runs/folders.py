@@ -69,6 +69,9 @@ def new_run_folder(parent: Path) -> Iterator[Path]:
 
     If the run cannot begin, the folder goes again, with those above it that were made for it. Processes besides the
     main one get the folder that it has made.
+
+    Raises:
+        ValueError: the launcher's folder is missing or exists already.
     """
     if not main_process():
         yield given_folder()
