@@ -75,7 +75,11 @@ def check(cfg: DictConfig) -> None:
 
 
 def draw(overrides: Sequence[str]) -> None:
-    """Draw the maps that a command asks for."""
+    """Draw the maps that a command asks for.
+
+    Raises:
+        ValueError: no runs, or options that do not go together.
+    """
     overrides = quoted_all(overrides)
     paths = values(overrides).get("runs")
     if not paths:
@@ -155,6 +159,7 @@ def run_labels(runs: "Sequence[Trained]") -> list[str]:
 
 
 def main() -> None:
+    """The command line of `python -m mdseg.activations`."""
     if answer(quoted_all(sys.argv[1:]), "activations", (__doc__ or "").strip()):
         return
     with mistakes_as_messages():

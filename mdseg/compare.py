@@ -57,7 +57,7 @@ def draw(overrides: Sequence[str]) -> None:
     """Measure the models of a command and draw the figures."""
     overrides = [quoted(override, ["output"]) for override in overrides]
     runs = load_runs(values(overrides))
-    names = labels(runs)
+    names = captions(runs)
     evaluated = [name for names in runs[0].cfg.evaluate.values() for name in names]
     cfg = compose_as_in_run("compare", overrides, runs[0].cfg, on=evaluated)
     check(cfg)
@@ -75,7 +75,11 @@ def draw(overrides: Sequence[str]) -> None:
         found[label] = measured(run, dataset, table, runs[0].cfg.evaluation, device, cfg)
     pictures = drawn(found, dataset, table, f"{name}, {split}", cfg)
     entries = {
-        label: {"checkpoint": str(run.path.resolve()), "network": run.network, **numbers(found[label], table.names)}
+        label: {
+            "checkpoint": str(run.path.resolve()),
+            "network": run.network,
+            **class_numbers(found[label], table.names),
+        }
         for label, run in zip(names, runs, strict=True)
     }
     folder = create_dated_folder(Path("compare")) if cfg.output is None else Path(cfg.output).expanduser()
@@ -166,7 +170,7 @@ def write(folder: Path, pictures: "Mapping[str, Figure]", document: dict[str, An
     write_text(folder / "compare.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
-def labels(runs: "Sequence[Trained]") -> list[str]:
+def captions(runs: "Sequence[Trained]") -> list[str]:
     """Experiment, row of its table, stage and network of each run; where they agree in all, folder and checkpoint, too.
 
     Raises:
@@ -191,7 +195,7 @@ def number_mean(iou: Any) -> float:
     return sum(present) / len(present) if present else math.nan
 
 
-def numbers(answers: "Answers", names: Sequence[str]) -> dict[str, Any]:
+def class_numbers(answers: "Answers", names: Sequence[str]) -> dict[str, Any]:
     """mIoU, and IoU, probability and share of every class as a file holds them."""
     miou = number_mean(answers.iou)
     columns = ("iou", "probability", "predicted", "annotated")
@@ -204,6 +208,7 @@ def numbers(answers: "Answers", names: Sequence[str]) -> dict[str, Any]:
 
 
 def main() -> None:
+    """The command line of `python -m mdseg.compare`."""
     if answer(sys.argv[1:], "compare", (__doc__ or "").strip()):
         return
     with mistakes_as_messages():

@@ -123,7 +123,12 @@ def data_of(trained: "Trained", cfg: DictConfig, splits: Mapping[str, str]) -> "
 
 
 def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
-    """The model that a command names, and its configuration with the run's values where it leaves them to the run."""
+    """The model that a command names, and its configuration with the run's values where it leaves them to the run.
+
+    Raises:
+        FileNotFoundError: there is no such run.
+        ValueError: an option that is missing or does not exist.
+    """
     from mdseg.config.keys import check_numbers
     from mdseg.runs.trained import load_trained
 
@@ -226,6 +231,7 @@ def show(document: dict[str, Any], cfg: DictConfig) -> None:
 
 
 def main() -> None:
+    """The command line of `python -m mdseg.evaluate`."""
     arguments = sys.argv[1:]
     with mistakes_as_messages():
         if not answer([quoted(argument, PATHS) for argument in arguments], "evaluate", (__doc__ or "").strip()):

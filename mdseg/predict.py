@@ -173,7 +173,11 @@ def space_of(name: str | None, trained: "Trained") -> "EvaluationSpace":
 
 
 def table_of(name: str, trained: "Trained") -> "LabelTable":
-    """The label table that a name stands for: of a dataset of the run, a file, a table, a list of a label space."""
+    """The label table that a name stands for: of a dataset of the run, a file, a table, a list of a label space.
+
+    Raises:
+        FileNotFoundError: it stands for none.
+    """
     from mdseg.config.building import label_table
     from mdseg.labels.tables import LabelTable
 
@@ -276,6 +280,11 @@ def ahead(
 
 
 def read(path: Path) -> "np.ndarray":
+    """A photograph, the right way up.
+
+    Raises:
+        ValueError: it cannot be read, or its overlay would not fit into a JPEG file.
+    """
     from mdseg.data.dataset import read_photograph
 
     image = read_photograph(path)
@@ -316,6 +325,7 @@ def write(output: Path, name: str, image: "np.ndarray", ids: "np.ndarray", color
 
 
 def main() -> None:
+    """The command line of `python -m mdseg.predict`."""
     arguments = sys.argv[1:]
     with mistakes_as_messages():
         if not answer([quoted(argument, PATHS) for argument in arguments], "predict", (__doc__ or "").strip()):

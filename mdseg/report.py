@@ -208,6 +208,7 @@ def _overrides(run: Path) -> tuple[str, ...]:
 
 
 def main() -> None:
+    """The command line of `python -m mdseg.report`."""
     usage = (__doc__ or "").strip()
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(usage)

@@ -99,7 +99,12 @@ def resume(folder: Path) -> float | None:
 
 
 def load_config(folder: Path) -> DictConfig:
-    """The saved configuration of a run folder."""
+    """The saved configuration of a run folder.
+
+    Raises:
+        FileNotFoundError: it is no run folder.
+        ValueError: the file is damaged.
+    """
     saved = folder / "config.yaml"
     if not saved.is_file() or not (folder / "command.txt").is_file():
         raise FileNotFoundError(f"resume={folder}: {no_run(folder)}")
@@ -145,7 +150,11 @@ def advising(folder: Path) -> Iterator[None]:
 
 
 def refuse_local_ddp_in_sweeps(cfg: DictConfig, mode: RunMode) -> None:
-    """Lightning starts further processes by running this command again; under -m that would be the whole sweep."""
+    """Lightning starts further processes by running this command again; under -m that would be the whole sweep.
+
+    Raises:
+        ValueError: several devices, and no launcher that has started their processes.
+    """
     if mode == RunMode.MULTIRUN and cfg.trainer.devices != 1 and not launched_outside():
         raise ValueError(
             f"trainer.devices={cfg.trainer.devices} under -m: a sweep cannot start processes for several devices; "
@@ -154,6 +163,7 @@ def refuse_local_ddp_in_sweeps(cfg: DictConfig, mode: RunMode) -> None:
 
 
 def print_results(results: dict, folder: Path) -> None:
+    """Print the table of the results, and where everything lies."""
     from mdseg.evaluation.tables import results_table
 
     print(results_table(results))
@@ -223,6 +233,7 @@ def show_plan(arguments: list[str]) -> None:
 
 
 def main() -> None:
+    """The command line of `python -m mdseg.run`."""
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
         print(help_text())

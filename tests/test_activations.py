@@ -187,7 +187,7 @@ def test_data_is_read_from_elsewhere_when_asked(runs, moved, tmp_path, monkeypat
         (["on=[bdd,idd]"], "one dataset at a time"),
         (["on=bbd"], r"no dataset 'bbd' \(did you mean bdd\?\)"),
         (["clases=[curb]"], r"no such key \(did you mean classes\?\)"),
-        (["device=cuda:99"], "device=cuda:99: torch sees"),
+        (["device=cuda:99"], "device=cuda:99: PyTorch sees"),
         (["runs=[]"], "runs=.* is required"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from mdseg.compare import draw, labels
+from mdseg.compare import captions, draw
 from mdseg.evaluate import evaluate
 from mdseg.evaluation.answers import PixelDraw, ProbabilitySums, at_pixels
 from mdseg.labels.spaces import EvaluationSpace
@@ -73,9 +73,9 @@ def loaded(path, network=None):
 
 
 def test_labels_say_what_tells_the_models_apart():
-    assert labels([loaded("a/1"), loaded("a/1", "teacher")]) == ["gta5, dacs, adapt", "gta5, dacs, adapt, teacher"]
-    assert labels([loaded("a/1"), loaded("a/2")]) == ["gta5, dacs, adapt, 1, last", "gta5, dacs, adapt, 2, last"]
-    first, second = labels([loaded("a/1"), loaded("b/1")])
+    assert captions([loaded("a/1"), loaded("a/1", "teacher")]) == ["gta5, dacs, adapt", "gta5, dacs, adapt, teacher"]
+    assert captions([loaded("a/1"), loaded("a/2")]) == ["gta5, dacs, adapt, 1, last", "gta5, dacs, adapt, 2, last"]
+    first, second = captions([loaded("a/1"), loaded("b/1")])
     assert (first, second) == tuple(f"{Path(folder).resolve()}/1/adapt/checkpoints/last.ckpt" for folder in "ab")
 
 

@@ -56,7 +56,7 @@ def test_published_means_are_those_of_the_published_classes(experiment, row, ent
 
 
 def test_16_and_13_classes_of_synthia_are_read_from_one_confusion_matrix():
-    """Spec maxsquare.md, check 13."""
+    """Chen et al., ICCV 2019, table 3, "MaxSquare+IW": the 13 are the 16 without wall, fence and pole."""
     (entry,) = references.document()["experiments"]["synthia_cityscapes"]["rows"]["iw"]
     scores = 100 * iou(confusion_of(entry["iou"]))[:16]
     assert protocol(scores, CLASSES[16], CITYSCAPES.subsets["synthia16"]).item() == pytest.approx(40.41, abs=0.005)
@@ -64,7 +64,7 @@ def test_16_and_13_classes_of_synthia_are_read_from_one_confusion_matrix():
 
 
 def test_the_tail_of_blv_is_the_published_one():
-    """Spec blv.md, section 7."""
+    """Wang et al., CVPR 2023, supplement, table S2, "BLV (ours)": its classes average to their tail mIoU."""
     entry = references.document()["experiments"]["gta5_cityscapes"]["rows"]["daformer_blv"][0]
     scores = 100 * iou(confusion_of(entry["iou"]))[:19]
     assert protocol(scores, CITYSCAPES.names, CITYSCAPES.subsets["tail"]).item() == pytest.approx(45.66, abs=0.005)

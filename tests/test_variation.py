@@ -107,7 +107,7 @@ def test_nothing_is_counted_while_the_configuration_is_checked(composed, monkeyp
     ("overrides", "message"),
     [
         (["loss.variation.sigma=-1"], "loss.variation.sigma: expected a number of at least 0, got -1"),
-        (["+loss.variation.counts.target=static"], "loss.variation.counts: no slot 'target'"),
+        (["+loss.variation.counts.target=static"], "loss.variation.counts: no such loss, 'target'"),
         (["loss.variation.counts_file=mine.yaml"], "mine.yaml does not exist"),
         (["+loss.variation.peak=6"], "has no argument peak"),
     ],

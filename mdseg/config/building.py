@@ -10,12 +10,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from mdseg.config.keys import ROLES, descriptor, is_generated, labelled_datasets, labels, laid_over, present, tree
+from mdseg.config.keys import descriptor, is_generated, label_source, labelled_datasets, laid_over, present, tree
 from mdseg.data.datamodule import LoadedStream, divided, select_streams
 from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset, load_table
 from mdseg.data.streams import Stream
 from mdseg.data.transforms import RandomCrop, strict
 from mdseg.evaluation.evaluator import Evaluated
+from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import LabelTable
 from mdseg.system.wording import nearest, shortened
@@ -92,11 +93,15 @@ class Datasets:
             def layout(root: str, split: str) -> list[Sample]:
                 return build(described.layout, root=root, split=split)
 
-            self.opened[key] = load_dataset(name, layout, described.root, labels(described), split)
+            self.opened[key] = load_dataset(name, layout, described.root, label_source(described), split)
         return self.opened[key]
 
     def open_labelled(self, cfg: DictConfig, name: str, split: str) -> SegmentationDataset:
-        """A dataset of the configuration on one split, which must have masks."""
+        """A dataset of the configuration on one split, which must have masks.
+
+        Raises:
+            ValueError: it has none.
+        """
         dataset = self.open(cfg, name, split)
         if dataset.samples and dataset.samples[0].mask is None:
             raise ValueError(f"dataset {name!r}, split {split!r}: it has no masks; choose a labelled split")
@@ -104,7 +109,7 @@ class Datasets:
 
     def evaluated(self, cfg: DictConfig) -> dict[str, SegmentationDataset]:
         """The evaluated datasets, each on its evaluation split."""
-        names = [name for role in ROLES for name in cfg.evaluate[role]]
+        names = [name for role in EVALUATION_ROLES for name in cfg.evaluate[role]]
         return {name: self.open_labelled(cfg, name, descriptor(cfg, name).evaluation_split) for name in names}
 
     def streams(self, cfg: DictConfig, transforms: Mapping[str, RandomCrop]) -> dict[str, LoadedStream]:
@@ -118,10 +123,15 @@ class Datasets:
 
 
 def label_table(cfg: DictConfig, name: str) -> LabelTable:
-    """Label table of a dataset of the configuration; errors name the dataset."""
+    """Label table of a dataset of the configuration.
+
+    Raises:
+        FileNotFoundError: there is no such table.
+        ValueError: it contradicts itself; both name the dataset.
+    """
     described = descriptor(cfg, name)
     try:
-        return load_table(name, labels(described))
+        return load_table(name, label_source(described))
     except FileNotFoundError as error:
         raise FileNotFoundError(f"dataset {name!r}: {error}") from error
     except ValueError as error:
@@ -136,13 +146,16 @@ def build_label_space(cfg: DictConfig) -> LabelSpace:
 
 def evaluated_tables(cfg: DictConfig) -> dict[str, Evaluated]:
     """Role and classes of every evaluated dataset."""
-    return {name: Evaluated(role, label_table(cfg, name)) for role in ROLES for name in cfg.evaluate[role]}
+    return {name: Evaluated(role, label_table(cfg, name)) for role in EVALUATION_ROLES for name in cfg.evaluate[role]}
 
 
 def count_steps(steps: int | str | None, streams: Sequence[Stream]) -> int:
     """Steps of a fit: a number, `"150 epochs"` of the first stream or `"200 epochs of unlabelled"`, another one.
 
     Rounded up; 0 where nothing is trained.
+
+    Raises:
+        ValueError: neither of these, or less than one step.
     """
     if steps is None:
         return 0

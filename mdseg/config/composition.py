@@ -31,7 +31,8 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
 
     `on` becomes a list of names. Searched for are `conf/` and what `hydra.searchpath=[...]` adds. `data.*` is resolved.
 
-    known: datasets that need not be loaded, since the caller has their descriptors.
+    Args:
+        known: datasets that need not be loaded, since the caller has their descriptors.
 
     Raises:
         ValueError: an option, key or value that does not exist; the nearest one that does is named.
@@ -60,7 +61,8 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
 def compose_as_in_run(config_name: str, overrides: Sequence[str], run: DictConfig, on: Sequence[str]) -> DictConfig:
     """As :func:`compose_with_datasets`, with a run's data and descriptors where the command leaves them to the run.
 
-    on: the datasets where the command names none.
+    Args:
+        on: the datasets where the command names none.
 
     Raises:
         ValueError: an option, key or value that does not exist.
@@ -85,7 +87,11 @@ def compose_as_in_run(config_name: str, overrides: Sequence[str], run: DictConfi
 
 
 def values(overrides: Sequence[str]) -> dict[str, Any]:
-    """Key or group and value of each argument, as Hydra reads it."""
+    """Key or group and value of each argument, as Hydra reads it.
+
+    Raises:
+        ValueError: what Hydra cannot read.
+    """
     try:
         parsed = OverridesParser.create().parse_overrides(list(overrides))
     except HydraException as error:
@@ -96,7 +102,8 @@ def values(overrides: Sequence[str]) -> dict[str, Any]:
 def _take_datasets(cfg: DictConfig, run: DictConfig, moved: bool) -> None:
     """Descriptors of all datasets in `on`: those of the command, the others as in the run.
 
-    moved: data lies below another root than the run's.
+    Args:
+        moved: data lies below another root than the run's.
     """
     chosen = {}
     for name in cfg.on:
@@ -300,7 +307,11 @@ def _paths(node: DictConfig) -> Iterator[str]:
 
 
 def settle(cfg: DictConfig) -> None:
-    """Resolve what depends on this process (environment, Hydra's choices); what follows the run folder stays open."""
+    """Resolve what depends on this process (environment, Hydra's choices); what follows the run folder stays open.
+
+    Raises:
+        ValueError: no root of the data, or a seed that is no whole number.
+    """
     if OmegaConf.is_missing(cfg.data, "root"):
         raise ValueError(NO_ROOT)
     if not isinstance(cfg.seed, int):

@@ -7,9 +7,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
+from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.system.wording import nearest
 
-ROLES = ("seen", "unseen", "target")  # of `evaluate`
 STREAM = (
     "role",
     "datasets",
@@ -57,7 +57,7 @@ def check_run(cfg: DictConfig) -> None:
         check_origins(name, stage, cfg.stages[:position])
         for dataset in (
             *labelled_datasets(stage),
-            *(evaluated for role in ROLES for evaluated in stage.evaluate[role]),
+            *(evaluated for role in EVALUATION_ROLES for evaluated in stage.evaluate[role]),
         ):
             descriptor(stage, dataset)
 
@@ -80,7 +80,7 @@ def check_keys(cfg: DictConfig) -> None:
             for missing in (key for key in needed if key not in node):
                 raise ValueError(f"{kind}.{name}: key {missing} is missing; it needs {', '.join(needed)}{may}")
     lists = {f"streams.{name}.datasets": stream.datasets for name, stream in present(cfg.streams).items()}
-    lists |= {f"evaluate.{role}": cfg.evaluate[role] for role in ROLES} | {"stages": cfg.stages}
+    lists |= {f"evaluate.{role}": cfg.evaluate[role] for role in EVALUATION_ROLES} | {"stages": cfg.stages}
     for key, value in lists.items():
         if isinstance(value, str):
             raise ValueError(f"{key}: expected a list, [{value}], got {value}")
@@ -127,7 +127,7 @@ def stage_config(cfg: DictConfig, name: str) -> DictConfig:
     values = OmegaConf.to_container(cfg.stage[name]) if cfg.stage[name] is not None else {}
     run = {"run": values.pop("run", None)}
     stage = laid_over(base, values, f"stage.{name}") | run
-    stage["evaluate"] = stage["evaluate"] or {role: [] for role in ROLES}
+    stage["evaluate"] = stage["evaluate"] or {role: [] for role in EVALUATION_ROLES}
     return OmegaConf.create(stage | {"streams": present(stage["streams"])})
 
 
@@ -166,6 +166,14 @@ def check_origins(name: str, stage: DictConfig, earlier: Sequence[str]) -> None:
 
 
 def laid_over(base: dict[str, Any], values: dict[str, Any], where: str) -> dict[str, Any]:
+    """Values of a stage over those of the run, key by key; a node with a `_target_` is replaced as a whole.
+
+    Args:
+        where: the key of these values, for messages.
+
+    Raises:
+        ValueError: a key that the run does not have.
+    """
     unknown = set(values) - set(base)
     if unknown:
         raise ValueError(f"{where}: unknown keys {sorted(unknown)}; it sets what the run has, here {sorted(base)}")
@@ -202,7 +210,11 @@ def _sets(node: Any, path: list[str]) -> bool:
 
 
 def descriptor(cfg: DictConfig, name: str) -> DictConfig:
-    """The part of the configuration that describes a dataset: layout, root, labels, evaluation_split."""
+    """The part of the configuration that describes a dataset: layout, root, labels, evaluation_split.
+
+    Raises:
+        ValueError: there is no such dataset, or it is not loaded.
+    """
     if name not in cfg.get("datasets", {}):
         loaded = ",".join(cfg.get("datasets", {}))
         known = {*cfg.get("datasets", {}), *(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))}
@@ -214,7 +226,7 @@ def descriptor(cfg: DictConfig, name: str) -> DictConfig:
     return cfg.datasets[name]
 
 
-def labels(described: DictConfig) -> str | dict[str, Any]:
+def label_source(described: DictConfig) -> str | dict[str, Any]:
     """What a descriptor says of its label table: a name, a file, or the table itself."""
     return OmegaConf.to_container(described.labels) if isinstance(described.labels, DictConfig) else described.labels
 

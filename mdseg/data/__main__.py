@@ -52,7 +52,11 @@ transform=uniseg     another augmentation; transform.crop=[240,320] and so on as
 
 
 def check(overrides: Sequence[str]) -> None:
-    """Check datasets, print what was found, exit with 1 if one is not usable."""
+    """Check datasets, print what was found, exit with 1 if one is not usable.
+
+    Raises:
+        ValueError: a split or value that does not exist.
+    """
     cfg = compose_with_datasets("check", overrides)
     from hydra.utils import instantiate
 
@@ -122,7 +126,11 @@ def browse(overrides: Sequence[str]) -> None:
 
 
 def compose_browse(overrides: Sequence[str]) -> DictConfig:
-    """An experiment's configuration, or that of supervised training on the datasets of `on=`."""
+    """An experiment's configuration, or that of supervised training on the datasets of `on=`.
+
+    Raises:
+        ValueError: a key or value that does not exist, or no number of images.
+    """
     if any(override.startswith("experiment=") for override in overrides):
         # `on` chooses among the experiment's datasets; all of them stay loaded, since they make its label space.
         chosen = [override for override in overrides if override.startswith("on=")]
@@ -191,6 +199,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"check": check, "browse"
 
 
 def main() -> None:
+    """The command line of `python -m mdseg.data`."""
     name, *overrides = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         datasets = ", ".join(sorted(path.stem for path in (conf_dir() / "dataset").glob("*.yaml")))

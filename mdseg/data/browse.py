@@ -16,9 +16,7 @@ from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.streams import SampleKey, permuted
 from mdseg.data.transforms import resize, resize_mask
 from mdseg.labels.spaces import LabelSpace
-from mdseg.labels.tables import IGNORE
-
-Color = tuple[int, int, int]
+from mdseg.labels.tables import IGNORE, Color
 
 LONGEST = 480  # pixels of a picture's longer side on the page
 QUALITY = 85  # of its JPEG
@@ -28,8 +26,11 @@ QUALITY = 85  # of its JPEG
 class Palette:
     """Colours and names of one dataset's labels, those of the run's label space wherever it has the class.
 
-    classes: per class index, train_ids: per train id, both [256, 3]; names: colour → what it means on this page.
-    stripes: the two colours that ignored pixels are hatched in, which no class has.
+    Args:
+        classes: colours [256, 3] per class index.
+        train_ids: colours [256, 3] per train id.
+        names: colour → what it means on this page.
+        stripes: the two colours that ignored pixels are hatched in, which no class has.
     """
 
     classes: np.ndarray
@@ -46,7 +47,8 @@ def page(data: StreamDataset, space: LabelSpace, title: str, details: str, sampl
 
     Args:
         details: text that is folded away at the top, such as the transform's configuration.
-        samples: images per dataset; versions: augmented versions of each.
+        samples: images per dataset.
+        versions: augmented versions of each image.
     """
     chosen = [
         (loaded, position, permuted(data.seed, f"browse/{dataset.name}", number, len(dataset)))

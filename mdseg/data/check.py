@@ -38,7 +38,12 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """One kind of trouble in a split. errors make the data unusable, warnings do not; files: file → detail."""
+    """One kind of trouble in a split.
+
+    Args:
+        error: whether it makes the data unusable; else it is a warning.
+        files: each with a detail, which may be empty.
+    """
 
     error: bool
     split: str
@@ -50,8 +55,12 @@ class Problem:
 class Reading:
     """What the files of one sample hold.
 
-    size: (height, width) of the image. mean, deviation: of its red, green and blue. histogram: pixels per class index.
-    digest: hash of the image file.
+    Args:
+        size: (height, width) of the image.
+        mean, deviation: of its red, green and blue.
+        histogram: pixels per class index.
+        unknown: raw ids that the table does not know, as a person writes them.
+        digest: hash of the image file.
     """
 
     sample: Sample
@@ -81,6 +90,7 @@ class Split:
     digests: dict[bytes, Path] = field(default_factory=dict)
 
     def add(self, reading: Reading) -> None:
+        """Count what the files of one sample hold."""
         for fault in reading.faults:
             self.faults[fault.what].append(fault)
         self.unknown.update(reading.unknown)
@@ -211,7 +221,11 @@ def read_all(dataset: SegmentationDataset, workers: int) -> Iterator[Reading]:
 
 
 def read(dataset: SegmentationDataset, lenient: SegmentationDataset, index: int) -> Reading:
-    """Read one sample. lenient: the same dataset with unknown raw ids ignored, to count the rest of such a mask."""
+    """Read one sample.
+
+    Args:
+        lenient: the same dataset with unknown raw ids ignored, to count the rest of a mask that has some.
+    """
     sample, faults, unknown = dataset.samples[index], [], ()
     image = mask = None
     try:
@@ -280,6 +294,7 @@ def duplicates(splits: dict[str, Split]) -> list[Problem]:
 
 
 def show_size(size: tuple[int, int]) -> str:
+    """Width × height, as a person writes it."""
     return f"{size[1]} × {size[0]}"
 
 

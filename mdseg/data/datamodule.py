@@ -40,7 +40,12 @@ class LoadedStream:
 
 
 class Sampled(NamedTuple):
-    """What a worker makes of a key; part: the micro-batch of a divided stream."""
+    """What a worker makes of a key.
+
+    Args:
+        part: the micro-batch of a divided stream; None where the stream is not divided.
+        dataset: row of the image's dataset in the label space; -1 where it is not of it.
+    """
 
     key: SampleKey
     part: int | None
@@ -112,6 +117,8 @@ def count_images(batch: Any) -> int:
 
 
 class ImageKey(NamedTuple):
+    """An image of an evaluated dataset."""
+
     dataset: str
     index: int
 

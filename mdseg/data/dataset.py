@@ -19,9 +19,11 @@ GREY, PALETTE = 0, 3  # colour types in a PNG header
 
 
 class UnknownLabels(ValueError):
-    """A mask holds raw ids, or a polygon file labels, that the table does not know; unknown: as a person writes them.
+    """A mask holds raw ids, or a polygon file labels, that the table does not know.
 
-    The second argument is optional because the data loader builds an error of a worker anew from its message.
+    Args:
+        unknown: these, as a person writes them; optional because the data loader builds an error of a worker anew from
+            its message.
     """
 
     def __init__(self, message: str, unknown: Sequence[str] = ()) -> None:
@@ -31,9 +33,12 @@ class UnknownLabels(ValueError):
 
 @dataclass(frozen=True)
 class Sample:
-    """The files of one image; mask is None in an unlabelled split.
+    """The files of one image.
 
-    mask_size: (height, width) to which a mask of another size than its image is resized, None where they agree.
+    Args:
+        key: what the image is called in its split.
+        mask: None in an unlabelled split.
+        mask_size: (height, width) to which a mask of another size than its image is resized, None where they agree.
     """
 
     key: str
@@ -60,8 +65,9 @@ class SegmentationDataset:
     def mask(self, index: int) -> UInt8[np.ndarray, "h w"]:
         """Class index of each pixel, 255 = ignore.
 
-        Raises: ValueError if the sample has no mask, or its file is unreadable, not in the table's encoding, or has raw
-        ids that the table does not know.
+        Raises:
+            ValueError: the sample has no mask, or its file is unreadable, not in the table's encoding, or has raw ids
+                that the table does not know.
         """
         path = self.samples[index].mask
         if path is None:
@@ -78,7 +84,11 @@ class SegmentationDataset:
         return read_size(self.samples[index].image)
 
     def check_size(self, index: int, image: np.ndarray, mask: np.ndarray) -> None:
-        """Raise ValueError, naming both files, if an image and its mask differ in height or width."""
+        """Refuse an image and a mask that differ in height or width.
+
+        Raises:
+            ValueError: it names both files.
+        """
         if image.shape[:2] != mask.shape[:2]:
             sample = self.samples[index]
             raise ValueError(
@@ -108,7 +118,12 @@ def load_dataset(
     labels: str | Path | Mapping[str, Any],
     split: str,
 ) -> SegmentationDataset:
-    """Dataset from the fields of its descriptor, ``conf/dataset/<name>.yaml``; errors name dataset and split."""
+    """Dataset from the fields of its descriptor, `conf/dataset/<name>.yaml`.
+
+    Raises:
+        FileNotFoundError: the split or the label table is missing.
+        ValueError: layout or table do not fit the files; both name dataset and split.
+    """
     try:
         dataset = SegmentationDataset(name, layout(root, split), load_table(name, labels))
         if remark := seem_mapped(dataset):
@@ -146,7 +161,11 @@ def seem_mapped(dataset: SegmentationDataset) -> str | None:
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image file, from its header only."""
+    """(height, width) of an image file, from its header only.
+
+    Raises:
+        ValueError: it is not a readable image.
+    """
     try:
         with Image.open(path) as image:
             return image.height, image.width
@@ -171,8 +190,11 @@ def _rgb(bgr: np.ndarray) -> np.ndarray:
 def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
     """Mask of an IDD polygon file: polygons in order, later ones on top, background 255.
 
-    As AutoNUE's tool does: a label ending in ``group`` falls back to the label without it; deleted polygons and those
+    As AutoNUE's tool does: a label ending in `group` falls back to the label without it; deleted polygons and those
     with fewer than three points are skipped. Drawn with Pillow, as there, so that borders come out alike.
+
+    Raises:
+        ValueError: the table has no labels of polygons, or the file is damaged or has one that the table does not know.
     """
     if not any(table.members):
         raise ValueError(f"{path}: label table '{table.name}' has no `members`, so polygons cannot be drawn; use `idd`")

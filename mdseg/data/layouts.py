@@ -1,7 +1,10 @@
-"""Where each dataset keeps its files: one function per layout, ``layout(root, split, **options) -> list[Sample]``.
+"""Where each dataset keeps its files: one function per layout, `layout(root, split, **options) -> list[Sample]`.
 
-``split`` is train, val or test. Images and masks are paired by key (file name without its ending, with the folder where
+`split` is train, val or test. Images and masks are paired by key (file name without its ending, with the folder where
 names repeat), never by position, and listed sorted by key.
+
+A layout raises FileNotFoundError where a folder is missing, :class:`NoSplit` where the dataset has no such split,
+:class:`IncompleteSplit` where files of it are missing, and ValueError for a list or an option that it cannot use.
 """
 
 import math
@@ -30,7 +33,12 @@ class NoSplit(FileNotFoundError):
 
 
 class IncompleteSplit(FileNotFoundError):
-    """Files of a split are missing. found: the samples that are complete; faults: what is wrong → with which files."""
+    """Files of a split are missing.
+
+    Args:
+        found: the samples that are complete.
+        faults: what is wrong → with which files.
+    """
 
     def __init__(self, message: str, found: list[Sample], faults: dict[str, list[Path]]) -> None:
         super().__init__(message)
@@ -38,9 +46,12 @@ class IncompleteSplit(FileNotFoundError):
 
 
 def cityscapes(root: str | Path, split: str, annotation: str = "label_ids") -> list[Sample]:
-    """Cityscapes fine. annotation: ``label_ids``, or ``train_ids`` (files its preparation tool writes).
+    """Cityscapes, fine annotation.
 
     The masks of the test split mark only the ego vehicle and borders: it is unlabelled.
+
+    Args:
+        annotation: `label_ids`, or `train_ids` (files that its preparation tool writes).
     """
     root, ending = _root(root, split), {"label_ids": "_gtFine_labelIds", "train_ids": "_gtFine_labelTrainIds"}
     _check_option("annotation", annotation, ending)
@@ -51,10 +62,12 @@ def cityscapes(root: str | Path, split: str, annotation: str = "label_ids") -> l
 
 
 def idd(root: str | Path, split: str, annotation: str = "level3") -> list[Sample]:
-    """IDD segmentation; root is IDD_Segmentation or the folder that contains it.
+    """IDD segmentation; test is unlabelled.
 
-    annotation: ``level3`` or ``label_ids`` (PNGs of AutoNUE's tool; the latter needs ``labels: idd_label_ids``), or
-    ``polygons`` (the JSON files of the download, drawn when read). Test is unlabelled.
+    Args:
+        root: IDD_Segmentation or the folder that contains it.
+        annotation: `level3` or `label_ids` (PNGs of AutoNUE's tool; the latter needs `labels: idd_label_ids`), or
+            `polygons` (the JSON files of the download, drawn when read).
     """
     root = _descend(_root(root, split), "IDD_Segmentation")
     endings = {"level3": "_gtFine_labellevel3Ids", "label_ids": "_gtFine_labelids", "polygons": "_gtFine_polygons"}
@@ -88,7 +101,8 @@ def bdd(root: str | Path, split: str) -> list[Sample]:
 def mapillary(root: str | Path, split: str) -> list[Sample]:
     """Mapillary Vistas with v1.2 labels: the v1.1/v1.2 package, or the v2.0 package's v1.2 folder. Test is unlabelled.
 
-    Raises: ValueError if there are only v2.0 labels, which have 124 classes.
+    Raises:
+        ValueError: there are only v2.0 labels, which have 124 classes.
     """
     folder = _root(root, split) / {"train": "training", "val": "validation", "test": "testing"}[split]
     images = _images(folder / "images")
@@ -150,11 +164,13 @@ def camvid(root: str | Path, split: str) -> list[Sample]:
 
 
 def camvid32(root: str | Path, split: str, lists: str | Path | None = None) -> list[Sample]:
-    """CamVid, 32 colours: 701_StillsRaw_full with LabeledApproved_full or Labels32-RGB, or the folders {split} and
-    {split}_labels.
+    """CamVid, 32 colours; test is labelled.
 
-    lists: folder of {split}.txt, whose lines begin with an image's name or path (SegNet's lists will do), by default
-    root; needed where the folders do not say the split. Test is labelled.
+    In the folders 701_StillsRaw_full and LabeledApproved_full or Labels32-RGB, or {split} and {split}_labels.
+
+    Args:
+        lists: folder of {split}.txt, whose lines begin with an image's name or path (SegNet's lists will do), by
+            default root; needed where the folders do not say the split.
     """
     root = _root(root, split)
     if (root / split).is_dir():
@@ -170,11 +186,14 @@ def camvid32(root: str | Path, split: str, lists: str | Path | None = None) -> l
 def gta5(root: str | Path, split: str, lists: str | Path | None = None, size_mismatch: str = "resize") -> list[Sample]:
     """GTA5 ("Playing for Data"): images/00001.png and labels/00001.png; other files in labels/ are left alone.
 
-    lists: folder of {split}.txt, by default root, with a number (``1``) or file name (``00001.png``) per line. If it
-    holds none of the three, train is all images, as in the adaptation papers, val the first 500 of them, and there is
-    no test. size_mismatch: where an image and its mask differ in size, as 20801 to 20860 do, the mask is ``resize``-d
-    (nearest neighbour), the pair is ``skip``-ped, or reading it is an ``error``. Two useless images, one white and one
-    black, are left out.
+    Two useless images, one white and one black, are left out.
+
+    Args:
+        lists: folder of {split}.txt, by default root, with a number (`1`) or file name (`00001.png`) per line. If it
+            holds none of the three, train is all images, as in the adaptation papers, val the first 500 of them, and
+            there is no test.
+        size_mismatch: what is done where an image and its mask differ in size, as 20801 to 20860 do: `resize` the mask
+            (nearest neighbour), `skip` the pair, or `error` when it is read.
     """
     _check_option("size_mismatch", size_mismatch, ("error", "resize", "skip"))
     root = _root(root, split)
@@ -232,14 +251,16 @@ def _sizes(paths: tuple[Path, ...]) -> list[tuple[int, int]]:
 
 
 def synthia(root: str | Path, split: str, annotation: str = "labels", lists: str | Path | None = None) -> list[Sample]:
-    """SYNTHIA-RAND-CITYSCAPES; root is RAND_CITYSCAPES or SYNTHIA_RAND_CITYSCAPES, or the folder that contains it.
+    """SYNTHIA-RAND-CITYSCAPES.
 
-    annotation: ``labels`` (the download's 16-bit PNGs), or 8-bit copies: ``train_ids``
-    (GT/LABELS/<n>_labelTrainIds.png, with ``labels: cityscapes_train_ids``), ``mapped``
-    (synthia_mapped_to_cityscapes/<n>.png, found with those ids and with SYNTHIA's own, ``labels: synthia_8bit``).
-    lists: folder of {split}.txt, by default root, with a number or a file's name per line. If it holds none of the
-    three, images up to 0008999 are train and the rest is val; of a copy that has none beyond, the last 400 / 9400 are
-    val. There is no test.
+    Args:
+        root: RAND_CITYSCAPES or SYNTHIA_RAND_CITYSCAPES, or the folder that contains it.
+        annotation: `labels` (the download's 16-bit PNGs), or 8-bit copies: `train_ids`
+            (GT/LABELS/<n>_labelTrainIds.png, with `labels: cityscapes_train_ids`), `mapped`
+            (synthia_mapped_to_cityscapes/<n>.png, found with those ids and with SYNTHIA's own, `labels: synthia_8bit`).
+        lists: folder of {split}.txt, by default root, with a number or a file's name per line. If it holds none of the
+            three, images up to 0008999 are train and the rest is val; of a copy that has none beyond, the last
+            400 / 9400 are val. There is no test.
     """
     _check_option("annotation", annotation, ("labels", "train_ids", "mapped"))
     root = _root(root, split)
@@ -300,12 +321,14 @@ def folder(
     image_ending: str = "",
     mask_ending: str = "",
 ) -> list[Sample]:
-    """Any dataset with a folder of images and one of masks; ``{split}`` in an option stands for the split's name.
+    """Any dataset with a folder of images and one of masks; `{split}` in an option stands for the split's name.
 
-    image_dir, mask_dir: relative to root, searched with their subfolders; without mask_dir, and in a test split whose
-    mask_dir does not exist, images are unlabelled. image_ending, mask_ending: what file names have besides the common
-    key, as ``_leftImg8bit``. lists: file, relative to root, with one name per line or "image mask" pairs of paths
-    relative to root; without it a split is everything in its folders.
+    Args:
+        image_dir, mask_dir: relative to root, searched with their subfolders; without mask_dir, and in a test split
+            whose mask_dir does not exist, images are unlabelled.
+        lists: file, relative to root, with one name per line or "image mask" pairs of paths relative to root; without
+            it a split is everything in its folders.
+        image_ending, mask_ending: what file names have besides the common key, as `_leftImg8bit`.
     """
     root = _root(root, split)
     images = _images(root / image_dir.format(split=split), image_ending, pattern="**/*")
@@ -359,7 +382,11 @@ def _check_option(option: str, value: str, allowed: Iterable[str]) -> None:
 
 
 def _images(folder: Path, ending: str = "", suffixes: tuple[str, ...] = IMAGES, pattern: str = "*") -> Files:
-    """The images of a split; NoSplit if there are none."""
+    """The images of a split.
+
+    Raises:
+        NoSplit: there are none.
+    """
     try:
         return _files(folder, ending, suffixes, pattern)
     except FileNotFoundError as error:
@@ -409,7 +436,14 @@ def _names(list_file: Path) -> list[str]:
 
 
 def _paired(images: Files, masks: Files, lone: str = "error") -> list[Sample]:
-    """Samples of a labelled split; lone: files without a partner are an ``error``, or left out with a ``warn``-ing."""
+    """Samples of a labelled split.
+
+    Args:
+        lone: what is done about files without a partner: `error`, or `warn` and leave them out.
+
+    Raises:
+        IncompleteSplit: there are such files, or nothing else.
+    """
     keys = sorted(images.keys() & masks.keys())
     pairs = [Sample(key, images[key], masks[key]) for key in keys]
     without_mask, without_image = sorted(images.keys() - masks.keys()), sorted(masks.keys() - images.keys())

@@ -8,7 +8,12 @@ from jaxtyping import Float64, Int64, UInt8
 
 
 class Wanted(NamedTuple):
-    """A class that a window should show. share: of the window's pixels; attempts: how often it is drawn anew."""
+    """A class that a window should show.
+
+    Args:
+        share: of the window's pixels.
+        attempts: how often the window is drawn anew until it shows so many.
+    """
 
     train_id: int
     share: float
@@ -22,13 +27,17 @@ class Wanted(NamedTuple):
 class RareClass:
     """How a stream draws by class: `streams.<name>.rare_class`.
 
-    temperature: T of :func:`class_probs`; the lower, the rarer. in_image: pixels that an image must have of a class to
-    be drawn for it, as a share of the crop's area; in_crop: pixels that the crop should have, likewise; attempts: how
-    often a crop with fewer is drawn anew. DAFormer has 0.01, 3000 and 1500 pixels with crops of 512 × 512, and 10; see
-    :func:`class_images` for what its 3000 are here.
+    DAFormer has 0.01, 3000 and 1500 pixels with crops of 512 × 512, and 10; see :func:`class_images` for what its 3000
+    are here.
+
+    Args:
+        temperature: T of :func:`class_probs`; the lower, the rarer.
+        in_image: pixels that an image must have of a class to be drawn for it, as a share of the crop's area.
+        in_crop: pixels that the crop should have of it, likewise.
+        attempts: how often a crop with fewer is drawn anew.
 
     Raises:
-        ValueError: a temperature, share or number that is none.
+        ValueError: a temperature that is not positive, a share outside [0, 1], or attempts that are no whole number.
     """
 
     temperature: float | int

@@ -14,7 +14,7 @@ import numpy as np
 
 from mdseg.data.rare_class import ClassDraw, RareClass, Wanted
 
-ROLES = ("labelled", "unlabelled", "target")
+STREAM_ROLES = ("labelled", "unlabelled", "target")
 
 
 class SampleKey(NamedTuple):
@@ -75,8 +75,8 @@ class Stream:
     micro_batches: int | None = None
 
     def __post_init__(self) -> None:
-        if self.role not in ROLES:
-            raise ValueError(f"streams.{self.name}.role: expected one of {', '.join(ROLES)}, got {self.role!r}")
+        if self.role not in STREAM_ROLES:
+            raise ValueError(f"streams.{self.name}.role: expected one of {', '.join(STREAM_ROLES)}, got {self.role!r}")
         if not isinstance(self.batch_size, int) or self.batch_size < 1:
             raise ValueError(f"streams.{self.name}.batch_size: expected at least 1, got {self.batch_size}")
         if self.micro_batches is not None and (not isinstance(self.micro_batches, int) or self.micro_batches < 1):

@@ -1,5 +1,5 @@
-"""From logits to answers and numbers: views of one forward pass, the path from an image to an answer, confusion matrices, the
-results of a stage and the tables of them.
+"""From logits to answers and numbers.
 
-May import data, figures, labels, pixels and system.
+Views of one forward pass, the path from an image to an answer, confusion matrices, the results of a stage and the
+tables of them. May import data, figures, labels, pixels and system.
 """

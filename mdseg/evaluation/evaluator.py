@@ -14,8 +14,6 @@ from mdseg.labels.spaces import EvaluationSpace, LabelSpace
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.pixels.argmax import restricted_argmax
 
-ROLES = ("seen", "unseen", "target")  # a dataset's part in the evaluation
-
 
 @dataclass(frozen=True)
 class Evaluated:

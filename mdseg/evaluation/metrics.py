@@ -24,7 +24,10 @@ class ConfusionMatrix(Metric):
         self.add_state("counts", torch.zeros(num_classes, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
 
     def update(self, prediction: UInt8[Tensor, "n H W"], mask: UInt8[Tensor, "n H W"]) -> None:
-        """Count predicted class indices; mask: class indices of the evaluation dataset, 255 where ignored.
+        """Count predicted class indices.
+
+        Args:
+            mask: class indices of the evaluation dataset, 255 where ignored.
 
         Raises:
             ValueError: a mask value is neither a class nor ignored.
@@ -48,7 +51,7 @@ class ConfusionMatrix(Metric):
 def iou(confusion: Int64[Tensor, "c c"]) -> Float[Tensor, " c"]:
     """Intersection over union of each class; NaN for a class that is neither in the truth nor predicted.
 
-    The mean over classes is its `nanmean`; the official UniSeg code counts such classes as 0 (spec section 9).
+    The mean over classes is its `nanmean`; the official UniSeg code counts such classes as 0.
     """
     confusion = confusion.double()
     hits = confusion.diagonal()
@@ -59,7 +62,7 @@ def protocol(iou: Float[Tensor, " c"], names: Sequence[str], subset: Sequence[st
     """Mean IoU over some classes, absent ones left out: the 13 of SYNTHIA, the tail of Cityscapes.
 
     Raises:
-        ValueError: if a class of the subset is not among the names.
+        ValueError: a class of the subset is not among the names.
     """
     missing = [name for name in subset if name not in names]
     if missing:

@@ -5,7 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from mdseg.evaluation.evaluator import ROLES, Evaluator, subset_mious
+from mdseg.evaluation.evaluator import Evaluator, subset_mious
+from mdseg.evaluation.roles import EVALUATION_ROLES
 
 
 def evaluation_results(evaluator: Evaluator) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def answer_results(evaluator: Evaluator, answer: str) -> dict[str, Any]:
             "iou": dict(zip(space.names, values, strict=True)),
         }
     means = {}
-    for role in ROLES:
+    for role in EVALUATION_ROLES:
         values = [entry["miou"] for entry in datasets.values() if entry["role"] == role and entry["miou"] is not None]
         if values:
             means[role] = round(sum(values) / len(values), 5)

@@ -46,7 +46,10 @@ def results_table(results: dict[str, Any], width: int = 110) -> str:
 
 
 def by_network(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Results of every network by its name, the headline's first; of a network without others beside it: by ``""``."""
+    """Results of every network by its name, the headline's first.
+
+    A network without others beside it has the empty name.
+    """
     others = {name: node for name, node in evaluation.items() if isinstance(node, dict) and "datasets" in node}
     return {evaluation.get("network", ""): evaluation, **others}
 
@@ -87,10 +90,12 @@ def class_table(document: dict[str, Any], name: str, width: int = 110) -> str:
 
 
 def shown(value: float | None) -> str:
+    """A share in percent; an undefined one as a word."""
     return "undefined" if value is None else percent([value])
 
 
 def percent(values: Sequence[float]) -> str:
+    """Mean of shares in percent, of several with their standard deviation; empty without any."""
     if not values:
         return ""
     mean = f"{100 * statistics.mean(values):.1f}"
@@ -112,6 +117,7 @@ def _relations(stage: dict[str, Any]) -> str:
 
 
 def render(table: Table, width: int) -> str:
+    """A table as text, without colours."""
     text = io.StringIO()
     Console(file=text, width=width, force_terminal=False, markup=False, emoji=False, highlight=False).print(table)
     return text.getvalue().rstrip()

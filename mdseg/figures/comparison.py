@@ -8,7 +8,8 @@ from jaxtyping import Float, Float64, Int64, UInt8
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
-from mdseg.figures.drawing import Color, colorize, legend
+from mdseg.figures.drawing import colorize, legend
+from mdseg.labels.tables import Color
 
 WIDTH = 12.0  # inches
 

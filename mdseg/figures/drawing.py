@@ -8,10 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mdseg.labels.tables import IGNORE
+from mdseg.labels.tables import IGNORE, Color
 from mdseg.system.files import write_atomically
-
-Color = tuple[int, int, int]
 
 
 def save(path: Path, figure: Figure) -> None:

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from mdseg.figures.drawing import Color, colorize, legend
+from mdseg.figures.drawing import colorize, legend
+from mdseg.labels.tables import Color
 
 FEW_POINTS = 10  # up to which a curve has markers
 
@@ -50,7 +51,9 @@ def panels(rows: Sequence[PanelRow], names: Sequence[str], colors: Sequence[Colo
 class LessonRow:
     """What self-training makes of one pair of images: arrays [h w 3] and [h w]; masks hold train ids, 255 = ignore.
 
-    confidence, weight: in [0, 1]. pasted: bool.
+    Args:
+        pasted: bool.
+        confidence, weight: in [0, 1].
     """
 
     labelled: np.ndarray
@@ -65,8 +68,10 @@ class LessonRow:
 
 
 def lessons(rows: Sequence[LessonRow], names: Sequence[str], colors: Sequence[Color], title: str) -> Figure:
-    """A row per pair: labelled image, its labels (those not pasted faded), unlabelled image, pseudo-labels, confidence,
-    mixed image, its labels, their weights.
+    """A row per pair of images, and what a step of self-training made of them.
+
+    Labelled image, its labels (those not pasted faded), unlabelled image, pseudo-labels, confidence, mixed image, its
+    labels, their weights.
     """
     aspect = rows[0].labelled.shape[0] / rows[0].labelled.shape[1]
     figure = Figure(figsize=(20, 2.5 * aspect * len(rows) + 1.4), layout="constrained")

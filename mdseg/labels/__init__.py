@@ -1,7 +1,7 @@
-"""Which classes a dataset annotates (tables), the label space in which one model answers for all of them (spaces), and how
-classes of different datasets relate (relations).
+"""Classes: which ones a dataset annotates, and in which space one model answers for all datasets.
 
-May import system.
+In tables, the classes of one dataset; in spaces, those of a model; in relations, how classes of different datasets
+relate. May import system.
 """
 
 from mdseg.labels.spaces import EvaluationSpace, LabelSpace, disjoint, listed, union

@@ -1,7 +1,7 @@
 """Class relations: which other classes a pixel is also a positive, a negative or no example of.
 
 A relation table of a label space has one matrix per dataset: entry [d, c, k] says what class k learns from a pixel that
-dataset d labels c: 1 positive, 0 negative, -1 nothing. Kim et al., ECCV 2022, arXiv:2202.14030; spec section 6.
+dataset d labels c: 1 positive, 0 negative, -1 nothing. Kim et al., ECCV 2022, arXiv:2202.14030, section 3.3.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,10 +35,12 @@ def null(space: LabelSpace) -> Int8[Tensor, "d k k"]:
 def from_pairs(space: LabelSpace, pairs: Pairs) -> Int8[Tensor, "d k k"]:
     """Class-Relational BCE: as null, and per dataset a pixel of the primary class is a positive of its secondaries too.
 
-    pairs: ``{dataset: {primary: [secondary, ...]}}``; datasets left out have none.
+    Args:
+        pairs: `{dataset: {primary: [secondary, ...]}}`; datasets left out have none.
 
-    Raises: ValueError if a pair names a dataset or class that the space lacks, or a primary that its dataset does not
-    annotate.
+    Raises:
+        ValueError: a pair names a dataset or class that the space lacks, or a primary that its dataset does not
+            annotate.
     """
     relations = null(space)
     for dataset, primaries in pairs.items():
@@ -63,9 +65,11 @@ def to_pairs(space: LabelSpace, relations: Int8[Tensor, "d k k"]) -> dict[str, d
 
 
 def load(path: str | Path, space: LabelSpace) -> Int8[Tensor, "d k k"]:
-    """Relations from a YAML file, or by name from ``conf/relations``.
+    """Relations from a YAML file, or by name from `conf/relations`.
 
-    Raises: FileNotFoundError if there is no such file; ValueError, naming the file, if it does not fit the space.
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it does not fit the space; the file is named.
     """
     file = Path(path)
     if file.suffix not in (".yaml", ".yml"):

@@ -22,9 +22,13 @@ from mdseg.system.wording import Remark, shortened
 class EvaluationSpace:
     """The classes of an evaluation dataset and the channels of the model that answer for them.
 
-    Output channel channels[i] counts as class index classes[i] of the evaluation dataset. unmapped: classes for which
-    the model has no channel. names, colors: the evaluation dataset's own. subsets: those of its table that the model
-    answers in full; a mean over the rest of a subset would pass for the published one and be another number.
+    Output channel channels[i] counts as class index classes[i] of the evaluation dataset.
+
+    Args:
+        names, colors: the evaluation dataset's own.
+        unmapped: classes for which the model has no channel.
+        subsets: those of the dataset's table that the model answers in full; a mean over the rest of a subset would
+            pass for the published one and be another number.
     """
 
     names: tuple[str, ...]
@@ -44,9 +48,15 @@ class EvaluationSpace:
 class LabelSpace:
     """The channels of one model, and which of them each of its datasets annotates.
 
-    names: one per channel. classes: the class name behind each channel; it differs from names only in a disjoint space.
-    class_train_ids: per dataset, the train id of each class index. in_space[d, k]: dataset d annotates channel k.
     Built by :func:`union`, :func:`disjoint` or :func:`listed`.
+
+    Args:
+        names: one per channel.
+        classes: the class name behind each channel; it differs from names only in a disjoint space.
+        class_train_ids: per dataset, the train id of each class index.
+
+    Attributes:
+        in_space: entry [d, k] says whether dataset d annotates channel k.
     """
 
     names: tuple[str, ...]
@@ -71,7 +81,11 @@ class LabelSpace:
         return tuple(self.class_train_ids)
 
     def dataset_index(self, name: str) -> int:
-        """Row of a dataset in ``in_space``."""
+        """Row of a dataset in `in_space`.
+
+        Raises:
+            ValueError: the space was not built from such a dataset.
+        """
         if name not in self.class_train_ids:
             raise ValueError(f"dataset '{name}' is not in the label space; it was built from {list(self.datasets)}")
         return self.datasets.index(name)
@@ -149,7 +163,7 @@ class LabelSpace:
             )
 
     def state_dict(self) -> dict[str, Any]:
-        """The space in plain types, for a checkpoint that loads with ``weights_only=True``."""
+        """The space in plain types, for a checkpoint that loads with `weights_only=True`."""
         return {
             "names": list(self.names),
             "colors": [list(color) for color in self.colors],
@@ -169,13 +183,16 @@ class LabelSpace:
 
 
 def union(tables: Mapping[str, LabelTable]) -> LabelSpace:
-    """Classes of all datasets merged by exact name, sorted. Kim et al., ECCV 2022."""
+    """Classes of all datasets merged by exact name, sorted.
+
+    Kim et al., ECCV 2022 (arXiv:2202.14030); their appendix lists the 70 classes of its four datasets in table A-3.
+    """
     _check_tables(tables)
     return _merged(tables, sorted({name for table in tables.values() for name in table.names}))
 
 
 def disjoint(tables: Mapping[str, LabelTable]) -> LabelSpace:
-    """Every dataset keeps channels of its own, named ``dataset/class``: per-dataset heads as one classifier."""
+    """Every dataset keeps channels of its own, named `dataset/class`: per-dataset heads as one classifier."""
     _check_tables(tables)
     starts = np.cumsum([0, *(table.num_classes for table in tables.values())])
     return LabelSpace(
@@ -192,8 +209,11 @@ def disjoint(tables: Mapping[str, LabelTable]) -> LabelSpace:
 def listed(tables: Mapping[str, LabelTable], names: Sequence[str]) -> LabelSpace:
     """The given classes in the given order; pixels of any other class are ignored.
 
-    Raises: ValueError if a dataset annotates none of them. Classes that no dataset annotates are listed in a warning: a
-    19-class model trained on SYNTHIA alone has them, a misspelt name too.
+    Classes that no dataset annotates are listed in a warning: a 19-class model trained on SYNTHIA alone has them, a
+    misspelt name too.
+
+    Raises:
+        ValueError: a dataset annotates none of them.
     """
     _check_tables(tables)
     for dataset, table in tables.items():

@@ -26,11 +26,18 @@ Color = tuple[int, int, int]
 class LabelTable:
     """The classes of one dataset and how its mask files encode them; position = class index.
 
-    encoding: ``id`` (8-bit grey PNG), ``palette`` (indices of a palette PNG), ``rgb`` (a raw id is
-    ``r << 16 | g << 8 | b``), ``channel16`` (red channel of a 16-bit RGB PNG). raw_ids: per class, the values that mean
-    it. ignore_ids: raw ids ignored on purpose; any other raw id is an error unless unknown_ids is ``ignore``. members,
-    ignore_members: label names in polygon files. aliases: for evaluation only, see :meth:`LabelSpace.evaluation`.
-    subsets: classes over which papers average besides all of them, by the subset's name.
+    Args:
+        encoding: `id` (8-bit grey PNG), `palette` (indices of a palette PNG), `rgb` (a raw id is
+            `r << 16 | g << 8 | b`) or `channel16` (red channel of a 16-bit RGB PNG).
+        raw_ids: per class, the values that mean it.
+        ignore_ids: raw ids ignored on purpose.
+        unknown_ids: what any other raw id is: an `error`, or something to `ignore`.
+        members, ignore_members: label names in polygon files.
+        aliases: for evaluation only, see :meth:`LabelSpace.evaluation`.
+        subsets: classes over which papers average besides all of them, by the subset's name.
+
+    Raises:
+        ValueError: the table contradicts itself.
     """
 
     name: str
@@ -110,7 +117,11 @@ class LabelTable:
         return 1 << 24 if self.encoding == "rgb" else 256
 
     def class_index(self, name: str) -> int:
-        """Position of a class; ValueError if the table has no such class."""
+        """Position of a class.
+
+        Raises:
+            ValueError: the table has no such class.
+        """
         if name not in self.names:
             raise ValueError(
                 f"label table '{self.name}' has no class '{name}'{nearest(name, self.names)}; it has {list(self.names)}"
@@ -118,7 +129,7 @@ class LabelTable:
         return self.names.index(name)
 
     def lookup(self) -> np.ndarray:
-        """Raw id → class index, uint8, 255 for ignored and unknown raw ids; 256 entries, for ``rgb`` one per colour."""
+        """Raw id → class index, uint8, 255 for ignored and unknown raw ids; 256 entries, for `rgb` one per colour."""
         table = np.full(self._num_raw_ids, IGNORE, dtype=np.uint8)
         for index, raw_ids in enumerate(self.raw_ids):
             table[list(raw_ids)] = index
@@ -137,9 +148,11 @@ class LabelTable:
 
     @classmethod
     def load(cls, labels: str | Path | Mapping[str, Any]) -> "LabelTable":
-        """Table from its name in ``conf/labels``, from a YAML file, or given inline as a mapping.
+        """Table from its name in `conf/labels`, from a YAML file, or given inline as a mapping.
 
-        Raises: FileNotFoundError if there is no such table; ValueError, naming the file, if it contradicts itself.
+        Raises:
+            FileNotFoundError: there is no such table.
+            ValueError: it contradicts itself; the file is named.
         """
         if isinstance(labels, Mapping):
             return cls._parse(labels, str(labels.get("name", "inline")))
@@ -200,6 +213,11 @@ class LabelTable:
 
 
 def check_names(where: str, names: Sequence[str]) -> None:
+    """Refuse class names that cannot be numbered in 8 bits.
+
+    Raises:
+        ValueError: no names, too many of them, or one that occurs twice.
+    """
     if not names:
         raise ValueError(f"{where}: no classes")
     if len(names) > MAX_CLASSES:

@@ -168,8 +168,8 @@ class ClassRelationalBCE(SupervisedLoss):
     def forward(self, *args: Any, **options: Any) -> Float[Tensor, ""]:
         if not self.related:
             raise ValueError(
-                "loss class_relational_bce has no class relations: set loss.supervised.relations to a file or a name in "
-                "conf/relations, or start the stage from some (from.relations, method=uniseg)"
+                "loss class_relational_bce has no class relations: set loss.supervised.relations to a file or a name "
+                "in conf/relations, or start the stage from some (from.relations, method=uniseg)"
             )
         return super().forward(*args, **options)
 

@@ -339,11 +339,11 @@ def blv(
         The counters that the pixels of the labels are still to be given to; none where there is a file.
 
     Raises:
-        ValueError, FileNotFoundError: an option or a file that is none, a slot or a class that is missing.
+        ValueError, FileNotFoundError: an option or a file that is none, a loss or a class that is missing.
     """
     for slot in counts:
         if slot not in losses:
-            raise ValueError(f"loss.variation.counts: no slot {slot!r}; expected {', '.join(losses)}")
+            raise ValueError(f"loss.variation.counts: no such loss, {slot!r}; expected {', '.join(losses)}")
     perturbed = {slot: loss for slot, loss in losses.items() if loss is not None and counts.get(slot) is not None}
     if not perturbed:
         filled = [slot for slot, loss in losses.items() if loss is not None]

@@ -1,4 +1,4 @@
-"""What every method shares: streams by role, seeding, one optimiser, evaluation, what a checkpoint says of its origin."""
+"""What every method shares: streams by role, seeding, one optimiser, evaluation, the origin of a checkpoint."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -117,16 +117,16 @@ class Method(Evaluator):
                 raise ValueError(f"{name} needs a {' or '.join(reads.roles)} stream; streams has {given}")
             if len(found) > 1 and not reads.several:
                 raise ValueError(
-                    f"{name} reads one {' or '.join(reads.roles)} stream, but streams has {', '.join(found)}; put their "
-                    f"datasets into one, or leave one out: streams.{found[-1]}=null"
+                    f"{name} reads one {' or '.join(reads.roles)} stream, but streams has {', '.join(found)}; put "
+                    f"their datasets into one, or leave one out: streams.{found[-1]}=null"
                 )
             self.names_of[entry] = found
         unread = set(streams) - {stream for found in self.names_of.values() for stream in found}
         if unread:
             expected = ", ".join(role for reads in self.reads.values() for role in reads.roles)
             raise ValueError(
-                f"{name} does not read stream {', '.join(sorted(unread))}; streams has {given}, and it reads {expected}: "
-                f"leave it out with streams.{min(unread)}=null, or choose a method that reads it"
+                f"{name} does not read stream {', '.join(sorted(unread))}; streams has {given}, and it reads {expected}"
+                f": leave it out with streams.{min(unread)}=null, or choose a method that reads it"
             )
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int) -> dict[str, Any]:

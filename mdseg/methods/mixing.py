@@ -32,7 +32,8 @@ def class_mask(mask: UInt8[Tensor, "n h w"], mix_ignore: bool = False) -> Bool[T
     class is pasted as a whole, of one without labels nothing is. The draw is made on the CPU: one seed, the same
     classes on any device.
 
-    mix_ignore: ignored pixels count as a class (the official codes), so that unlabelled regions are pasted, too.
+    Args:
+        mix_ignore: ignored pixels count as a class (the official codes), so that unlabelled regions are pasted, too.
     """
     present = torch.zeros(len(mask), 256, dtype=torch.bool, device=mask.device)
     present.scatter_(1, mask.flatten(1).long(), True)
@@ -68,7 +69,7 @@ class StrongAugmentation:
             each side, or smaller where the weights beyond vanish.
 
     Raises:
-        ValueError: no probabilities, an impossible strength or range.
+        ValueError: a probability outside [0, 1], a strength above 0.5, or a range of sigma that does not rise.
     """
 
     def __init__(

@@ -24,8 +24,8 @@ class SelfTraining(Method):
     Tranheden et al., WACV 2021 (DACS, arXiv:2007.08702); Hoyer et al., CVPR 2022 (the recipe of DAFormer,
     arXiv:2111.14887, without its ImageNet feature distance); with a stream of unlabelled images of the same dataset the
     self-training that BLV (Wang et al., CVPR 2023, arXiv:2306.02061) starts from. Pseudo-labels are made for the stream
-    of the target or of unlabelled images; these are cropped as the labelled ones, and as many. The optimisers of these codes see two
-    backward passes; one of the sum gives the same gradient.
+    of the target or of unlabelled images; these are cropped as the labelled ones, and as many. The optimisers of these
+    codes see two backward passes; one of the sum gives the same gradient.
 
     Args:
         mixed: the loss of mixed images, a supervised loss that divides by all pixels: ignored ones stay in the
@@ -178,7 +178,8 @@ def pseudo_labels(
 
     .. math:: \hat y = \arg\max_k p_k, \quad conf = \max_k p_k, \quad p = \mathrm{softmax}(\mathrm{upsample}(logits))
 
-    band_bytes: memory of one band of upsampled logits; None: by device.
+    Args:
+        band_bytes: memory of one band of upsampled logits; None: by device.
     """
     label = torch.empty(len(logits), *size, dtype=torch.uint8, device=logits.device)
     confidence = torch.empty_like(label, dtype=torch.promote_types(logits.dtype, torch.float32))
@@ -199,8 +200,9 @@ def confidence_weight(
 
     .. math:: q = \frac{\#\{conf \ge \tau\}}{BHW}
 
-    scope: `batch` (Tranheden et al., WACV 2021, and DAFormer), `image`, or `pixel` (0 or 1, the option `threshold` of
-    the DACS code).
+    Args:
+        scope: `batch` (Tranheden et al., WACV 2021, and DAFormer), `image`, or `pixel` (0 or 1, the option `threshold`
+            of the DACS code).
     """
     confident = (confidence >= tau).to(confidence.dtype)
     if scope == "pixel":
@@ -222,6 +224,11 @@ def without_rows(weight: Float[Tensor, "n h w"], top: float | int, bottom: float
 
 
 def check_pairs(labelled: Tensor, unlabelled: Tensor) -> None:
+    """Refuse batches that cannot be mixed image by image.
+
+    Raises:
+        ValueError: labelled and unlabelled images differ in number or size.
+    """
     if labelled.shape != unlabelled.shape:
         raise ValueError(
             "self-training mixes image by image: the labelled and the unlabelled stream need the same transform.crop, "

@@ -38,8 +38,8 @@ class UniSeg(Supervised):
         super().expect(parts)
         if "relations" in parts and not isinstance(self.supervised, ClassRelationalBCE):
             raise ValueError(
-                "from.relations: only loss/supervised=class_relational_bce learns from class relations; leave them out, "
-                "or choose that loss"
+                "from.relations: only loss/supervised=class_relational_bce learns from class relations; leave them "
+                "out, or choose that loss"
             )
         if "relations" in parts and self.supervised.related:
             raise ValueError("from.relations and loss.supervised.relations are both set; set one of them to null")

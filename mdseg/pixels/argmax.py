@@ -51,7 +51,11 @@ def argmax_at(
     horizontal: Taps,
     limit: int,
 ) -> UInt8[Tensor, " p"]:
-    """Arg-max of the interpolated logits at single output pixels; limit: how many are evaluated at a time."""
+    """Arg-max of the interpolated logits at single output pixels.
+
+    Args:
+        limit: how many pixels are evaluated at a time.
+    """
     width = logits.shape[2]
     table = logits.permute(1, 2, 0).flatten(0, 1).contiguous()  # the channels of a pixel side by side: one read each
     prediction = []

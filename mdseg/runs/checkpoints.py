@@ -77,7 +77,7 @@ def load_network(
         raise ValueError(f"{path} holds another {what} than this run's model: {differs}") from error
 
 
-def check_classes(checkpoint: dict[str, Any], path: Path, class_names: Sequence[str]) -> None:
+def check_same_classes(checkpoint: dict[str, Any], path: Path, class_names: Sequence[str]) -> None:
     """Refuse weights that were trained for other classes.
 
     Raises:

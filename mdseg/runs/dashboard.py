@@ -152,7 +152,11 @@ class WandB:
         self.described["run_tags"] = (tags,) if isinstance(tags, str) else tuple(tags)
 
     def check(self) -> None:
-        """Raise ValueError, before anything is trained, if W&B cannot be imported or does not take these values."""
+        """Try, before anything is trained, whether W&B works.
+
+        Raises:
+            ValueError: it cannot be imported or does not take these values.
+        """
         if self.offline not in (None, True, False):
             raise ValueError(f"logger.offline: expected true, false or null, got {self.offline!r}")
         try:
@@ -226,6 +230,7 @@ def has_key() -> bool:
 
 
 def overlay(picture: Mapping[str, np.ndarray], names: Sequence[str]) -> Any:
+    """A picture of W&B, on which its masks can be switched on and off."""
     import wandb
 
     masks = {name: mask for name, mask in picture.items() if name != "image"}
@@ -243,8 +248,10 @@ def overlay(picture: Mapping[str, np.ndarray], names: Sequence[str]) -> Any:
 
 
 def in_one_line(error: Exception) -> str:
+    """Kind and message of an error, line breaks left out."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".rstrip(": ")
 
 
 def say(message: str) -> None:
+    """Print to standard error: standard output belongs to results."""
     print(message, file=sys.stderr, flush=True)

@@ -34,7 +34,11 @@ def no_run(folder: Path) -> str:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep a second process out of a run folder; the lock goes with the process, however it ends."""
+    """Keep a second process out of a run folder; the lock goes with the process, however it ends.
+
+    Raises:
+        ValueError: another process is in it.
+    """
     if not main_process():
         yield
         return
@@ -47,7 +51,11 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def given_folder() -> Path:
-    """The run folder that the main process made or was given."""
+    """The run folder that the main process made or was given.
+
+    Raises:
+        ValueError: several processes were started from outside, without a folder for them.
+    """
     if FOLDER_VARIABLE not in os.environ:
         raise ValueError(
             f"several processes were started from outside: set {FOLDER_VARIABLE} to one new folder for all of them"
@@ -61,6 +69,9 @@ def new_run_folder(parent: Path) -> Iterator[Path]:
 
     If the run cannot begin, the folder goes again, with those above it that were made for it. Processes besides the
     main one get the folder that it has made.
+
+    Raises:
+        ValueError: the launcher's folder is missing or exists already.
     """
     if not main_process():
         yield given_folder()

@@ -134,7 +134,12 @@ def _targets(node: Any) -> Iterator[Any]:
 def checkpoint_file(path: Path, stage: str | None = None, checkpoint: str = "last", key: str = "run") -> Path:
     """The checkpoint that a run folder, a stage's folder or a file stands for; see :func:`load_trained`.
 
-    key: what the path is the value of, for messages.
+    Args:
+        key: what the path is the value of, for messages.
+
+    Raises:
+        FileNotFoundError: there is no such run, stage or checkpoint.
+        ValueError: a name of a checkpoint that is none.
     """
     if checkpoint not in CHECKPOINTS:
         raise ValueError(f"checkpoint: expected {' or '.join(CHECKPOINTS)}, got {checkpoint!r}")

@@ -12,6 +12,7 @@ from mdseg.scenes import DATASETS, contact_sheet
 
 
 def main() -> None:
+    """The command line of `python -m mdseg.scenes`."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, help="PNG to write")
     parser.add_argument("datasets", nargs="+", choices=sorted(DATASETS), metavar="dataset", help=", ".join(DATASETS))

@@ -90,7 +90,7 @@ def _channels(run: Mapping[str, LabelTable] | LabelSpace) -> dict[str, frozenset
 
 
 def _calls(dataset: str, channels: frozenset[str]) -> dict[str, str | None]:
-    """World class → the run's channel for it in images of a dataset (in a disjoint space ``dataset/name``)."""
+    """World class → the run's channel for it in images of a dataset (in a disjoint space `dataset/name`)."""
     found = {}
     for world, name in projection(dataset).items():
         own = f"{dataset}/{name}"

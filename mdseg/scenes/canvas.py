@@ -29,7 +29,7 @@ def receding(near: float, far: float, number: int) -> Float[np.ndarray, " n"]:
 
 @dataclass(frozen=True)
 class Camera:
-    """Pinhole camera over a road that may bend; lengths in canvas pixels except ``above_ground`` (metres)."""
+    """Pinhole camera over a road that may bend; lengths in canvas pixels except `above_ground` (metres)."""
 
     focal: float
     center: float
@@ -132,7 +132,7 @@ class Canvas:
         cv2.rectangle(self.pixels, (int(left), int(top)), (max(int(right), int(left) + 1), int(bottom)), ink, -1)
 
     def disc(self, x: float, y: float, radius: float, ink: tuple, squeeze: float = 1.0) -> None:
-        """Fill a circle, or an ellipse whose width is ``squeeze`` times its height."""
+        """Fill a circle, or an ellipse whose width is `squeeze` times its height."""
         if squeeze == 1.0:
             cv2.circle(self.pixels, (int(x), int(y)), max(int(radius), 0), ink, -1)
         else:

@@ -93,6 +93,7 @@ def underside(canvas: Canvas, pose: Pose, half: float, side: float, label: int, 
 
 
 def lights(canvas: Canvas, faces: dict[str, Face], label: int) -> None:
+    """Lamps and plates, at the end that is seen."""
     night = canvas.light.night
     if "rear" in faces:
         face = faces["rear"]
@@ -114,6 +115,7 @@ def lights(canvas: Canvas, faces: dict[str, Face], label: int) -> None:
 
 
 def halo(canvas: Canvas, face: Face, color: Color, size: float) -> None:
+    """The glow of two lamps at night."""
     if canvas.light.night:
         reach = abs(face[1][0] - face[0][0])
         for s in (0.1, 0.9):
@@ -122,6 +124,7 @@ def halo(canvas: Canvas, face: Face, color: Color, size: float) -> None:
 
 
 def wheels(canvas: Canvas, pose: Pose, axles: tuple[float, ...], v: float, radius: float, label: int) -> None:
+    """Wheels on one side of a vehicle, an axle each; rims where they are large enough to be seen."""
     tall = radius * canvas.scale(pose.z)
     corners = 12 if tall > 8 else 8
     for u in axles:
@@ -142,6 +145,7 @@ def wheels(canvas: Canvas, pose: Pose, axles: tuple[float, ...], v: float, radiu
 
 
 def side_visible(canvas: Canvas, pose: Pose, v: float) -> bool:
+    """Whether the side of a vehicle at v faces the camera."""
     x, _, z = pose.place(0, v, 0)
     normal = (cos(pose.heading) * v, -sin(pose.heading) * v)
     return x * normal[0] + z * normal[1] < 0

@@ -318,7 +318,7 @@ def record_of(dataset: str) -> SceneDataset:
     """The record of a dataset.
 
     Raises:
-        ValueError: for a dataset without scenes.
+        ValueError: a dataset without scenes.
     """
     if dataset not in DATASETS:
         raise ValueError(f"no scenes for dataset {dataset!r}; there are scenes for {', '.join(DATASETS)}")
@@ -328,10 +328,11 @@ def record_of(dataset: str) -> SceneDataset:
 def scene(domain: str | Domain, split: str, index: int, height: int = 128, seed: int = 0) -> tuple[RGB, Mask]:
     """RGB image and world mask of one scene, a function of its arguments and `VERSION` alone.
 
-    ``height`` is the nominal one: a domain whose images vary in size scales it.
+    Args:
+        height: the nominal one; a domain whose images vary in size scales it.
 
     Raises:
-        ValueError: for an unknown domain.
+        ValueError: an unknown domain.
     """
     if isinstance(domain, Domain):
         return paint_street(domain, split, index, height, seed)

@@ -156,7 +156,11 @@ class Domain:
 
 
 def street(**changes: float) -> dict[str, float]:
-    """Frequencies of an ordinary European street, but for the changes."""
+    """Frequencies of an ordinary European street, but for the changes.
+
+    Raises:
+        ValueError: there is no such feature.
+    """
     unknown = set(changes) - set(EMITS)
     if unknown:
         raise ValueError(f"unknown features {sorted(unknown)}")

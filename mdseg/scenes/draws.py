@@ -57,5 +57,5 @@ class Draws:
         return number
 
     def around(self, value: float, spread: float) -> float:
-        """Uniform within ``spread`` (a fraction) of the value."""
+        """Uniform within a fraction `spread` of the value."""
         return value * (1 + spread * (2 * self.random() - 1))

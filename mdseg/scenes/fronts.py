@@ -20,7 +20,7 @@ _BOARDS = ((170, 44, 44), (40, 80, 140), (226, 200, 80), (60, 104, 70), (220, 22
 
 @dataclass(frozen=True)
 class View:
-    """The street's own axes, u along it to the right and v across it, away from the camera; ``turn`` in radians."""
+    """The street's own axes, u along it to the right and v across it, away from the camera; `turn` in radians."""
 
     canvas: Canvas
     turn: float
@@ -62,7 +62,7 @@ class View:
 def front(
     view: View, draws: Draws, span: tuple[float, float], v: float, tall: float, palette: str, raised: bool
 ) -> None:
-    """A house whose front lies at v, between two places along the street; ``raised``: a garden before it, no shops."""
+    """A house whose front lies at v, between two places along the street; `raised`: a garden before it, no shops."""
     canvas, light = view.canvas, view.canvas.light
     canvas.at(v)
     left, right = view.sight(v)

@@ -36,14 +36,21 @@ def generate(
     workers: int = 1,
     variant: str = "",
 ) -> Path:
-    """Write ``counts`` (split → number) scenes of a dataset below root, in its own layout, unless they are there.
+    """Write scenes of a dataset below root, in its own layout, unless they are there.
 
-    The tree is written beside its place and renamed when complete; of two processes one discards its copy. height:
-    nominal image height. traps: also a mask with an unknown id and, for BDD, files without a partner, which a
-    loader must notice. variant: another package of the dataset, one of its record's ``variants``.
+    The tree is written beside its place and renamed when complete; of two processes one discards its copy.
+
+    Args:
+        counts: split → number of scenes.
+        height: nominal height of an image.
+        traps: also a mask with an unknown id and, for BDD, files without a partner, which a loader must notice.
+        variant: another package of the dataset, one of its record's `variants`.
+
+    Returns:
+        The folder of the tree.
 
     Raises:
-        ValueError: for a dataset, split or variant that does not exist, or a tree that was made with other settings.
+        ValueError: a dataset, split or variant that does not exist, or a tree that was made with other settings.
     """
     record, numbers = _check(dataset, counts, variant)
     folder = Path(root) / record.folder

@@ -107,7 +107,7 @@ def curb(
 def dashes(
     canvas: Canvas, x: float, dash: float, gap: float, color: Color = (226, 226, 220), wide: float = 0.14
 ) -> None:
-    """A lane line: dashed, or solid when ``gap`` is 0."""
+    """A lane line: dashed, or solid when `gap` is 0."""
     if gap == 0:
         strip(canvas, x - wide / 2, x + wide / 2, World.LANE_MARKING, color)
         return
@@ -174,7 +174,7 @@ def rails(canvas: Canvas, x: float, bed: bool) -> None:
 
 
 def finish(canvas: Canvas, draws: Draws, shadows: list[np.ndarray], wet: float) -> None:
-    """Texture, shadows and haze of the ground, before anything stands on it; ``wet`` mirrors the sky."""
+    """Texture, shadows and haze of the ground, before anything stands on it; `wet` mirrors the sky."""
     first = max(int(canvas.camera.horizon) + 1, 0)
     height, width = canvas.height - first, canvas.width
     rows = np.arange(first, canvas.height, dtype=np.float32) + 0.5

@@ -47,7 +47,7 @@ def house(
     pitched: bool,
     deep: float = 11.0,
 ) -> None:
-    """A building whose facade lies along the street at ``line`` metres from its middle, on one side of it."""
+    """A building whose facade lies along the street at `line` metres from its middle, on one side of it."""
     near, far = max(z[0], 0.7), z[1]
     canvas.at(max(near, 4.0))
     color = tuple(draws.around(part, 0.08) for part in draws.choice(FACADES[palette]))

@@ -11,6 +11,7 @@ FAR = 110.0
 
 
 def line_houses(cast: Cast, side: Side) -> None:
+    """Houses along one side of the street, boats where it is water."""
     street, draws, domain = cast.street, cast.draws, cast.domain
     if side.outer == World.WATER:
         for _ in range(cast.number("boat")):
@@ -102,6 +103,7 @@ def line_edge(cast: Cast, side: Side) -> None:
 
 
 def line_greenery(cast: Cast, side: Side) -> None:
+    """Trees and bushes behind or on the pavement."""
     street, draws = cast.street, cast.draws
     rate = {
         "city": 5.0,

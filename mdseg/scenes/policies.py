@@ -27,23 +27,28 @@ _SYNTHIA_NAMES = {
 
 
 def cityscapes(world: WorldClass, table: LabelTable) -> int:
+    """The id of Cityscapes' annotation tool."""
     return CITYSCAPES_IDS.index(world.cityscapes)
 
 
 def bdd(world: WorldClass, table: LabelTable) -> int:
+    """The train id, which BDD100K's masks hold, of the Cityscapes class."""
     return _id_of_class(world.cityscapes, table)
 
 
 def idd(world: WorldClass, table: LabelTable) -> int:
+    """The level-3 id that IDD gives to the name in its annotation tool."""
     owners = [ids[0] for ids, members in zip(table.raw_ids, table.members, strict=True) if world.idd in members]
     return owners[0] if owners else table.ignore_ids[0]
 
 
 def mapillary(world: WorldClass, table: LabelTable) -> int:
+    """The id of the Mapillary Vistas v1.2 class."""
     return _id_of_class(world.mapillary, table)
 
 
 def wilddash2(world: WorldClass, table: LabelTable) -> int:
+    """The id of the WildDash 2 policy."""
     return world.wilddash2
 
 
@@ -60,10 +65,12 @@ def camvid11(world: WorldClass, table: LabelTable) -> int:
 
 
 def labelmefacade(world: WorldClass, table: LabelTable) -> int:
+    """The id of one of the eight classes."""
     return _id_of_class(world.labelmefacade, table)
 
 
 def synthia(world: WorldClass, table: LabelTable) -> int:
+    """SYNTHIA's own id; what it has no class for is void."""
     name = _SYNTHIA_NAMES.get(world.name, world.cityscapes)
     return SYNTHIA_IDS.index(name) if name in SYNTHIA_IDS else 0
 

@@ -22,10 +22,16 @@ def contact_sheet(
     start: int = 0,
     seed: int = 0,
 ) -> UInt8[np.ndarray, "h w 3"]:
-    """Rows: scenes of each dataset from index ``start``; columns: image, own labels (black = ignored), world classes.
+    """A row per scene of each dataset; in columns the image, the dataset's own labels and the world's classes.
+
+    Ignored pixels are black.
+
+    Args:
+        samples: scenes per dataset.
+        start: index of the first one.
 
     Raises:
-        ValueError: for an unknown dataset or column.
+        ValueError: an unknown dataset or column.
     """
     unknown = set(columns) - {"image", "labels", "world"}
     if unknown:

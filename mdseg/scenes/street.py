@@ -17,7 +17,7 @@ KERB = 0.14
 
 @dataclass
 class Side:
-    """One side of the street, seen from its edge outwards; ``sign`` is -1 left, 1 right."""
+    """One side of the street, seen from its edge outwards; `sign` is -1 left, 1 right."""
 
     sign: int
     edge: float  # x of the end of the carriageway

@@ -10,7 +10,7 @@ from mdseg.scenes.draws import Draws
 
 
 def _octaves(height: int, width: int, cells: tuple[int, ...], seed: int) -> Float32[np.ndarray, "h w"]:
-    """Sum of smooth noises; ``cells`` are their cell sizes in pixels, coarse ones weigh more; mean 0, deviation 1."""
+    """Sum of smooth noises; `cells` are their cell sizes in pixels, coarse ones weigh more; mean 0, deviation 1."""
     generator = np.random.Generator(np.random.PCG64(seed))
     total = np.zeros((height, width), np.float32)
     for cell in cells:

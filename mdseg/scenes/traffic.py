@@ -12,6 +12,7 @@ from mdseg.scenes.world import World
 
 
 def park(cast: Cast, side: Side) -> None:
+    """Vehicles at the kerb or in the bays of one side."""
     street, draws, features = cast.street, cast.draws, cast.domain.features
     bay = side.span(World.PARKING_STRIP) or side.span(World.UNPAVED_SHOULDER)
     if street.scenery in ("highway", "rural") or not (bay or draws.chance(features["parked"] * 0.5)):
@@ -32,6 +33,7 @@ def park(cast: Cast, side: Side) -> None:
 
 
 def drive(cast: Cast) -> None:
+    """Vehicles on the tracks and lanes, and riders."""
     street, draws = cast.street, cast.draws
     if street.tracks is not None and draws.chance(min(cast.domain.features["tram"] * 8, 0.6)):
         away = draws.chance(0.5)

@@ -10,7 +10,7 @@ from mdseg.scenes.world import World
 
 
 def truck(canvas: Canvas, draws: Draws, x: float, z: float, heading: float, decorated: bool = False) -> None:
-    """A lorry with a box or open body behind its cab; ``decorated``: bright paint and stripes."""
+    """A lorry with a box or open body behind its cab; `decorated`: bright paint and stripes."""
     canvas.at(z)
     length, label = draws.uniform(6.5, 9.5), World.TRUCK
     pose, half, side = Pose(x, z, heading), length / 2, 1.22

@@ -7,9 +7,11 @@ from typing import NamedTuple
 class WorldClass(NamedTuple):
     """One world class and its name in each annotation policy; None means the policy leaves it unlabelled.
 
-    ``cityscapes`` and ``idd`` are the names of the annotation tools' full lists, of which training keeps a part.
-    ``wilddash2`` is the raw id of the WildDash 2 policy. LabelMeFacade has eight classes, and annotators who leave out
-    windows that are too small in the picture to outline.
+    Args:
+        cityscapes, idd: names of the annotation tools' full lists, of which training keeps a part.
+        wilddash2: the raw id of the WildDash 2 policy.
+        labelmefacade: one of its eight classes; its annotators leave out windows that are too small in the picture to
+            outline.
     """
 
     name: str

@@ -83,6 +83,7 @@ def _ids(raw: np.ndarray) -> Mask:
 
 
 def cityscapes(tree: Tree, scene: Scene) -> None:
+    """Cityscapes: leftImg8bit and gtFine, in folders of cities; masks of test mark only ego vehicle and borders."""
     cities = _CITIES[scene.split]
     city = cities[scene.index % len(cities)]
     stem = f"{city}_{scene.index // len(cities):06d}_000019"
@@ -93,6 +94,7 @@ def cityscapes(tree: Tree, scene: Scene) -> None:
 
 
 def idd(tree: Tree, scene: Scene) -> None:
+    """IDD: leftImg8bit and gtFine, in folders of drives; both kinds of id masks, and polygons."""
     drive, second = str(scene.index % 7), scene.index % 3 == 2  # frames repeat across drives; Part II names differ
     number = scene.index // 7 * 30
     frame = f"frame{number}" if second else f"{number:06d}"
@@ -132,6 +134,7 @@ def _bdd_folders(split: str, variant: str) -> tuple[tuple[str, ...], tuple[str, 
 
 
 def bdd(tree: Tree, scene: Scene) -> None:
+    """BDD100K: the layout of the variant, names that look random."""
     code = _code(tree, scene, 8).hex()
     key = f"{code[:8]}-{code[8:]}"
     images, masks = _bdd_folders(scene.split, tree.variant)
@@ -141,7 +144,7 @@ def bdd(tree: Tree, scene: Scene) -> None:
 
 
 def bdd_orphans(tree: Tree, counts: Mapping[str, int]) -> None:
-    """With ``traps``, an image and a mask without a partner."""
+    """With `traps`, an image and a mask without a partner."""
     if tree.traps:
         images, masks = _bdd_folders("train", tree.variant)
         key, ending = "00000000-00000000", "_train_id" if tree.variant == "old" else ""
@@ -150,6 +153,7 @@ def bdd_orphans(tree: Tree, counts: Mapping[str, int]) -> None:
 
 
 def mapillary(tree: Tree, scene: Scene) -> None:
+    """Mapillary Vistas: images and palette masks, names that look random; in v2.0, masks in v1.2/labels."""
     key = base64.urlsafe_b64encode(_code(tree, scene, 18)).decode()[:22]
     key = {0: "-", 1: "_"}.get(scene.index, key[0]) + key[1:]
     folder = {"train": "training", "val": "validation", "test": "testing"}[scene.split]
@@ -171,6 +175,7 @@ def _save_palette(path: Path, raw: np.ndarray, table: LabelTable) -> None:
 
 
 def mapillary_config(tree: Tree, counts: Mapping[str, int]) -> None:
+    """The list of classes that comes with Mapillary Vistas."""
     labels = [
         {"color": list(color), "instances": False, "readable": name.title(), "name": name, "evaluate": True}
         for name, color in zip(tree.table.names, tree.table.colors, strict=True)
@@ -183,6 +188,7 @@ def mapillary_config(tree: Tree, counts: Mapping[str, int]) -> None:
 
 
 def wilddash(tree: Tree, scene: Scene) -> None:
+    """WildDash 1: images and masks in one flat folder."""
     stem = f"{('au', 'de', 'us', 'cn')[scene.index % 4]}{scene.index:04d}_100000"
     folder = "wd_bench_01" if scene.split == "test" else "wd_val_01"
     _save(tree.file(folder, f"{stem}.png"), scene.image)
@@ -191,6 +197,7 @@ def wilddash(tree: Tree, scene: Scene) -> None:
 
 
 def wilddash2(tree: Tree, scene: Scene) -> None:
+    """WildDash 2: images and labels below wd_public_02, and the benchmark wd_both_02 without labels."""
     stem = f"{('au', 'de', 'us', 'cn')[scene.index % 4]}{scene.index:04d}_100000"
     folder = "wd_both_02" if scene.split == "test" else "wd_public_02"
     _save(tree.file(folder, "images", f"{stem}.jpg"), scene.image)
@@ -199,6 +206,7 @@ def wilddash2(tree: Tree, scene: Scene) -> None:
 
 
 def kitti(tree: Tree, scene: Scene) -> None:
+    """KITTI semantics 2015: image_2 and semantic."""
     name, folder = f"{scene.index:06d}_10.png", "testing" if scene.split == "test" else "training"
     _save(tree.file(folder, "image_2", name), scene.image)
     if scene.split != "test":
@@ -213,12 +221,14 @@ def _camvid_name(split: str, index: int) -> str:
 
 
 def camvid11(tree: Tree, scene: Scene) -> None:
+    """CamVid, SegNet version: {split} and {split}annot."""
     name = _camvid_name(scene.split, scene.index)
     _save(tree.file("CamVid", scene.split, f"{name}.png"), scene.image)
     _save(tree.file("CamVid", f"{scene.split}annot", f"{name}.png"), _ids(scene.raw))
 
 
 def camvid11_lists(tree: Tree, counts: Mapping[str, int]) -> None:
+    """SegNet's lists, with absolute paths of its authors' machine."""
     for split, number in counts.items():
         names = [_camvid_name(split, index) for index in range(number)]
         lines = [f"/SegNet/CamVid/{split}/{name}.png /SegNet/CamVid/{split}annot/{name}.png" for name in names]
@@ -226,6 +236,7 @@ def camvid11_lists(tree: Tree, counts: Mapping[str, int]) -> None:
 
 
 def camvid32(tree: Tree, scene: Scene) -> None:
+    """CamVid, 32 colours: masks in colour, in the folders of the variant."""
     name = _camvid_name(scene.split, scene.index)
     colors = np.stack([scene.raw >> 16, scene.raw >> 8 & 255, scene.raw & 255], axis=-1).astype(np.uint8)
     original = tree.variant == "original"
@@ -234,6 +245,7 @@ def camvid32(tree: Tree, scene: Scene) -> None:
 
 
 def camvid32_tables(tree: Tree, counts: Mapping[str, int]) -> None:
+    """The table of colours, and for the original folders the lists of the splits."""
     rows = sorted([*zip(tree.table.names, tree.table.colors, strict=True), ("Void", (0, 0, 0))])
     if tree.variant == "original":
         text = "".join(f"{r} {g} {b}\t\t{name}\n" for name, (r, g, b) in rows)
@@ -254,6 +266,7 @@ def _labelmefacade_name(split: str, index: int) -> str:
 
 
 def labelmefacade(tree: Tree, scene: Scene) -> None:
+    """LabelMeFacade: images and palette masks."""
     name = _labelmefacade_name(scene.split, scene.index)
     _save(tree.file("images", f"{name}.jpg"), scene.image)
     _save_palette(tree.file("labels", f"{name}.png"), scene.raw, tree.table)
@@ -279,6 +292,7 @@ def _gta5_key(split: str, index: int) -> str:
 
 
 def gta5(tree: Tree, scene: Scene) -> None:
+    """GTA5: numbered images and palette masks; with `traps`, a mask of half the size and the file of a tool."""
     key, raw = _gta5_key(scene.split, scene.index), scene.raw
     ending = ".jpg" if scene.index == 2 else ".png"  # some users convert to JPEG
     _save(tree.file("images", f"{key}{ending}"), scene.image)
@@ -290,7 +304,7 @@ def gta5(tree: Tree, scene: Scene) -> None:
 
 
 def gta5_lists(tree: Tree, counts: Mapping[str, int]) -> None:
-    """Lists of the splits, numbers for train and file names for val; with ``traps``, the two useless images."""
+    """Lists of the splits, numbers for train and file names for val; with `traps`, the two useless images."""
     for split, number in counts.items():
         keys = [_gta5_key(split, index) for index in range(number)]
         if tree.traps and split == "train":
@@ -303,6 +317,7 @@ def gta5_lists(tree: Tree, counts: Mapping[str, int]) -> None:
 
 
 def synthia(tree: Tree, scene: Scene) -> None:
+    """SYNTHIA-RAND-CITYSCAPES: 16-bit masks, whose second channel numbers the instances, and masks in colour."""
     name, folder = f"{scene.index + (9000 if scene.split == 'val' else 0):07d}", "RAND_CITYSCAPES"
     _save(tree.file(folder, "RGB", f"{name}.png"), scene.image)
     instances = cv2.connectedComponents(np.isin(scene.raw, _SYNTHIA_THINGS).astype(np.uint8))[1]
@@ -325,6 +340,7 @@ def _nthu_key(split: str, index: int) -> str:
 
 
 def nthu(tree: Tree, scene: Scene) -> None:
+    """A city of NTHU: unlabelled training images, labelled test images; with `traps`, an image in two formats."""
     key, folder = _nthu_key(scene.split, scene.index), scene.split.capitalize()
     _save(tree.file("Images", folder, f"{key}{'.png' if scene.index == 2 else '.jpg'}"), scene.image)
     if tree.traps and scene.index == 0:
@@ -334,6 +350,7 @@ def nthu(tree: Tree, scene: Scene) -> None:
 
 
 def nthu_lists(tree: Tree, counts: Mapping[str, int]) -> None:
+    """List/{train,test}.txt."""
     (tree.root / "List").mkdir()
     for split, number in counts.items():
         names = "\n".join(_nthu_key(split, index) for index in range(number))

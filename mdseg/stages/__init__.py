@@ -1,5 +1,6 @@
-"""A run is a list of stages: the plan that builds all of them once and executes them, the stage that fits, the stage that
-estimates class relations, and what happens around a training step.
+"""A run is a list of stages.
 
-May import config, data, evaluation, figures, labels, losses, methods, runs and system.
+The plan that builds all of them once and executes them, the stage that fits, the stage that estimates class relations,
+and what happens around a training step. May import config, data, evaluation, figures, labels, losses, methods, runs and
+system.
 """

@@ -56,21 +56,29 @@ class Fit(Stage):
         self.take_over(lambda part: self.origins[part] not in self.earlier)
 
     def build_losses(self) -> dict[str, Any]:
-        """What fills the slots of the group `loss`, for the method."""
+        """What fills the slots of the group `loss`, for the method.
+
+        Raises:
+            ValueError: a slot that the method does not have.
+        """
         nodes = {slot: node for slot, node in self.cfg.loss.items() if node is not None and slot != "variation"}
         accepted = inspect.signature(get_class(self.cfg.method["_target_"])).parameters
         for slot in nodes:
             if slot not in accepted:
                 raise ValueError(
-                    f"stage {self.name}: {self.cfg.method['_target_']} has no use for loss/{slot}; set loss/{slot}=none, "
-                    "or choose a family whose method has one"
+                    f"stage {self.name}: {self.cfg.method['_target_']} has no use for loss/{slot}; set loss/{slot}=none"
+                    ", or choose a family whose method has one"
                 )
         return {
             slot: build(node, space=self.space) if slot in LABEL_LOSSES else bound(node) for slot, node in nodes.items()
         }
 
     def build_method(self, network: nn.Module | None) -> Method:
-        """The method around the network, with its losses and optimisers."""
+        """The method around the network, with its losses and optimisers.
+
+        Raises:
+            ValueError: an option that the optimiser or the schedule does not have.
+        """
         cfg = self.cfg
         method = build(
             cfg.method,
@@ -192,7 +200,7 @@ class Fit(Stage):
         """Go back to the last checkpoint, which is returned, or to what the stage starts from."""
         saved = checkpoints.load(self.last) if self.last.exists() else None
         if saved:
-            checkpoints.check_classes(saved, self.last, self.space.names)
+            checkpoints.check_same_classes(saved, self.last, self.space.names)
             for name, prefix in saved["networks"].items():
                 what = "network" if prefix == "model" else name
                 checkpoints.load_network(self.method.get_submodule(prefix), saved, self.last, prefix, what)

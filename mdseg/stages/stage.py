@@ -83,7 +83,7 @@ class Stage:
         path = checkpoint_file(self.origin(part), key=f"stage {self.name}: from")
         saved = checkpoints.load(path)
         try:
-            checkpoints.check_classes(saved, path, self.space.names)
+            checkpoints.check_same_classes(saved, path, self.space.names)
             checkpoints.load_network(network, saved, path, part)
         except ValueError as error:
             own = OmegaConf.to_container(self.cfg.model, resolve=True)

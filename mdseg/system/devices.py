@@ -15,7 +15,7 @@ def choose_device(name: str) -> torch.device:
     if kind not in ("cpu", "cuda") or (number and not number.isdigit()):
         raise ValueError(f"device: expected auto, cpu, cuda or cuda:<number>, got {name!r}")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise ValueError(f"device={name}: torch sees {torch.cuda.device_count()} GPUs here; auto takes what there is")
+        raise ValueError(f"device={name}: PyTorch sees {torch.cuda.device_count()} GPUs here; auto takes what there is")
     return torch.device(name)
 
 

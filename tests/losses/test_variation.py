@@ -643,7 +643,10 @@ def test_every_loss_counts_for_itself(space):
         ({"sigma": {"peak": 6}}, r"expected a number or \{peak: 6, middle: 0.75\}, got \{'peak': 6\}"),
         ({"sigma": {"peak": 6, "middle": 0.5}, "noise": "constant"}, r"noise 'constant' has no sigma"),
         ({"counts": {"supervised": "ema"}}, r"counts\.supervised: expected static, epoch, running or null, got 'ema'"),
-        ({"counts": {"supervised": "static", "aux": "static"}}, r"counts: no slot 'aux'; expected supervised, mixed"),
+        (
+            {"counts": {"supervised": "static", "aux": "static"}},
+            r"counts: no such loss, 'aux'; expected supervised, mixed",
+        ),
         ({"counts": {"supervised": None, "mixed": "static"}}, r"no loss is perturbed; give supervised a mode"),
     ],
 )

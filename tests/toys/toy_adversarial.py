@@ -15,7 +15,7 @@ from mdseg.methods.base import Method, Reads
 
 
 class ToyAdversarial(Method):
-    """Every source has a branch, its channels in a disjoint label space; discriminators tell its domain from the target's."""
+    """Every source has a branch, its channels in a disjoint label space; discriminators tell it from the target."""
 
     reads = {"sources": Reads("labelled", several=True), "target": Reads("target")}
 

@@ -1,4 +1,4 @@
-"""A head and label embeddings per dataset, as a user would write them: a stage of one's own and a method that takes its result.
+"""A head and label embeddings per dataset, as a user would write them: a stage, and a method that takes its result.
 
 Nothing of it stands in mdseg: this file and the YAML beside it are all.
 """
