@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -75,13 +75,14 @@ class Method(Evaluator):
     reads: Mapping[str, Reads] = {"labelled": Reads("labelled")}
     pseudo_labelled: ClassVar[str | None] = None  # which of these gets pseudo-labels
     takes: ClassVar[tuple[str, ...]] = ()  # what a stage may start from besides weights, see `start_from`
+    model: Any  # a `Segmenter`, or a network that has of it what the method asks for; None where none is trained
 
     def __init__(
         self,
         model: nn.Module | None,
         space: LabelSpace,
         evaluated: Mapping[str, Evaluated],
-        optimizer: Callable[..., Optimizer] | None,
+        optimizer: partial[Optimizer] | None,
         scheduler: Callable[..., LRScheduler] | None,
         head_lr_factor: float,
         decay_norms: bool,
@@ -172,6 +173,10 @@ class Method(Evaluator):
 
     def model_optimizer(self) -> tuple[Optimizer, LRScheduler]:
         """The configured optimiser of the model's parameters, and its schedule."""
+        if self.build_optimizer is None or self.build_scheduler is None:
+            raise ValueError(
+                f"{type(self).__name__} trains a model: it needs optimizer and scheduler, which are not set"
+            )
         lr = self.build_optimizer.keywords["lr"]
         optimizer = self.build_optimizer(self.model.parameter_groups(lr, self.head_lr_factor, self.decay_norms))
         return optimizer, self.build_scheduler(optimizer, steps=self.steps)
