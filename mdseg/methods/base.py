@@ -82,7 +82,7 @@ class Method(Evaluator):
         model: nn.Module | None,
         space: LabelSpace,
         evaluated: Mapping[str, Evaluated],
-        optimizer: partial[Optimizer] | None,
+        optimizer: Callable[..., Optimizer] | None,
         scheduler: Callable[..., LRScheduler] | None,
         head_lr_factor: float,
         decay_norms: bool,
@@ -173,9 +173,9 @@ class Method(Evaluator):
 
     def model_optimizer(self) -> tuple[Optimizer, LRScheduler]:
         """The configured optimiser of the model's parameters, and its schedule."""
-        if self.build_optimizer is None or self.build_scheduler is None:
+        if not isinstance(self.build_optimizer, partial) or self.build_scheduler is None:
             raise ValueError(
-                f"{type(self).__name__} trains a model: it needs optimizer and scheduler, which are not set"
+                f"{type(self).__name__} trains its model: it needs an optimizer, with its lr, and a scheduler"
             )
         lr = self.build_optimizer.keywords["lr"]
         optimizer = self.build_optimizer(self.model.parameter_groups(lr, self.head_lr_factor, self.decay_norms))
