@@ -27,9 +27,10 @@ test: setup  ## the tests, without the long ones
 test-all: setup  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadscope
 
-lint: setup  ## what CI checks of the style
+lint: setup  ## what CI checks of style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: setup  ## mend the style
 	$(BIN)/ruff check --fix .
@@ -39,5 +40,5 @@ bench: setup  ## the numbers in benchmarks/README.md
 	$(BIN)/python -m benchmarks
 
 clean:  ## remove caches and build outputs; runs and the environment stay
-	rm -rf .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -18,7 +18,7 @@ A map shows at every pixel where the class stands between the model's weakest (0
 
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +140,7 @@ def most_active(predictors: "Sequence[Predictor]", shown: "Sequence[Picture]", t
     return maps.most_active(found, DEFAULT_CLASSES)
 
 
-def followed(items: Sequence[Any], description: str) -> Iterator[Any]:
+def followed(items: Sequence[Any], description: str) -> Iterable[Any]:
     """The items, with a progress bar on a terminal."""
     from rich.console import Console
     from rich.progress import track

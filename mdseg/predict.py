@@ -31,6 +31,7 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -321,7 +322,7 @@ def write(output: Path, name: str, image: "np.ndarray", ids: "np.ndarray", color
         f"overlay/{name}.jpg": cv2.imencode(".jpg", cv2.addWeighted(bgr, 1 - OPACITY, color, OPACITY, 0, dst=bgr))[1],
     }
     for file, content in encoded.items():
-        write_atomically(output / file, lambda stream, content=content: stream.write(content))
+        write_atomically(output / file, methodcaller("write", content))
 
 
 def main() -> None:

@@ -101,8 +101,8 @@ def mean_table(runs: Sequence[Run], width: int = 130) -> str:
     groups: dict[tuple[str, ...], list[dict[str, float]]] = defaultdict(list)
     for run in runs:
         for stage, evaluation in run.evaluations.items():
-            key = (run.results["experiment"], run.results["scale"], run.setting, stage)
-            groups[key].append(evaluation["mean_miou"])
+            setting = (run.results["experiment"], run.results["scale"], run.setting, stage)
+            groups[setting].append(evaluation["mean_miou"])
     roles = list(dict.fromkeys(role for group in groups.values() for means in group for role in means))
     table = Table()
     for column in ("experiment", "scale", "setting", "stage"):

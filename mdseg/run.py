@@ -18,10 +18,11 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import hydra
 import yaml
+from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -79,7 +80,7 @@ def planned(cfg: DictConfig, folder: Path) -> "Plan":
     return make_plan(cfg, folder)
 
 
-def hydra_settings(hydra_config: DictConfig) -> list[str]:
+def hydra_settings(hydra_config: HydraConf) -> list[str]:
     """What the command line sets of Hydra itself, such as hydra.searchpath: without it a run cannot be repeated."""
     return [override for override in hydra_config.overrides.hydra if override.split("=")[0] != "hydra.mode"]
 
@@ -109,7 +110,7 @@ def load_config(folder: Path) -> DictConfig:
     if not saved.is_file() or not (folder / "command.txt").is_file():
         raise FileNotFoundError(f"resume={folder}: {no_run(folder)}")
     try:
-        return OmegaConf.load(saved)
+        return cast(DictConfig, OmegaConf.load(saved))
     except yaml.YAMLError as error:
         raise ValueError(f"{saved}: not readable YAML ({' '.join(str(error).split())})") from error
 
@@ -149,7 +150,7 @@ def advising(folder: Path) -> Iterator[None]:
         raise
 
 
-def refuse_local_ddp_in_sweeps(cfg: DictConfig, mode: RunMode) -> None:
+def refuse_local_ddp_in_sweeps(cfg: DictConfig, mode: RunMode | None) -> None:
     """Lightning starts further processes by running this command again; under -m that would be the whole sweep.
 
     Raises:

@@ -2,6 +2,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from mdseg.config.building import count_steps
+from mdseg.config.composition import settle
 from mdseg.config.keys import check_keys, check_origins, check_overrides, origins, stage_config
 from mdseg.data.streams import Stream
 
@@ -81,6 +82,13 @@ def test_a_start_from_nowhere_is_refused(given, message):
         check_origins("second", stage_config(cfg, "second"), ["first"])
 
 
+def test_a_part_that_starts_from_nothing_is_left_out_of_what_a_run_keeps():
+    cfg = OmegaConf.create({"data": {"root": "x"}, "seed": 0, "name": "n", "row": None, "family": "f", "scale": "s"})
+    cfg = OmegaConf.merge(cfg, config(), {"stage": {"second": {"from": {"model": None, "relations": "first"}}}})
+    settle(cfg)
+    assert cfg.stage.second["from"] == {"relations": "first"}
+
+
 def test_stages_leave_the_run_s_configuration_alone():
     cfg = config()
     stage_config(cfg, "first")
@@ -100,6 +108,12 @@ def test_overrides_that_a_stage_would_overrule_are_refused(override):
     cfg.stage.second.optimizer.lr = 0.1
     with pytest.raises(ValueError, match=r"such as stage\.(first|second)\."):
         check_overrides(cfg, [override])
+
+
+def test_a_stage_without_values_of_its_own_overrules_nothing():
+    cfg = config()
+    cfg.stage.first = None
+    check_overrides(cfg, ["lr=2"])
 
 
 def test_other_overrides_are_accepted():

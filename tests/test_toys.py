@@ -1,4 +1,4 @@
-"""Methods that the package does not have, written as a user would: files in tests/toys, and nothing in mdseg knows them."""
+"""Methods that the package does not have, written as a user would: nothing in mdseg knows the files in tests/toys."""
 
 import csv
 import json

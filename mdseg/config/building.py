@@ -4,13 +4,14 @@ import inspect
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from mdseg.config.keys import descriptor, is_generated, label_source, labelled_datasets, laid_over, present, tree
+from mdseg.config.keys import descriptor, is_generated, label_source, labelled_datasets, laid_over, plain, present, tree
 from mdseg.data.datamodule import LoadedStream, divided, select_streams
 from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset, load_table
 from mdseg.data.streams import Stream
@@ -60,7 +61,7 @@ def _check_arguments(node: DictConfig, function: partial) -> None:
 
 def configured_streams(cfg: DictConfig) -> dict[str, dict[str, Any]]:
     """The streams of a stage in plain types, divided ones as their parts; see :func:`mdseg.data.datamodule.divided`."""
-    return divided(present(OmegaConf.to_container(cfg.streams, resolve=True)))
+    return divided(present(plain(cfg.streams, resolve=True)))
 
 
 def build_transforms(cfg: DictConfig) -> dict[str, RandomCrop]:
@@ -69,7 +70,7 @@ def build_transforms(cfg: DictConfig) -> dict[str, RandomCrop]:
     Raises:
         ValueError: a stream sets what the transform does not have, or to what it cannot be.
     """
-    base = OmegaConf.to_container(cfg.transform, resolve=True)
+    base = plain(cfg.transform, resolve=True)
     transforms = {}
     for name, stream in configured_streams(cfg).items():
         own = stream.get("transform") or {}
@@ -90,7 +91,7 @@ class Datasets:
         key = name, split, OmegaConf.to_yaml(described, resolve=True)
         if key not in self.opened:
 
-            def layout(root: str, split: str) -> list[Sample]:
+            def layout(root: str | Path, split: str) -> list[Sample]:
                 return build(described.layout, root=root, split=split)
 
             self.opened[key] = load_dataset(name, layout, described.root, label_source(described), split)

@@ -5,10 +5,11 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from hydra import compose, initialize_config_dir
+from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -216,14 +217,14 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
         given = {key: value for key, _, value in (each.partition("=") for each in overrides)}
         return _method_of_its_own(given.get("row"), given.get("experiment"))
     cause, override = error.__cause__, re.search(r"To append to your config use \+(.*)", str(error))
-    if override and getattr(cause, "parent_node", None) is not None:
+    if override and isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None:
         return f"{override[1]}: {_unknown_key(cause.parent_node, str(cause.full_key), override[1])}"
     if isinstance(error, OmegaConfBaseException):
         return str(error).splitlines()[0]
     return " ".join([*str(error).split(), *str(cause or "").splitlines()[:1]])
 
 
-def check_row(hydra_config: DictConfig) -> None:
+def check_row(hydra_config: HydraConf) -> None:
     """Refuse an experiment without a family and without a row of a table, `row=<row>`; and one that has both.
 
     The row would win where it chooses and the experiment where the row says nothing: a mixture of two methods under the
@@ -234,18 +235,18 @@ def check_row(hydra_config: DictConfig) -> None:
     """
     choices, sources = hydra_config.runtime.choices, hydra_config.runtime.config_sources
     folders = [Path(source.path) for source in sources if source.schema == "file"]
-    if choices.family == "none":
+    if choices["family"] == "none":
         known = sorted({path.stem for folder in folders for path in folder.glob("row/*.yaml")})
-        rows = ", ".join(references.rows(choices.experiment) or known)
+        rows = ", ".join(references.rows(choices["experiment"]) or known)
         raise ValueError(f"this experiment leaves the method to a row of its table: row=<row>; there are {rows}")
     row = choices.get("row")
     if row is None:
         return
-    if any(chooses_family(folder / f"experiment/{choices.experiment}.yaml") for folder in folders):
-        raise ValueError(_method_of_its_own(row, choices.experiment))
-    own = references.rows(choices.experiment)
+    if any(chooses_family(folder / f"experiment/{choices['experiment']}.yaml") for folder in folders):
+        raise ValueError(_method_of_its_own(row, choices["experiment"]))
+    own = references.rows(choices["experiment"])
     if own and row not in own and (conf_dir() / f"row/{row}.yaml").is_file():
-        raise ValueError(f"row={row}: no row of experiment={choices.experiment}, whose rows are {', '.join(own)}")
+        raise ValueError(f"row={row}: no row of experiment={choices['experiment']}, whose rows are {', '.join(own)}")
 
 
 def _method_of_its_own(row: str | None, experiment: str | None) -> str:
@@ -298,7 +299,8 @@ def _unknown_key(parent: DictConfig, full_key: str, override: str) -> str:
 def _paths(node: DictConfig) -> Iterator[str]:
     """Full keys of all values below a node."""
     for key in node:
-        if key == "hydra" or OmegaConf.is_missing(node, key) or OmegaConf.is_interpolation(node, key):
+        interpolated = OmegaConf.is_interpolation(node, cast(str, key))  # takes any key
+        if key == "hydra" or OmegaConf.is_missing(node, key) or interpolated:
             continue
         path = node._get_full_key(key)
         yield path

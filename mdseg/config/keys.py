@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -68,7 +68,7 @@ def check_keys(cfg: DictConfig) -> None:
     Raises:
         ValueError: an unknown key, a stream or dataset without one that it needs, a name where a list belongs.
     """
-    run = OmegaConf.load(conf_dir() / "run.yaml")
+    run = cast(DictConfig, OmegaConf.load(conf_dir() / "run.yaml"))
     _check_known("", cfg, {*run, *FROM_GROUPS} - {"defaults", "hydra"})
     for key in ("evaluate", "evaluation"):
         _check_known(f"{key}.", cfg[key], run[key])
@@ -84,6 +84,11 @@ def check_keys(cfg: DictConfig) -> None:
     for key, value in lists.items():
         if isinstance(value, str):
             raise ValueError(f"{key}: expected a list, [{value}], got {value}")
+
+
+def plain(node: DictConfig, resolve: bool = False) -> dict[str, Any]:
+    """A node of a configuration in plain types."""
+    return cast(dict[str, Any], OmegaConf.to_container(node, resolve=resolve))
 
 
 def present(nodes: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,9 +111,9 @@ def check_numbers(cfg: DictConfig) -> None:
 
 
 def _check_known(where: str, node: DictConfig, known: Iterable[str]) -> None:
-    for key in node:
+    for key in map(str, node):
         if key not in known:
-            raise ValueError(f"{where}{key}: there is no such key{nearest(str(key), known)}")
+            raise ValueError(f"{where}{key}: there is no such key{nearest(key, known)}")
 
 
 def stage_config(cfg: DictConfig, name: str) -> DictConfig:
@@ -123,8 +128,8 @@ def stage_config(cfg: DictConfig, name: str) -> DictConfig:
     """
     if name not in cfg.stage:
         raise ValueError(f"stages: no stage {name!r}; this family has {', '.join(cfg.stage)}")
-    base = OmegaConf.to_container(cfg)
-    values = OmegaConf.to_container(cfg.stage[name]) if cfg.stage[name] is not None else {}
+    base = plain(cfg)
+    values = plain(cfg.stage[name]) if cfg.stage[name] is not None else {}
     run = {"run": values.pop("run", None)}
     stage = laid_over(base, values, f"stage.{name}") | run
     stage["evaluate"] = stage["evaluate"] or {role: [] for role in EVALUATION_ROLES}
@@ -139,7 +144,7 @@ def origins(stage: DictConfig) -> dict[str, str]:
     node = stage["from"]
     if node is None:
         return {}
-    given = {"model": node} if isinstance(node, str) else OmegaConf.to_container(node, resolve=True)
+    given = {"model": node} if isinstance(node, str) else plain(node, resolve=True)
     return {part: str(origin) for part, origin in given.items() if origin is not None}
 
 
@@ -193,7 +198,8 @@ def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~").replace("/", ".")
-        stages = {name: OmegaConf.to_container(cfg.stage[name]) for name in cfg.stages if name in cfg.stage}
+        own = {name: cfg.stage[name] for name in cfg.stages if name in cfg.stage}
+        stages = {name: {} if node is None else plain(node) for name, node in own.items()}
         setting = [name for name, values in stages.items() if _sets(values, key.split("."))]
         if key.split(".")[0] != "stage" and setting:
             raise ValueError(
@@ -228,7 +234,7 @@ def descriptor(cfg: DictConfig, name: str) -> DictConfig:
 
 def label_source(described: DictConfig) -> str | dict[str, Any]:
     """What a descriptor says of its label table: a name, a file, or the table itself."""
-    return OmegaConf.to_container(described.labels) if isinstance(described.labels, DictConfig) else described.labels
+    return plain(described.labels) if isinstance(described.labels, DictConfig) else described.labels
 
 
 def labelled_datasets(cfg: DictConfig) -> list[str]:

@@ -6,7 +6,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TextIO
 
 from hydra.errors import InstantiationException
 from omegaconf.errors import OmegaConfBaseException
@@ -49,18 +49,27 @@ def _message(error: Exception) -> str:
     message = str(error).rstrip()
     if "Original Traceback" in message:
         last = message.rpartition("Traceback (most recent call last):")[2]
-        return re.search(r"^[\w.]+: (.*)", last, re.MULTILINE | re.DOTALL)[1]
+        said = re.search(r"^[\w.]+: (.*)", last, re.MULTILINE | re.DOTALL)
+        return said[1] if said else message
     return re.split(r"\n\s+full_key:", message)[0] if isinstance(error, OmegaConfBaseException) else message
 
 
 @contextmanager
 def warnings_as_lines() -> Iterator[None]:
     """Warnings of mdseg as one line each, once, in the main process; all others as Python shows them."""
-    said, show = set(), warnings.showwarning
+    said: set[str] = set()
+    show = warnings.showwarning
 
-    def say(message: Any, category: type[Warning], *more: Any) -> None:
+    def say(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
         if not issubclass(category, Remark):
-            show(message, category, *more)
+            show(message, category, filename, lineno, file, line)
         elif str(message) not in said and main_process():
             said.add(str(message))
             print(f"mdseg: warning: {message}", file=sys.stderr, flush=True)

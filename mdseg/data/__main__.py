@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mdseg import conf_dir
 from mdseg.config.composition import compose_with_datasets, dataset_names, settle
+from mdseg.config.keys import descriptor, plain, stage_config
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.system.wording import nearest
 
@@ -61,7 +62,6 @@ def check(overrides: Sequence[str]) -> None:
     from hydra.utils import instantiate
 
     from mdseg.config.building import label_table, prepare_data
-    from mdseg.config.keys import descriptor
     from mdseg.data.check import check_dataset
     from mdseg.data.check_report import as_json, as_text
     from mdseg.data.layouts import SPLITS
@@ -99,7 +99,6 @@ def browse(overrides: Sequence[str]) -> None:
     """Write a page of the images that streams train on."""
     cfg = compose_browse(overrides)
     from mdseg.config.building import Datasets, build_label_space, prepare_data
-    from mdseg.config.keys import stage_config
     from mdseg.data.browse import page
     from mdseg.data.datamodule import StreamDataset
     from mdseg.system.files import write_text
@@ -135,7 +134,7 @@ def compose_browse(overrides: Sequence[str]) -> DictConfig:
         # `on` chooses among the experiment's datasets; all of them stay loaded, since they make its label space.
         chosen = [override for override in overrides if override.startswith("on=")]
         cfg = compose_with_datasets("browse", [override for override in overrides if override not in chosen])
-        cfg.on = dataset_names(OmegaConf.to_container(OmegaConf.from_dotlist(chosen[-1:]))["on"]) if chosen else None
+        cfg.on = dataset_names(plain(OmegaConf.from_dotlist(chosen[-1:]))["on"]) if chosen else None
     else:
         cfg = compose_with_datasets("browse", ["~experiment", "family=supervised", "name=browse", *overrides])
         with open_dict(cfg):

@@ -77,7 +77,7 @@ def _sample(
         key = SampleKey(stream.name, stream.offsets[position] + index, step, slot=index)
         sample = data[key]
         figures.append(
-            _figure(f"training, {step + 1}", sample.image, sample.mask, palette and palette.train_ids, palette)
+            _figure(f"training, {step + 1}", sample.image, sample.mask, palette.train_ids if palette else None, palette)
         )
     names = {",".join(map(str, color)): name for color, name in palette.names.items()} if palette else {}
     return _SAMPLE.format(
@@ -136,7 +136,7 @@ def _figure(
 def _embedded(picture: np.ndarray, kind: str) -> str:
     options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY] if kind == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 9]
     _, content = cv2.imencode(kind, cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), options)
-    return f"data:image/{'jpeg' if kind == '.jpg' else 'png'};base64,{base64.b64encode(content).decode()}"
+    return f"data:image/{'jpeg' if kind == '.jpg' else 'png'};base64,{base64.b64encode(content.tobytes()).decode()}"
 
 
 def _legend(dataset: SegmentationDataset, space: LabelSpace, mask: np.ndarray, palette: Palette) -> Iterator[str]:

@@ -66,8 +66,8 @@ class Reading:
     sample: Sample
     faults: tuple[Fault, ...] = ()
     size: tuple[int, int] | None = None
-    mean: np.ndarray | None = None
-    deviation: np.ndarray | None = None
+    mean: np.ndarray = field(default_factory=lambda: np.zeros(3))
+    deviation: np.ndarray = field(default_factory=lambda: np.zeros(3))
     histogram: np.ndarray | None = None
     unknown: tuple[str, ...] = ()
     digest: bytes = b""
@@ -226,7 +226,8 @@ def read(dataset: SegmentationDataset, lenient: SegmentationDataset, index: int)
     Args:
         lenient: the same dataset with unknown raw ids ignored, to count the rest of a mask that has some.
     """
-    sample, faults, unknown = dataset.samples[index], [], ()
+    sample, unknown = dataset.samples[index], tuple[str, ...]()
+    faults: list[Fault] = []
     image = mask = None
     try:
         image = dataset.image(index)
@@ -246,7 +247,7 @@ def read(dataset: SegmentationDataset, lenient: SegmentationDataset, index: int)
         sizes = " and ".join(show_size(shape[:2]) for shape in (image.shape, mask.shape))
         faults.append(Fault(SIZES_DIFFER, sample.image, sizes))
     histogram = None if mask is None else count_classes(mask)
-    if histogram is not None and histogram[IGNORE] == histogram.sum():
+    if sample.mask is not None and histogram is not None and histogram[IGNORE] == histogram.sum():
         faults.append(Fault(NOTHING_LABELLED, sample.mask, ""))
     if image is None:
         return Reading(sample, tuple(faults), histogram=histogram, unknown=unknown)

@@ -104,8 +104,9 @@ def _stacked(members: Sequence[Sampled]) -> dict[str, torch.Tensor]:
         "dataset": torch.tensor([sample.dataset for sample in members]),
         "key": torch.tensor([sample.key.index for sample in members]),
     }
-    if members[0].mask is not None:
-        batch["mask"] = torch.from_numpy(np.stack([sample.mask for sample in members]))
+    masks = [sample.mask for sample in members if sample.mask is not None]
+    if masks:
+        batch["mask"] = torch.from_numpy(np.stack(masks))
     return batch
 
 
@@ -120,7 +121,7 @@ class ImageKey(NamedTuple):
     """An image of an evaluated dataset."""
 
     dataset: str
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a key
 
 
 class EvaluationDataset(Dataset):
@@ -349,7 +350,10 @@ class SegmentationDataModule(EvaluationData):
     def state_dict(self) -> dict[str, int]:
         # `processed` has been raised when callbacks save in on_train_batch_end; `completed` has not. Before training
         # goes on, when a validation is repeated, it is 0.
-        return {"step": max(self.start, self.trainer.fit_loop.epoch_loop.batch_progress.current.processed)}
+        if self.trainer is None:
+            return {"step": self.start}
+        progress: Any = self.trainer.fit_loop.epoch_loop.batch_progress.current  # declared as a tracker without it
+        return {"step": max(self.start, progress.processed)}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         self.start = state_dict["step"]
@@ -494,7 +498,7 @@ def with_class_draws(
     drawn = {}
     for name, loaded in streams.items():
         stream, transform = loaded.stream, loaded.transform
-        if stream.mixing == "rare_class" and stream.class_draw is None:
+        if stream.mixing == "rare_class" and stream.rare_class is not None and stream.class_draw is None:
             pixels = np.concatenate([train_id_pixels(dataset, space, workers) for dataset in loaded.datasets])
             sizes = np.concatenate([mask_sizes(dataset, workers) for dataset in loaded.datasets]).tolist()
             resized = np.array([transform.factor((height, width)) ** 2 for height, width in sizes])

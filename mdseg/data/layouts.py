@@ -153,7 +153,9 @@ def camvid(root: str | Path, split: str) -> list[Sample]:
     list_file = root / f"{split}.txt"
     if not list_file.is_file():
         return _paired(_images(root / split), _files(root / f"{split}annot", suffixes=(".png",)))
-    images, masks, missing = {}, {}, []
+    images: Files = {}
+    masks: Files = {}
+    missing: list[Path] = []
     for line in _lines(list_file):
         image, mask = (
             _on_disk(root.joinpath(*PurePosixPath(path).parts[-2:]), missing) for path in _columns(line, list_file)
@@ -230,7 +232,7 @@ def _same_sizes(samples: list[Sample], size_mismatch: str) -> list[Sample]:
     if size_mismatch == "error":
         return samples  # found when the pair is read
     sizes = _sizes(tuple(sample.image for sample in samples))
-    mask_sizes = _sizes(tuple(sample.mask for sample in samples))
+    mask_sizes = _sizes(tuple(sample.mask for sample in samples if sample.mask is not None))
     differing = [key for key, (size, mask_size) in enumerate(zip(sizes, mask_sizes, strict=True)) if size != mask_size]
     if differing:
         done = "left out" if size_mismatch == "skip" else "masks resized to their images"

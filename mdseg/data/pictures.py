@@ -27,9 +27,9 @@ def annotated(dataset: SegmentationDataset, count: int) -> list[Picture]:
     """
     pictures = []
     for index in range(min(count, len(dataset))):
-        picture = Picture(dataset.image(index), dataset.mask(index))
-        dataset.check_size(index, picture.image, picture.mask)
-        pictures.append(picture)
+        image, mask = dataset.image(index), dataset.mask(index)
+        dataset.check_size(index, image, mask)
+        pictures.append(Picture(image, mask))
     return pictures
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -63,7 +64,8 @@ def train_id_pixels(dataset: SegmentationDataset, space: LabelSpace, workers: in
 def count_classes(mask: UInt8[np.ndarray, "h w"]) -> Int64[np.ndarray, "256"]:
     """Pixels per class index, 256 counts."""
     bands = np.array_split(mask, math.ceil(mask.size / EXACT))
-    return sum(cv2.calcHist([band], [0], None, [256], [0, 256]).ravel().astype(np.int64) for band in bands)
+    counts = (cv2.calcHist([band], [0], None, [256], [0, 256]).ravel().astype(np.int64) for band in bands)
+    return sum(counts, start=np.zeros(256, np.int64))
 
 
 def _statistics(dataset: SegmentationDataset, workers: int) -> Int64[np.ndarray, "images _"]:
@@ -107,7 +109,7 @@ def _fingerprint(dataset: SegmentationDataset) -> str:
     """Of whatever the counts depend on; not of the folder, since a dataset may move."""
     digest = hashlib.blake2b(repr((dataset.name, dataset.table)).encode(), digest_size=16)
     for sample in dataset.samples:
-        state = ()
+        state: tuple[Any, ...] = ()
         if sample.mask is not None and sample.mask.is_file():  # otherwise reading it will say so
             found = sample.mask.stat()
             state = sample.mask.name, found.st_size, found.st_mtime_ns

@@ -21,7 +21,7 @@ class SampleKey(NamedTuple):
     """One slot of one batch; everything random about the sample follows from it and the seed."""
 
     stream: str
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a key
     step: int
     slot: int
 
@@ -150,14 +150,14 @@ class Stream:
 
     def indices(self, seed: int, step: int) -> list[int]:
         """The images of a step's batch, slot by slot."""
+        if not isinstance(self.mixing, str):
+            return [self._drawn_index(self.mixing, seed, step, slot) for slot in range(self.per_step)]
         if self.mixing == "concat":
             first = step * self.per_step
             return [permuted(seed, self.name, first + slot, len(self)) for slot in range(self.per_step)]
         if self.mixing == "per_dataset":
             return [self._shared_index(seed, step, slot) for slot in range(self.per_step)]
-        if self.mixing == "rare_class":
-            return [self._rare_class(seed, step, slot)[1] for slot in range(self.per_step)]
-        return [self._drawn_index(seed, step, slot) for slot in range(self.per_step)]
+        return [self._rare_class(seed, step, slot)[1] for slot in range(self.per_step)]
 
     def rare_class_at(self, seed: int, step: int, slot: int) -> int | None:
         """Train id of the class that a slot's image was drawn for; None where mixing is not `rare_class`."""
@@ -165,11 +165,12 @@ class Stream:
 
     def wanted_at(self, seed: int, step: int, slot: int) -> Wanted | None:
         """What the crop of a slot should show."""
-        if self.mixing != "rare_class":
-            return None
-        return Wanted(self.rare_class_at(seed, step, slot), self.rare_class.in_crop, self.rare_class.attempts)
+        train_id, options = self.rare_class_at(seed, step, slot), self.rare_class
+        return None if train_id is None or options is None else Wanted(train_id, options.in_crop, options.attempts)
 
     def _rare_class(self, seed: int, step: int, slot: int) -> tuple[int, int]:
+        if self.class_draw is None:
+            raise ValueError(f"streams.{self.name}: mixing rare_class draws only after `with_class_draws`")
         return self.class_draw.draw(keyed_generator(seed, "rare class", self.name, step, slot))
 
     def _shared_index(self, seed: int, step: int, slot: int) -> int:
@@ -181,8 +182,8 @@ class Stream:
             seed, f"{self.name}/{self.datasets[dataset]}", position, self.sizes[dataset]
         )
 
-    def _drawn_index(self, seed: int, step: int, slot: int) -> int:
-        weights = np.array([self.mixing[dataset] for dataset in self.datasets], dtype=float)
+    def _drawn_index(self, odds: Mapping[str, float | int], seed: int, step: int, slot: int) -> int:
+        weights = np.array([odds[dataset] for dataset in self.datasets], dtype=np.float64)
         generator = keyed_generator(seed, "draw", self.name, step, slot)
         dataset = int(generator.choice(len(weights), p=weights / weights.sum()))
         return self.offsets[dataset] + int(generator.integers(self.sizes[dataset]))
@@ -299,7 +300,7 @@ def _found(entry: str, places: Mapping[str, list[tuple[int, int, tuple[str, ...]
     What lies above, on another machine or in another copy, may differ.
     """
     path = PurePosixPath(entry)
-    common = {}
+    common: dict[int, int] = {}
     for parts in {path.parts, path.with_suffix("").parts}:
         for index, needed, place in places.get(parts[-1], ()):
             length = _common_tail(parts, place)

@@ -1,8 +1,8 @@
 """From a decoded image and its mask to what the network sees."""
 
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import albumentations
 import cv2
@@ -13,9 +13,12 @@ from mdseg.data.rare_class import Wanted
 from mdseg.data.statistics import count_classes
 from mdseg.labels.tables import IGNORE
 
-Image, Resized = UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "H W 3"]
-Mask, ResizedMask = UInt8[np.ndarray, "h w"], UInt8[np.ndarray, "H W"]
+Image = UInt8[np.ndarray, "h w 3"]
+Resized = UInt8[np.ndarray, "H W 3"]
+Mask = UInt8[np.ndarray, "h w"]
+ResizedMask = UInt8[np.ndarray, "H W"]
 Region = tuple[slice, slice]
+Built = TypeVar("Built")
 
 REDRAWS = 10  # of a window in which one class has too large a share (mmsegmentation)
 
@@ -91,10 +94,11 @@ class RandomCrop:
                 often as it says. Counted in the stored pixels of the window.
         """
         region = self._region(image.shape[:2], mask, generator)
-        for _ in range(wanted.attempts if wanted is not None and mask is not None else 0):
-            if wanted.is_in(mask[region]):
-                break
-            region = self._region(image.shape[:2], mask, generator)
+        if wanted is not None and mask is not None:
+            for _ in range(wanted.attempts):
+                if wanted.is_in(mask[region]):
+                    break
+                region = self._region(image.shape[:2], mask, generator)
         sample = {"image": resize(image[region], self.crop)}
         if mask is not None:
             sample["mask"] = resize_mask(mask[region], self.crop)
@@ -105,15 +109,17 @@ class RandomCrop:
 
     def _region(self, size: tuple[int, int], mask: Mask | None, generator: np.random.Generator) -> Region:
         top, left, height, width = self.window(size, generator)
-        for _ in range(REDRAWS if self.max_class_share is not None and mask is not None else 0):
-            if self._is_varied(mask[top : top + height, left : left + width]):
-                break
-            top, left = _position(size, (height, width), generator)
+        if self.max_class_share is not None and mask is not None:
+            for _ in range(REDRAWS):
+                if _is_varied(mask[top : top + height, left : left + width], self.max_class_share):
+                    break
+                top, left = _position(size, (height, width), generator)
         return slice(top, top + height), slice(left, left + width)
 
-    def _is_varied(self, mask: Mask) -> bool:
-        counts = count_classes(mask)[:IGNORE]
-        return bool(np.count_nonzero(counts) > 1 and counts.max() < self.max_class_share * counts.sum())
+
+def _is_varied(mask: Mask, max_class_share: float | int) -> bool:
+    counts = count_classes(mask)[:IGNORE]
+    return bool(np.count_nonzero(counts) > 1 and counts.max() < max_class_share * counts.sum())
 
 
 def _position(size: tuple[int, int], extent: tuple[int, int], generator: np.random.Generator) -> tuple[int, int]:
@@ -172,7 +178,7 @@ def pad_to_multiple(image: Image, mask: Mask | None, multiple: int) -> tuple[Res
     return image, mask
 
 
-def strict(build, *args, **kwargs):
+def strict(build: Callable[..., Built], *args: Any, **kwargs: Any) -> Built:
     """Call a builder with albumentations' warnings about unknown arguments turned into errors.
 
     Raises:

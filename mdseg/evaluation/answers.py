@@ -82,7 +82,7 @@ def answers(
     predictions, logits_of_pixels, labels = {}, [], []
     for batch in loader:
         logits, mask = predictor.logits(batch["image"]), without_unmapped(batch["mask"].to(predictor.device), space)
-        prediction = predictor.classes(logits, tuple(mask.shape[-2:]), space)
+        prediction = predictor.classes(logits, (mask.shape[-2], mask.shape[-1]), space)
         confusion.update(prediction, mask)
         for number, index in enumerate(batch["key"].tolist()):  # images of one size follow one another, not by index
             probabilities.update(logits[number], prediction[number], mask[number], space, predictor.align_corners)

@@ -49,10 +49,9 @@ class View:
 
     def all_classes(self) -> EvaluationSpace:
         """Every channel that may answer as a class of its own."""
-        names, colors = (
-            [values[channel] for channel in self.channels] for values in (self.space.names, self.space.colors)
-        )
-        return EvaluationSpace(tuple(names), tuple(colors), torch.tensor(self.channels), torch.arange(len(names)), ())
+        names = tuple(self.space.names[channel] for channel in self.channels)
+        colors = tuple(self.space.colors[channel] for channel in self.channels)
+        return EvaluationSpace(names, colors, torch.tensor(self.channels), torch.arange(len(names)), ())
 
 
 class Answer(NamedTuple):
@@ -129,7 +128,7 @@ class Evaluator(pl.LightningModule):
             for view, read in self.views.items()
         }
         classes = {name: dataset.table.num_classes for name, dataset in self.evaluated.items()}
-        self.confusion = nn.ModuleList(
+        self.confusion: Any = nn.ModuleList(  # torch does not say of what
             nn.ModuleDict({name: ConfusionMatrix(count) for name, count in classes.items()}) for _ in self.answers
         )
         self.iou_of: dict[str, dict[str, Tensor]] = {name: {} for name in self.answers}
@@ -156,7 +155,7 @@ class Evaluator(pl.LightningModule):
 
     def on_validation_epoch_end(self) -> None:
         self.evaluated_at = self.trained
-        values = {}
+        values: dict[str, float] = {}
         for (answer, (_, view)), confusions in zip(self.answers.items(), self.confusion, strict=True):
             beside = "" if answer == self.headline else f"/{answer}"
             for name, confusion in confusions.items():

@@ -18,7 +18,8 @@ def evaluation_results(evaluator: Evaluator) -> dict[str, Any]:
 
 def answer_results(evaluator: Evaluator, answer: str) -> dict[str, Any]:
     """Per dataset role, mIoU, mIoU of subsets of its classes and IoU per class (null: absent); mean mIoU per role."""
-    datasets, iou = {}, evaluator.iou_of[answer]
+    datasets: dict[str, dict[str, Any]] = {}
+    iou = evaluator.iou_of[answer]
     for name, space in evaluator.spaces[evaluator.answers[answer].view].items():
         values = [_number(value) for value in iou[name].tolist()]
         datasets[name] = {
@@ -29,9 +30,9 @@ def answer_results(evaluator: Evaluator, answer: str) -> dict[str, Any]:
         }
     means = {}
     for role in EVALUATION_ROLES:
-        values = [entry["miou"] for entry in datasets.values() if entry["role"] == role and entry["miou"] is not None]
-        if values:
-            means[role] = round(sum(values) / len(values), 5)
+        mious = [entry["miou"] for entry in datasets.values() if entry["role"] == role and entry["miou"] is not None]
+        if mious:
+            means[role] = round(sum(mious) / len(mious), 5)
     return {"mean_miou": means, "datasets": datasets}
 
 

@@ -14,7 +14,7 @@ def results_table(results: dict[str, Any], width: int = 110) -> str:
 
     A stage that evaluated several networks has a column for each, its headline's first.
     """
-    fits = {}
+    fits: dict[str, dict[str, Any]] = {}
     for name, stage in results["stages"].items():
         if "evaluation" in stage:
             networks = by_network(stage["evaluation"])

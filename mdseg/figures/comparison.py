@@ -48,7 +48,7 @@ def prediction_figure(
     figure = Figure(figsize=(3.2 * columns, 3.2 * aspect * len(images) + 1.2), layout="constrained")
     figure.suptitle(title, fontsize=11)
     axes = figure.subplots(len(images), columns, squeeze=False)
-    occurring = set()
+    occurring: set[int] = set()
     for row, (image, mask) in enumerate(zip(images, masks, strict=True)):
         classes = [mask, *(answer.predictions[row] for answer in answers.values())]
         occurring.update(*(np.unique(each).tolist() for each in classes))

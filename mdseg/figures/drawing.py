@@ -27,9 +27,15 @@ def colorize(mask: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
     return palette[mask]
 
 
+def fraction(color: Color) -> tuple[float, float, float]:
+    """A colour in 0..1, as matplotlib has them."""
+    red, green, blue = color
+    return red / 255, green / 255, blue / 255
+
+
 def legend(classes: Iterable[int], names: Sequence[str], colors: Sequence[Color]) -> list[Patch]:
     """A patch for each class index, in order; ignored pixels have none."""
     return [
-        Patch(facecolor=np.array(colors[index]) / 255, edgecolor="0.5", linewidth=0.3, label=names[index])
+        Patch(facecolor=fraction(colors[index]), edgecolor="0.5", linewidth=0.3, label=names[index])
         for index in sorted(set(classes) - {IGNORE})
     ]

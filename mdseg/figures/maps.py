@@ -13,7 +13,7 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mdseg.figures.drawing import colorize
+from mdseg.figures.drawing import colorize, fraction
 from mdseg.labels.tables import IGNORE, LabelTable
 
 
@@ -43,8 +43,8 @@ class Sheet:
         self.figure, self.width, self.height = Figure(figsize=(width, height)), width, height
 
     def text(self, left: float, bottom: float, content: str, **options: Any) -> None:
-        options = {"va": "bottom", "ha": "center", "fontsize": 8} | options
-        self.figure.text(left / self.width, 1 - bottom / self.height, content, **options)
+        style: dict[str, Any] = {"va": "bottom", "ha": "center", "fontsize": 8}
+        self.figure.text(left / self.width, 1 - bottom / self.height, content, **(style | options))
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         bottom = self.height - top - height
@@ -86,7 +86,7 @@ def map_figure(
 
     top = head
     for row, height in zip(rows, heights, strict=True):
-        shown = [row.image] if table is None else [row.image, colorize(row.mask, table.colors)]
+        shown = [row.image] if table is None or row.mask is None else [row.image, colorize(row.mask, table.colors)]
         for left, picture in zip(lefts, shown, strict=True):
             axis = sheet.axes(left, top, CELL, height)
             axis.imshow(picture, interpolation="nearest")
@@ -108,13 +108,13 @@ def map_figure(
 
 def annotation_legend(rows: Sequence[Row], table: LabelTable | None) -> list[Patch]:
     """The classes that occur in the annotations, with their colours."""
+    if table is None:
+        return []
     occurring = sorted({int(index) for row in rows if row.mask is not None for index in np.unique(row.mask)})
     return [
         Patch(facecolor="black", label="not annotated")
         if index == IGNORE
-        else Patch(
-            facecolor=np.array(table.colors[index]) / 255, edgecolor="0.5", linewidth=0.3, label=table.names[index]
-        )
+        else Patch(facecolor=fraction(table.colors[index]), edgecolor="0.5", linewidth=0.3, label=table.names[index])
         for index in occurring
     ]
 

@@ -86,8 +86,10 @@ def lessons(rows: Sequence[LessonRow], names: Sequence[str], colors: Sequence[Co
         for axis, picture in zip(line, pictures, strict=True):
             drawn = axis.imshow(picture, aspect="auto", interpolation="nearest", vmin=0, vmax=1, cmap="viridis")
             axis.set_axis_off()
-    headings = ("labelled image", "labels; pasted ones in full colour", "unlabelled image", "pseudo-labels")
-    headings += ("confidence", "mixed image", "mixed labels", "weight in the loss")
+    headings = [
+        *("labelled image", "labels; pasted ones in full colour", "unlabelled image", "pseudo-labels"),
+        *("confidence", "mixed image", "mixed labels", "weight in the loss"),
+    ]
     for axis, heading in zip(axes[0], headings, strict=True):
         axis.set_title(heading, fontsize=9)
     figure.colorbar(drawn, ax=axes[:, -1], fraction=0.05)

@@ -7,7 +7,7 @@ never exist. Value and gradient are those of the loss on `F.interpolate`d logits
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -26,6 +26,8 @@ class PixelLoss(nn.Module):
             overwrite the band; without it the engine differentiates `function` by autograd.
         channels: the logits that the loss looks at, in the order it wants them; the others are not even upsampled.
     """
+
+    channels: Int64[Tensor, " k"] | None
 
     def __init__(
         self,
@@ -105,7 +107,7 @@ def _weighted_sum(
         value, derivative = loss.value(logits, *about.targets), None
     if about.weight is None:
         return value.sum(), derivative
-    return (value * about.weight).sum(), derivative.mul_(about.weight) if differentiate else None
+    return (value * about.weight).sum(), None if derivative is None else derivative.mul_(about.weight)
 
 
 def _add_image(
@@ -126,13 +128,23 @@ def _add_image(
             logits = variation(logits, band.channels, band.rows.start, band.image)
         value, derivative = _weighted_sum(loss, logits, about, slope is not None)
         total += value
-        if slope is not None:
+        if slope is not None and derivative is not None:
             slope[:, band.source_rows] += band.adjoint(derivative)
 
 
 class _FusedSum(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, logits, losses, size, band_of, align_corners, band_bytes, variation, differentiate) -> Tensor:
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        losses: Sequence[PixelLoss],
+        size: tuple[int, int],
+        band_of: Callable[[int, slice], BandTargets | None],
+        align_corners: bool,
+        band_bytes: int,
+        variation: Variation | None,
+        differentiate: bool,
+    ) -> Tensor:
         dtype = torch.promote_types(logits.dtype, torch.float32)
         total = logits.new_zeros((), dtype=dtype)
         gradient = torch.zeros_like(logits, dtype=dtype) if differentiate else None
@@ -141,18 +153,18 @@ class _FusedSum(torch.autograd.Function):
             bands = banded(logits, size, align_corners, band_bytes, channels=channels)
             for image, of_image in groupby(bands, key=attrgetter("image")):
                 own = channels[image]
-                num_channels, own = (logits.shape[1], slice(None)) if own is None else (len(own), own)
-                slope = total.new_zeros(num_channels, *logits.shape[2:]) if differentiate else None
+                num_channels = logits.shape[1] if own is None else len(own)
+                slope = None if gradient is None else total.new_zeros(num_channels, *logits.shape[2:])
                 _add_image(total, slope, of_image, losses[image], band_of, variation)
-                if differentiate:
-                    gradient[image, own] = slope
-        if differentiate:
+                if gradient is not None and slope is not None:
+                    gradient[image, slice(None) if own is None else own] = slope
+        if gradient is not None:
             ctx.save_for_backward(gradient)
         ctx.dtype = logits.dtype
         return total
 
     @staticmethod
-    def backward(ctx, grad_output: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad_output: Tensor) -> tuple[Tensor | None, ...]:
         # `once_differentiable` would let a gradient penalty pass silently: it looks at grad_output only, a constant.
         if torch.is_grad_enabled():
             raise RuntimeError(
@@ -194,6 +206,8 @@ class SupervisedLoss(nn.Module):
         ValueError: for an unknown reduction; in forward, if mask, dataset or weight do not fit the logits.
     """
 
+    lookup: Int64[Tensor, "d 256"]
+
     def __init__(
         self,
         pixel_losses: Sequence[PixelLoss],
@@ -207,7 +221,7 @@ class SupervisedLoss(nn.Module):
         super().__init__()
         if reduction not in ("labelled", "all_pixels"):
             raise ValueError(f"reduction: expected 'labelled' or 'all_pixels', got '{reduction}'")
-        self.pixel_losses = nn.ModuleList(pixel_losses)
+        self.pixel_losses: Any = nn.ModuleList(pixel_losses)  # torch does not say of what
         self.num_classes = annotated.shape[1]
         everything = torch.arange(self.num_classes)
         lookups = [
@@ -236,7 +250,7 @@ class SupervisedLoss(nn.Module):
         labelled = self._count_labelled(mask, of_image)
         variation = None
         if perturb and self.variation is not None:
-            variation = self.variation(*mask.shape[:2], mask if counted is None else counted)
+            variation = self.variation(mask.shape[0], mask.shape[1], mask if counted is None else counted)
         mask, labelled = self.select(logits, mask, of_image, labelled, variation)
         dtype = torch.promote_types(logits.dtype, torch.float32)
 
@@ -265,9 +279,8 @@ class SupervisedLoss(nn.Module):
             variation=variation,
         )
         count = sum(labelled) if self.reduction == "labelled" else mask.numel()
-        if self.global_pixel_mean:
-            count = mean_over_ranks(count, logits.device)
-        return total / count if count else total
+        divisor = mean_over_ranks(count, logits.device) if self.global_pixel_mean else count
+        return total / divisor if divisor else total
 
     def select(
         self,
@@ -298,7 +311,7 @@ class SupervisedLoss(nn.Module):
             raise ValueError(f"weight {tuple(weight.shape)} does not match mask {tuple(mask.shape)}")
 
 
-def mean_over_ranks(count: int, device: torch.device) -> float:
+def mean_over_ranks(count: int, device: torch.device) -> float | int:
     """Mean of a number over all ranks; the number itself without torch.distributed."""
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return count

@@ -148,7 +148,7 @@ def max_square_iw(
         raise ValueError(f"max_square_iw: alpha: expected a number from 0 to 1, got {alpha}")
     maps, size, valid = as_maps(logits, size, valid)
     num_classes, options = maps.shape[1], {"align_corners": align_corners, "band_bytes": band_bytes}
-    predicted = predicted_classes(maps, size, valid, **options)
+    predicted = predicted_classes(maps, size, valid, align_corners=align_corners, band_bytes=band_bytes)
     counts = [torch.bincount(image.flatten(), minlength=num_classes + 1)[:num_classes] for image in predicted]
     dtype = torch.promote_types(maps.dtype, torch.float32)
     weights = image_weights(torch.stack(counts), alpha, dtype)

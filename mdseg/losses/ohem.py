@@ -37,10 +37,9 @@ class HardPixels(SupervisedLoss):
         if sum(labelled) <= self.min_pixels:
             return mask, labelled
         values = self._cross_entropies(logits, mask, of_image, variation)
-        threshold = self.threshold
-        if (values >= threshold).sum() < self.min_pixels:
-            threshold = values.flatten().kthvalue(values.numel() + 1 - self.min_pixels).values
-        hard = values >= threshold
+        hard = values >= self.threshold
+        if hard.sum() < self.min_pixels:
+            hard = values >= values.flatten().kthvalue(values.numel() + 1 - self.min_pixels).values
         return mask.where(hard, IGNORE), hard.sum(dim=(1, 2)).tolist()
 
     @torch.no_grad()

@@ -174,12 +174,12 @@ class ClassRelationalBCE(SupervisedLoss):
         return super().forward(*args, **options)
 
 
-def bce(space: LabelSpace, **options) -> SupervisedLoss:
+def bce(space: LabelSpace, **options: Any) -> SupervisedLoss:
     """Plain BCE: every class but the label is a negative, also those the dataset does not annotate; an ablation."""
     return relational_bce(space, tables.plain(space), **options)
 
 
-def null_bce(space: LabelSpace, **options) -> SupervisedLoss:
+def null_bce(space: LabelSpace, **options: Any) -> SupervisedLoss:
     """Null BCE: only the classes of the image's dataset learn from it; Kim et al., ECCV 2022, eq. 4."""
     return relational_bce(space, tables.null(space), **options)
 

@@ -1,6 +1,7 @@
 """What losses of unlabelled predictions share: their arguments as maps, and the mean over each image's valid pixels."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -33,10 +34,11 @@ def as_maps(
         if size is not None:
             raise ValueError(f"logits {tuple(logits.shape)} of a classifier are not upsampled, but size is {size}")
         maps, size = logits.t()[None, :, None], (1, len(logits))
-        expected = (len(logits),)
+        expected: tuple[int, ...] = (len(logits),)
     else:
-        maps, size = logits, tuple(logits.shape[-2:] if size is None else size)
-        expected = (len(logits), *size)
+        maps, (height, width) = logits, logits.shape[-2:] if size is None else size
+        size = (height, width)
+        expected = (len(logits), height, width)
     if valid is None:
         return maps, size, None
     if tuple(valid.shape) != expected:
@@ -54,7 +56,7 @@ def mean_over_images(
     band_bytes: int | None,
 ) -> Float[Tensor, ""]:
     """Mean of a per-pixel loss over the valid pixels of each image, then over the images; 0 for one without any."""
-    options = {"align_corners": align_corners, "band_bytes": band_bytes}
+    options: dict[str, Any] = {"align_corners": align_corners, "band_bytes": band_bytes}
     losses, images = [loss] * len(maps), len(maps)
     if valid is None:
         return fused_sum(losses, maps, size, **options) / (images * size[0] * size[1])

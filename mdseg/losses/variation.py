@@ -272,7 +272,7 @@ class LogitVariation(nn.Module):
         _check_sigma(sigma, noise)
         self.counter, self.noise, self.scale, self.steps = counter, noise, scale, steps
         self.schedule = dict(sigma) if isinstance(sigma, Mapping) else None
-        self.sigma = 0.0 if self.schedule else float(sigma)
+        self.sigma = 0.0 if isinstance(sigma, Mapping) else float(sigma)
 
     @property
     def varies(self) -> bool:
@@ -357,10 +357,11 @@ def blv(
         labelled = read_counts(Path(counts_file), space.names, present)
     counters = []
     for slot, loss in perturbed.items():
-        if counts[slot] not in MODES:
+        mode = counts[slot]
+        if mode not in MODES:
             expected = f"{', '.join(MODES)} or null"
-            raise ValueError(f"loss.variation.counts.{slot}: expected {expected}, got {counts[slot]!r}")
-        counters.append(ClassCounter(labelled, present, counts[slot], share, epoch))
+            raise ValueError(f"loss.variation.counts.{slot}: expected {expected}, got {mode!r}")
+        counters.append(ClassCounter(labelled, present, mode, share, epoch))
         loss.variation = LogitVariation(counters[-1], noise, scale, sigma, steps)
     return [] if counts_file is not None else counters
 

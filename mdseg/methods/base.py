@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -75,6 +75,7 @@ class Method(Evaluator):
     reads: Mapping[str, Reads] = {"labelled": Reads("labelled")}
     pseudo_labelled: ClassVar[str | None] = None  # which of these gets pseudo-labels
     takes: ClassVar[tuple[str, ...]] = ()  # what a stage may start from besides weights, see `start_from`
+    model: Any  # a `Segmenter`, or a network that has of it what the method asks for; None where none is trained
 
     def __init__(
         self,
@@ -171,13 +172,19 @@ class Method(Evaluator):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def model_optimizer(self) -> tuple[Optimizer, LRScheduler]:
-        """The configured optimiser of the parameter groups, and its schedule."""
+        """The configured optimiser of the parameter groups, and its schedule.
+
+        Raises:
+            ValueError: none is configured.
+        """
+        if not isinstance(self.build_optimizer, partial) or self.build_scheduler is None:
+            raise ValueError(f"{type(self).__name__} trains by an optimizer, with its lr, and a scheduler: set both")
         optimizer = self.build_optimizer(self.parameter_groups())
         return optimizer, self.build_scheduler(optimizer, steps=self.steps)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """What the configured optimiser trains: the model; a method with more of its own adds groups."""
-        lr = self.build_optimizer.keywords["lr"]
+        lr = getattr(self.build_optimizer, "keywords", {})["lr"]
         return self.model.parameter_groups(lr, self.head_lr_factor, self.decay_norms)
 
     def configure_optimizers(self) -> Any:
@@ -226,7 +233,8 @@ class Method(Evaluator):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         # Lightning counts the steps of all optimisers, this project batches.
-        checkpoint["global_step"] = self.trainer.datamodule.state_dict()["step"]
+        trainer: Any = self.trainer  # its annotations leave the data module out
+        checkpoint["global_step"] = trainer.datamodule.state_dict()["step"]
         prefix_of = {id(module): name for name, module in self.named_modules()}
         checkpoint["label_space"] = self.space.state_dict()
         checkpoint["networks"] = {name: prefix_of[id(network)] for name, network in self.networks.items()}

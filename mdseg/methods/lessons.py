@@ -38,9 +38,11 @@ class Lessons(Callback):
         self.count = count
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, step: int) -> None:
-        due = step + 1 == trainer.num_training_batches or (step + 1) % trainer.val_check_batch == 0
+        every = trainer.val_check_batch
+        due = step + 1 == trainer.num_training_batches or (every is not None and (step + 1) % every == 0)
         if not due or not trainer.is_global_zero or trainer.logger is None:
             return
+        log: Any = trainer.logger  # the stage's, which takes pictures
         lesson, labelled, unlabelled = module.lesson, batch["labelled"], batch["unlabelled"]
         parts = (
             _pictures(labelled["image"]), labelled["mask"], lesson.pasted, _pictures(unlabelled["image"]),
@@ -53,7 +55,7 @@ class Lessons(Callback):
         ]
         title = f"step {step + 1}: half of the classes of a labelled image, pasted onto an unlabelled one"
         figure = training.lessons(rows, module.space.names, module.space.colors, title)
-        trainer.logger.picture("lessons", figure)
+        log.picture("lessons", figure)
 
 
 def _pictures(image: torch.Tensor) -> torch.Tensor:

@@ -46,7 +46,7 @@ class SelfTraining(Method):
         ValueError: an option that is out of range.
     """
 
-    reads = {"labelled": Reads("labelled"), "unlabelled": Reads("target", "unlabelled")}
+    reads: Mapping[str, Reads] = {"labelled": Reads("labelled"), "unlabelled": Reads("target", "unlabelled")}
     pseudo_labelled = "unlabelled"
 
     def __init__(
@@ -141,7 +141,8 @@ class SelfTraining(Method):
     def update_teacher(self, step: int) -> None:
         """Average the parameters; integer buffers, and with `teacher_bn: copy` all, become the student's."""
         new = 1 - ramp(step, self.decay)
-        averaged, student = list(self.teacher.parameters()), list(self.model.parameters())
+        averaged: list[Tensor] = list(self.teacher.parameters())
+        student: list[Tensor] = list(self.model.parameters())
         if new == 1:
             torch._foreach_copy_(averaged, student)
         else:

@@ -36,7 +36,7 @@ class TargetLoss(Method):
         ValueError: guidance of a network without a low head, a negative weight, an option that a loss does not take.
     """
 
-    reads = {"labelled": Reads("labelled"), "target": Reads("target")}
+    reads: Mapping[str, Reads] = {"labelled": Reads("labelled"), "target": Reads("target")}
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Float, Int8, Int64
+from jaxtyping import Float, Float64, Int8, Int64
 from torch import Tensor
 
 from mdseg.labels import relations
@@ -36,13 +36,16 @@ class UniSeg(Supervised):
 
     def expect(self, parts: Collection[str]) -> None:
         super().expect(parts)
-        if "relations" in parts and not isinstance(self.supervised, ClassRelationalBCE):
+        if "relations" in parts and self._relational_loss().related:
+            raise ValueError("from.relations and loss.supervised.relations are both set; set one of them to null")
+
+    def _relational_loss(self) -> ClassRelationalBCE:
+        if not isinstance(self.supervised, ClassRelationalBCE):
             raise ValueError(
                 "from.relations: only loss/supervised=class_relational_bce learns from class relations; leave them "
                 "out, or choose that loss"
             )
-        if "relations" in parts and self.supervised.related:
-            raise ValueError("from.relations and loss.supervised.relations are both set; set one of them to null")
+        return self.supervised
 
     def start_from(self, what: str, path: Path) -> None:
         """Relations from the folder of a stage that has estimated them, or from a file of such.
@@ -50,7 +53,7 @@ class UniSeg(Supervised):
         Raises:
             FileNotFoundError, ValueError: there are none, or they do not fit the label space.
         """
-        self.supervised.relate(relations.load(path / RELATIONS if path.is_dir() else path, self.space))
+        self._relational_loss().relate(relations.load(path / RELATIONS if path.is_dir() else path, self.space))
 
 
 class RelationScores(pl.LightningModule):
@@ -67,14 +70,21 @@ class RelationScores(pl.LightningModule):
         ValueError: cosine scores of a head that has no temperature.
     """
 
+    train_ids: Int64[Tensor, "d 256"]
+    sums: Float64[Tensor, "d k k"]
+    counts: Int64[Tensor, "d k"]
+
     def __init__(self, model: Segmenter, space: LabelSpace, score: str, align_corners: bool) -> None:
         super().__init__()
         if score not in ("cosine", "sigmoid"):
             raise ValueError(f"relations.score: expected cosine or sigmoid, got {score!r}")
-        if score == "cosine" and not isinstance(model.head, CosineClassifier):
-            raise ValueError(
-                "relations.score=cosine needs the cosine classifier: use model.head=cosine or score=sigmoid"
-            )
+        self.temperature: float | None = None  # by which logits are divided; None: their sigmoid is taken
+        if score == "cosine":
+            if not isinstance(model.head, CosineClassifier):
+                raise ValueError(
+                    "relations.score=cosine needs the cosine classifier: use model.head=cosine or score=sigmoid"
+                )
+            self.temperature = model.head.temperature
         self.model, self.space, self.score, self.align_corners = model, space, score, align_corners
         datasets, classes = len(space.datasets), space.num_classes
         train_ids = torch.stack([torch.from_numpy(space.train_ids(name)) for name in space.datasets])
@@ -91,7 +101,7 @@ class RelationScores(pl.LightningModule):
     def _count(self, dataset: int, logits: Float[Tensor, "k h w"], mask: Int64[Tensor, "H W"]) -> None:
         for band in banded(logits[None], mask.shape, self.align_corners, BAND_BYTES):
             scores = band.upsample()
-            scores = scores / self.model.head.temperature if self.score == "cosine" else scores.sigmoid()
+            scores = scores.sigmoid() if self.temperature is None else scores / self.temperature
             labelled = mask[band.rows] != IGNORE
             classes = mask[band.rows][labelled]
             self.sums[dataset].index_add_(0, classes, scores[:, labelled].T.double())

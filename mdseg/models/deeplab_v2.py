@@ -4,7 +4,7 @@ Chen et al., TPAMI 2018, arXiv:1606.00915; with a second classifier on stage 3 a
 2018, arXiv:1802.10349) and in MaxSquare's "Multi" (Chen et al., ICCV 2019, arXiv:1909.13589).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import timm
@@ -92,7 +92,7 @@ class Backbone(ResNet):
         return self
 
 
-def _batch_norms(modules) -> list[nn.Module]:
+def _batch_norms(modules: Iterable[nn.Module]) -> list[nn.Module]:
     # SyncBatchNorm, which a trainer may put in place of BatchNorm2d, is one of these too.
     return [module for module in modules if isinstance(module, nn.modules.batchnorm._BatchNorm)]
 

@@ -50,12 +50,13 @@ class ASPPClassifier(nn.Module):
 
     def __init__(self, in_channels: int, num_classes: int, rates: Sequence[int]) -> None:
         super().__init__()
-        self.convolutions = nn.ModuleList(
+        convolutions = [
             nn.Conv2d(in_channels, num_classes, kernel_size=3, padding=rate, dilation=rate) for rate in rates
-        )
-        for convolution in self.convolutions:
+        ]
+        for convolution in convolutions:
             nn.init.normal_(convolution.weight, std=0.01)
-            nn.init.zeros_(convolution.bias)
+            nn.init.zeros_(convolution.get_parameter("bias"))
+        self.convolutions = nn.ModuleList(convolutions)
 
     def forward(self, features: Float[Tensor, "n d h w"]) -> Float[Tensor, "n k h w"]:
         first, *others = self.convolutions
@@ -76,6 +77,6 @@ def classifier(head: str, in_channels: int, num_classes: int, temperature: float
     if head == "linear":
         linear = nn.Conv2d(in_channels, num_classes, kernel_size=1)
         nn.init.normal_(linear.weight, std=0.01)
-        nn.init.zeros_(linear.bias)
+        nn.init.zeros_(linear.get_parameter("bias"))
         return linear
     raise ValueError(f"model.head is {head!r}; expected 'linear' or 'cosine'")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -139,7 +140,7 @@ class Exchange(nn.Module):
     def __init__(self, widths: Sequence[int], blocks: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(nn.Sequential(*(BasicBlock(width) for _ in range(blocks))) for width in widths)
-        self.fuse_layers = nn.ModuleList(
+        self.fuse_layers: Any = nn.ModuleList(  # torch does not say of what
             nn.ModuleList(_fuse_layer(widths, source, target) for source in range(len(widths)))
             for target in range(len(widths))
         )

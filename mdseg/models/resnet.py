@@ -27,7 +27,7 @@ class Bottleneck(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=dilation, dilation=dilation, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3, self.bn3 = nn.Conv2d(width, out_channels, 1, bias=False), nn.BatchNorm2d(out_channels)
-        self.downsample = nn.Identity()
+        self.downsample: nn.Module = nn.Identity()
         if stride > 1 or in_channels != out_channels:
             shortcut = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
             self.downsample = nn.Sequential(shortcut, nn.BatchNorm2d(out_channels))

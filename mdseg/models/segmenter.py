@@ -35,6 +35,9 @@ class Segmenter(nn.Module):
         low_head: a classifier over an earlier stage: auxiliary head, low level of a two-level network.
     """
 
+    mean: Float[Tensor, "1 3 1 1"]
+    std: Float[Tensor, "1 3 1 1"]
+
     def __init__(
         self,
         backbone: nn.Module,

@@ -87,7 +87,7 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.first = _conv_bn(in_channels, out_channels, kernel_size=3, stride=stride)
         self.second = _conv_bn(out_channels, out_channels, kernel_size=3)
-        self.shortcut = nn.Identity()
+        self.shortcut: nn.Module = nn.Identity()
         if stride > 1 or in_channels != out_channels:
             # ceil_mode: the size that a strided 3×3 convolution gives, for odd sizes too.
             pool = nn.AvgPool2d(stride, ceil_mode=True, count_include_pad=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import segmentation_models_pytorch as smp
 import timm
 from jaxtyping import Float
+from segmentation_models_pytorch.base import SegmentationModel
 from torch import Tensor, nn
 
 from mdseg.models.heads import classifier
@@ -63,7 +64,7 @@ def encoder_decoder(
 class WithThirdStage(nn.Module):
     """Encoder and decoder of an smp network; answers with the decoder's output and the encoder's third stage."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: SegmentationModel) -> None:
         super().__init__()
         self.encoder, self.decoder = network.encoder, network.decoder
 
@@ -84,8 +85,8 @@ def _auxiliary_head(in_channels: int, num_classes: int, head: str, temperature: 
     )
 
 
-def _check_third_stage(arch: str, network: nn.Module) -> None:
-    if type(network).forward is not smp.base.SegmentationModel.forward:
+def _check_third_stage(arch: str, network: SegmentationModel) -> None:
+    if type(network).forward is not SegmentationModel.forward:
         raise ValueError(f"model.low_head: {arch} is no plain encoder and decoder; choose another model.arch")
     if len(network.encoder.out_channels) <= THIRD_STAGE:
         raise ValueError(
@@ -99,14 +100,13 @@ def _check_name(key: str, name: str, known: Collection[str]) -> None:
         raise ValueError(f"{key}: {name!r} is unknown; did you mean {', '.join(near or sorted(known)[:20])}?")
 
 
-def _build(arch: str, encoder: str, weights: str | Path | None, options: dict) -> nn.Module:
+def _build(arch: str, encoder: str, weights: str | Path | None, options: dict) -> SegmentationModel:
     """An smp network with its encoder initialised; timm reads files for its own encoders, whose keys it renames."""
-    is_timm, is_file = encoder.startswith("tu-"), weights not in (None, "imagenet")
-    if is_file:
-        weights = existing_file(weights)
-    if is_file and is_timm:
-        options["pretrained_cfg_overlay"] = {"file": str(weights)}
-    encoder_weights = True if is_timm and weights else None if is_file else weights
+    is_timm = encoder.startswith("tu-")
+    file = None if weights in (None, "imagenet") else existing_file(weights)
+    if file is not None and is_timm:
+        options["pretrained_cfg_overlay"] = {"file": str(file)}
+    encoder_weights = True if is_timm and weights else None if file is not None else weights
     try:
         with downloading(f"the ImageNet weights of {encoder}"):
             network = smp.create_model(arch, encoder, encoder_weights, in_channels=3, classes=1, **options)
@@ -114,8 +114,8 @@ def _build(arch: str, encoder: str, weights: str | Path | None, options: dict) -
         raise ValueError(
             f"model.arch={arch} with model.encoder={encoder}, weights {weights} and options {options}: {error}"
         ) from error
-    if is_file and not is_timm:
-        load_weights(network.encoder, weights)
+    if file is not None and not is_timm:
+        load_weights(network.encoder, file)
     return network
 
 

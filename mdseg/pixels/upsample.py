@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int64
@@ -134,14 +134,14 @@ def bilinear(
 
 class _UpsampleRows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, logits: Tensor, interpolation: Bilinear, start: int, stop: int) -> Tensor:
+    def forward(ctx: Any, logits: Tensor, interpolation: Bilinear, start: int, stop: int) -> Tensor:
         ctx.interpolation, ctx.start, ctx.stop, ctx.shape = interpolation, start, stop, logits.shape
         source, _ = interpolation.band(start, stop)
         return interpolation.rows(logits[..., source, :], start, stop)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
         source, _ = ctx.interpolation.band(ctx.start, ctx.stop)
         result = gradient.new_zeros(ctx.shape)
         result[..., source, :] = ctx.interpolation.adjoint(gradient, ctx.start)

@@ -148,7 +148,7 @@ class WandB:
         offline: bool | None,
     ) -> None:
         self.offline = offline
-        self.described = {"run_name": name, "run_group": group, "project": project, "entity": entity}
+        self.described: dict[str, Any] = {"run_name": name, "run_group": group, "project": project, "entity": entity}
         self.described["run_tags"] = (tags,) if isinstance(tags, str) else tuple(tags)
 
     def check(self) -> None:
@@ -201,7 +201,7 @@ class WandB:
         import wandb
 
         # The terminal belongs to progress bars and to our own lines.
-        own = {"run_job_type": "train", "silent": True, "console": "off", "finish_timeout": GIVE_UP}
+        own: dict[str, Any] = {"run_job_type": "train", "silent": True, "console": "off", "finish_timeout": GIVE_UP}
         return wandb.Settings(**self.described, **own, **more)
 
     def _mode(self) -> str:

@@ -46,6 +46,8 @@ class StageLog(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        if step is None:
+            raise ValueError(f"{self.path}: its rows have a step; log_metrics needs one")
         metrics = {name: value for name, value in metrics.items() if name != "epoch" and not math.isnan(value)}
         self.path.parent.mkdir(parents=True, exist_ok=True)
         text = io.StringIO()

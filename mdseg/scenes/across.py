@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import cos, pi, sin
+from typing import Any
 
 import numpy as np
 
 from mdseg.scenes import furniture, ground, people, plants, poles, signs, vehicles
-from mdseg.scenes.canvas import Canvas, Color
+from mdseg.scenes.canvas import Canvas, Color, toned
 from mdseg.scenes.cars import car
 from mdseg.scenes.domains import Domain
 from mdseg.scenes.draws import Draws
@@ -68,7 +69,7 @@ def _paint_ground(view: View, plan: _Plan, draws: Draws) -> None:
             canvas.fill([*corners, (canvas.width, canvas.height), (0, canvas.height)], canvas.ink(color, label))
 
     tone = draws.uniform(0.85, 1.25)
-    asphalt = tuple(part * tone for part in ground.FLATS[World.ROAD])
+    asphalt = toned(ground.FLATS[World.ROAD], tone)
     paving = draws.choice(((150, 146, 142), (170, 160, 148), (136, 134, 134), (162, 142, 128)))
     stone = ground.FLATS[World.CURB]
     cover(150, 0, World.TERRAIN, ground.FLATS[World.TERRAIN])
@@ -76,7 +77,7 @@ def _paint_ground(view: View, plan: _Plan, draws: Draws) -> None:
     cover(plan.end, KERB, World.SIDEWALK, paving)
     if not plan.paved:
         cover(plan.far + 0.2, KERB, World.CURB, stone)
-        cover(plan.far, KERB, World.CURB, tuple(part * 0.7 for part in stone))
+        cover(plan.far, KERB, World.CURB, toned(stone, 0.7))
         cover(plan.far, 0, World.ROAD, asphalt)
         if draws.chance(0.4):
             middle = (plan.near + plan.far) / 2
@@ -87,7 +88,7 @@ def _paint_ground(view: View, plan: _Plan, draws: Draws) -> None:
                 )
         cover(plan.near, KERB, World.CURB, stone)
         cover(plan.near - 0.2, KERB, World.SIDEWALK, paving)
-    joint = canvas.ink(tuple(part * 0.86 for part in paving), World.SIDEWALK)
+    joint = canvas.ink(toned(paving, 0.86), World.SIDEWALK)
     reach = plan.end if plan.paved else plan.near - 0.2
     for v in np.arange(1.5, reach, 1.2):
         canvas.fill(view.flat(view.sight(v), (v, v + 0.05), KERB), joint)
@@ -108,12 +109,12 @@ def _paint_houses(view: View, plan: _Plan, domain: Domain, draws: Draws, greens:
         back = plan.houses + (draws.uniform(0, 0.6) if draws.chance(0.4) else 0.0)
         front(view, draws, span, back, tall, domain.facades, plan.garden is not None)
     if plan.garden:
-        _fence(view, draws, plan, greens)
+        _fence(view, draws, plan, plan.garden, greens)
 
 
-def _fence(view: View, draws: Draws, plan: _Plan, greens: str) -> None:
+def _fence(view: View, draws: Draws, plan: _Plan, label: World, greens: str) -> None:
     """Hedge, wall or railing between the pavement and the gardens, with a gap for the gate."""
-    canvas, label, tall = view.canvas, plan.garden, draws.uniform(0.7, 1.6)
+    canvas, tall = view.canvas, draws.uniform(0.7, 1.6)
     canvas.at(plan.end)
     left, right = view.sight(plan.end)
     gate = draws.uniform(left, right)
@@ -141,7 +142,7 @@ def _fence(view: View, draws: Draws, plan: _Plan, greens: str) -> None:
         else:
             for top, tone in ((tall, 1.12), (tall - 0.14, 1.0)):
                 quad = view.grid(np.array([a]), np.array([b]), np.array([0.0]), np.array([top]), plan.end)
-                canvas.fill_any(quad, canvas.ink(tuple(part * tone for part in color), label, shade))
+                canvas.fill_any(quad, canvas.ink(toned(color, tone), label, shade))
 
 
 class _Cast:
@@ -152,7 +153,7 @@ class _Cast:
         self.acts: list[tuple[float, Callable[[], None]]] = []
         self.shadows: list[np.ndarray] = []
 
-    def add(self, v: float, paint: Callable, *args, u: float | None = None) -> None:
+    def add(self, v: float, paint: Callable, *args: Any, u: float | None = None) -> None:
         """Queue an object at v and, unless u is given, anywhere along the street; not right before the camera."""
         u = self.draws.uniform(*self.view.sight(v)) if u is None else u
         x, z = self.view.place(u, v)

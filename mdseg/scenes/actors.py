@@ -1,11 +1,11 @@
 """Who and what is on the street, and where."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from mdseg.scenes import furniture, people, poles, signs, structures
-from mdseg.scenes.canvas import Canvas
+from mdseg.scenes.canvas import Canvas, Point
 from mdseg.scenes.cast import Cast
 from mdseg.scenes.plots import line_edge, line_greenery, line_houses
 from mdseg.scenes.street import KERB
@@ -37,7 +37,9 @@ def _poles(cast: Cast) -> None:
             cast.add(z, poles.street_light, draws, side.sign * (side.pavement[0] + 0.3), z, base)
             z += step
     if draws.chance(features["utility_pole"]):
-        places, side, previous = [], draws.choice(street.sides), [None]
+        places: list[float] = []
+        previous: list[Sequence[Point] | None] = [None]
+        side = draws.choice(street.sides)
         z = draws.uniform(9, 20)
         while z < 90:
             places.append(z)

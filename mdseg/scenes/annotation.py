@@ -74,7 +74,8 @@ def true_relations(run: Mapping[str, LabelTable] | LabelSpace) -> dict[str, dict
             primary = calls[dataset][world]
             if primary is None:
                 continue
-            others = {calls[other][world] for other in channels} - {None, primary}
+            answers = {calls[other][world] for other in channels}
+            others = {name for name in answers if name is not None and name != primary}
             implied[primary] = implied[primary] & others if primary in implied else others
         relations[dataset] = {primary: sorted(others) for primary, others in sorted(implied.items()) if others}
     return relations

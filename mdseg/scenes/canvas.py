@@ -27,6 +27,12 @@ def receding(near: float, far: float, number: int) -> Float[np.ndarray, " n"]:
     return distances
 
 
+def toned(color: Color, tone: float) -> Color:
+    """The colour, darker or brighter by a factor."""
+    r, g, b = color
+    return r * tone, g * tone, b * tone
+
+
 @dataclass(frozen=True)
 class Camera:
     """Pinhole camera over a road that may bend; lengths in canvas pixels except `above_ground` (metres)."""
@@ -70,8 +76,8 @@ class Canvas:
     def at(self, z: float) -> None:
         """Set the distance of what is painted next: haze hides far things."""
         keep = float(np.exp(-self.light.density * max(z, 0.0)))
-        self._keep = tuple(part * keep for part in self.light.ambient)
-        self._haze = tuple(part * (1 - keep) for part in self.light.haze)
+        self._keep = toned(self.light.ambient, keep)
+        self._haze = toned(self.light.haze, 1 - keep)
 
     def ink(self, color: Color, label: int, shade: float = 1.0) -> tuple[float, float, float, int]:
         """Colour and label to paint with, lit and faded."""
@@ -96,7 +102,10 @@ class Canvas:
         return self.camera.focal / max(z, 0.6)
 
     def project_all(
-        self, x: Float[np.ndarray, "..."], y: Float[np.ndarray, "..."], z: Float[np.ndarray, "..."]
+        self,
+        x: Float[np.ndarray, "..."] | np.float64,
+        y: Float[np.ndarray, "..."] | np.float64,
+        z: Float[np.ndarray, "..."] | np.float64,
     ) -> Float[np.ndarray, "... 2"]:
         """`project` of arrays, which broadcast."""
         camera = self.camera

@@ -1,6 +1,7 @@
 """The queue of everything that stands in a street."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +23,11 @@ class Cast:
         self.greens = draws.choice(domain.greens)
         self.taken: list[tuple[float, float, float]] = []  # x, z, reach of vehicles already placed
 
-    def add(self, z: float, paint: Callable, *args, **options) -> None:
+    def add(self, z: float, paint: Callable, *args: Any, **options: Any) -> None:
         """Queue an object at distance z."""
         self.acts.append((1, z, lambda: paint(self.canvas, *args, **options)))
 
-    def add_behind(self, z: float, paint: Callable, *args, **options) -> None:
+    def add_behind(self, z: float, paint: Callable, *args: Any, **options: Any) -> None:
         """Queue something along the plots: long things that only hide what is beyond the street's edge."""
         self.acts.append((0, z, lambda: paint(self.canvas, *args, **options)))
 

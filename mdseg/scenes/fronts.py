@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 from math import cos, sin
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Float
 
-from mdseg.scenes.canvas import Canvas, Color, Point
+from mdseg.scenes.canvas import Canvas, Color, Point, toned
 from mdseg.scenes.draws import Draws
-from mdseg.scenes.houses import FACADES, ROOFS, window_label
+from mdseg.scenes.houses import ROOFS, wall_color, window_label
 from mdseg.scenes.world import World
 
+Length = TypeVar("Length", float, np.ndarray)  # one, or many at once
 _DEEP = 10.0  # metres of a house behind its front
 _GLASS = ((50, 58, 68), (66, 76, 86), (40, 44, 50), (84, 96, 108))
 _SHUTTERS = ((52, 84, 60), (94, 66, 46), (120, 130, 120), (60, 80, 100), (206, 202, 192))
@@ -25,7 +27,7 @@ class View:
     canvas: Canvas
     turn: float
 
-    def place(self, u: float, v: float) -> tuple[float, float]:
+    def place(self, u: Length, v: Length) -> tuple[Length, Length]:
         """World x and z."""
         return u * cos(self.turn) + v * sin(self.turn), v * cos(self.turn) - u * sin(self.turn)
 
@@ -44,7 +46,7 @@ class View:
     ) -> Float[np.ndarray, "k 4 2"]:
         """Every combination of spans along the street and in height, upright at v."""
         us, ys = np.stack([u0, u1, u1, u0], -1)[:, None], np.stack([y0, y0, y1, y1], -1)[None]
-        x, z = self.place(us, np.float64(v))
+        x, z = self.place(us, np.asarray(v, np.float64))
         return self.canvas.project_all(x, ys, z).reshape(-1, 4, 2)
 
     def sight(self, v: float) -> tuple[float, float]:
@@ -67,7 +69,7 @@ def front(
     canvas.at(v)
     left, right = view.sight(v)
     u0, u1 = max(span[0], left - 2.5), min(span[1], right + 2.5)
-    color = tuple(draws.around(part, 0.08) for part in draws.choice(FACADES[palette]))
+    color = wall_color(draws, palette)
     shade = 1.08 * max(light.shade(-sin(view.turn), cos(view.turn)), 0.72)  # the street lights a front in shadow
     wide = span[1] - span[0]
     roof = draws.weighted({"flat": 4.0, "eaves": 3.0, "gable": 2.5 if wide < 11 and tall < 12 else 0.0})
@@ -89,7 +91,7 @@ def front(
     if roof != "gable":  # cornice or gutter
         for low, high, tone in ((tall - 0.45, tall, 0.8), (tall - 0.12, tall + 0.1, 1.06)):
             _fill(view, [(u0, low, v), (u1, low, v), (u1, high, v), (u0, high, v)],
-                  tuple(part * tone for part in color), shade)  # fmt: skip
+                  toned(color, tone), shade)  # fmt: skip
 
 
 def _fill(view: View, corners: list[tuple[float, float, float]], color: Color, shade: float) -> None:
@@ -106,7 +108,7 @@ def _side_wall(view: View, span: tuple[float, float], v: float, tall: float, ris
         return
     corners = [(u, 0, v), (u, 0, v + _DEEP), (u, tall, v + _DEEP), (u, tall + rise, v + _DEEP / 2), (u, tall, v)]
     shade = view.canvas.light.shade(facing * cos(view.turn), facing * sin(view.turn))
-    _fill(view, corners, tuple(part * 0.92 for part in color), shade)
+    _fill(view, corners, toned(color, 0.92), shade)
 
 
 def _chimneys(view: View, draws: Draws, span: tuple[float, float], y: float, v: float) -> None:
@@ -134,11 +136,11 @@ def _details(
     high = low + storey * draws.uniform(0.4, 0.54)
     for y in storey * np.arange(1, rows):
         if draws.chance(0.3):
-            _band(view, sight, y - 0.1, y + 0.12, v, tuple(part * 1.1 for part in color), shade)
+            _band(view, sight, y - 0.1, y + 0.12, v, toned(color, 1.1), shade)
     _panes(view, draws, left, right, low, high, v, color, shade)
     if rows > 1 and draws.chance(0.25):
         _balconies(view, draws, left, right, low, v, shade)
-    _band(view, sight, 0.0, 0.5, v, tuple(part * 0.78 for part in color), shade)
+    _band(view, sight, 0.0, 0.5, v, toned(color, 0.78), shade)
     if shops:
         _shops(view, draws, span, sight, v, storey, shade)
         return
@@ -173,13 +175,13 @@ def _panes(
             canvas.fill_any(view.grid(a, b, low, high, v), shutters)
     elif draws.chance(0.6):  # surround of stone
         tone = draws.choice((0.86, 1.12))
-        stone = canvas.ink(tuple(part * tone for part in color), World.BUILDING, shade)
+        stone = canvas.ink(toned(color, tone), World.BUILDING, shade)
         canvas.fill_any(view.grid(left - 0.2, right + 0.2, low - 0.2, high + 0.28, v), stone)
     canvas.fill_any(view.grid(left - 0.07, right + 0.07, low - 0.07, high + 0.07, v), canvas.ink(frame, label, shade))
     pane = draws.choice(_GLASS)
     canvas.fill_any(glass, canvas.ink(pane, label))
     mirror = view.grid(left, right, (low + high) / 2, high, v)
-    canvas.fill_any(mirror, canvas.ink(tuple(part * 1.35 for part in pane), label))
+    canvas.fill_any(mirror, canvas.ink(toned(pane, 1.35), label))
     curtains = [quad for quad in glass if draws.chance(0.2)]
     canvas.fill_any(curtains, canvas.ink((176, 172, 164), label, shade))
     if draws.chance(0.75):
@@ -242,10 +244,10 @@ def _door(view: View, draws: Draws, u: float, v: float, color: Color, shade: flo
     frame = view.grid(
         np.array([u - half - 0.15]), np.array([u + half + 0.15]), np.array([0.0]), np.array([tall + 0.2]), v
     )
-    canvas.fill_any(frame, canvas.ink(tuple(part * 0.85 for part in color), World.BUILDING, shade))
+    canvas.fill_any(frame, canvas.ink(toned(color, 0.85), World.BUILDING, shade))
     leaf = view.grid(np.array([u - half]), np.array([u + half]), np.array([0.1]), np.array([tall]), v)
     paint, tone = draws.choice(_DOORS), draws.choice((0.6, 1.3))
     canvas.fill_any(leaf, canvas.ink(paint, World.DOOR, shade))
     panel = view.grid(np.array([u - half * 0.6]), np.array([u + half * 0.6]), np.array([tall * 0.55]),
                       np.array([tall * 0.85]), v)  # fmt: skip
-    canvas.fill_any(panel, canvas.ink(tuple(part * tone for part in paint), World.DOOR, shade))
+    canvas.fill_any(panel, canvas.ink(toned(paint, tone), World.DOOR, shade))

@@ -1,6 +1,6 @@
 """What stands on a pavement: bins, boxes, booths, benches, racks, cones."""
 
-from mdseg.scenes.canvas import Canvas
+from mdseg.scenes.canvas import Canvas, toned
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.people import Figure
 from mdseg.scenes.solids import Ends, Pose, box, frustum, patch
@@ -26,7 +26,7 @@ def trash_can(canvas: Canvas, draws: Draws, x: float, z: float, base: float) -> 
         pose,
         Ends(-wide * 0.6, wide * 0.6, wide * 0.54, 1.0),
         Ends(-wide * 0.5, wide * 0.5, wide * 0.4, 1.14),
-        tuple(c * 0.6 for c in color),
+        toned(color, 0.6),
         label,
     )
     if "rear" in faces:
@@ -75,9 +75,9 @@ def fire_hydrant(canvas: Canvas, draws: Draws, x: float, z: float, base: float) 
     figure, label = Figure(canvas, x, z, base), World.FIRE_HYDRANT
     color = draws.choice(((200, 40, 34), (236, 190, 40), (200, 60, 50)))
     figure.limb(((0, 0), (0, 0.7)), color, label, 0.3)
-    figure.limb(((-0.26, 0.5), (0.26, 0.5)), tuple(c * 0.8 for c in color), label, 0.16)
+    figure.limb(((-0.26, 0.5), (0.26, 0.5)), toned(color, 0.8), label, 0.16)
     figure.disc(0, 0.74, 0.17, color, label)
-    figure.limb(((-0.2, 0.06), (0.2, 0.06)), tuple(c * 0.7 for c in color), label, 0.12)
+    figure.limb(((-0.2, 0.06), (0.2, 0.06)), toned(color, 0.7), label, 0.12)
 
 
 def bench(canvas: Canvas, draws: Draws, x: float, z: float, base: float) -> None:

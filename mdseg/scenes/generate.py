@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -129,7 +129,7 @@ def _write_all(record: SceneDataset, tree: Tree, numbers: Mapping[str, int], hei
         record.close(tree, numbers)
 
 
-def _show_progress(dataset: str, written, total: int) -> None:
+def _show_progress(dataset: str, written: Iterable[int], total: int) -> None:
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(f"painting {dataset}", total=total)

@@ -5,7 +5,7 @@ from math import pi
 import cv2
 import numpy as np
 
-from mdseg.scenes.canvas import Canvas, Color, receding
+from mdseg.scenes.canvas import Canvas, Color, receding, toned
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.textures import asphalt, clouds
 from mdseg.scenes.world import World
@@ -153,7 +153,7 @@ def blot(canvas: Canvas, x: float, z: float, radius: float, label: World, color:
         ring = canvas.project_all(
             x + part * radius * np.cos(angles), np.float64(0), z + part * radius * 1.1 * np.sin(angles)
         )
-        canvas.fill(ring, canvas.ink(tuple(channel * tone for channel in color), label))
+        canvas.fill(ring, canvas.ink(toned(color, tone), label))
 
 
 def rails(canvas: Canvas, x: float, bed: bool) -> None:
@@ -180,7 +180,7 @@ def finish(canvas: Canvas, draws: Draws, shadows: list[np.ndarray], wet: float) 
     rows = np.arange(first, canvas.height, dtype=np.float32) + 0.5
     z = canvas.camera.focal * canvas.camera.above_ground / np.maximum(rows - canvas.camera.horizon, 0.5)
     keep = np.exp(-canvas.light.density * np.minimum(z, 400))
-    factor = np.full((height // 2 + 1, width // 2), 255, np.uint8)
+    factor: np.ndarray = np.full((height // 2 + 1, width // 2), 255, np.uint8)
     for polygon in shadows:
         cv2.fillPoly(factor, [(polygon * 0.5 - (0, first / 2)).astype(np.int32)], 0)
     strength = 0.3 + 0.3 * canvas.light.contrast

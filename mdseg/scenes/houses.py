@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float
 
-from mdseg.scenes.canvas import Canvas, Color
+from mdseg.scenes.canvas import Canvas, Color, toned
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.world import World
 
@@ -50,7 +50,7 @@ def house(
     """A building whose facade lies along the street at `line` metres from its middle, on one side of it."""
     near, far = max(z[0], 0.7), z[1]
     canvas.at(max(near, 4.0))
-    color = tuple(draws.around(part, 0.08) for part in draws.choice(FACADES[palette]))
+    color = wall_color(draws, palette)
     x0, x1 = side * line, side * (line + deep)
     light = canvas.light
     front, facade = light.shade(0, 1), light.shade(-side, 0)
@@ -67,6 +67,12 @@ def house(
         _facade_details(canvas, draws, x0, near, far, tall, storey, color, facade, shops, pitched)
         if z[0] > 1:
             _front_windows(canvas, draws, x0, x1, near, tall, storey, front)
+
+
+def wall_color(draws: Draws, palette: str) -> Color:
+    """A colour of the palette, no two houses quite the same."""
+    r, g, b = draws.choice(FACADES[palette])
+    return draws.around(r, 0.08), draws.around(g, 0.08), draws.around(b, 0.08)
 
 
 def _wall(canvas: Canvas, corners: list[tuple[float, float, float]], color: Color, shade: float) -> None:
@@ -111,7 +117,7 @@ def _facade_details(
     if len(low):
         label = window_label(canvas, grid(canvas, x, left, right, low[:1], high[:1]))
         for grow, paint in (
-            (0.12, canvas.ink(draws.choice((_FRAME, tuple(c * 0.8 for c in color))), label, shade)),
+            (0.12, canvas.ink(draws.choice((_FRAME, toned(color, 0.8))), label, shade)),
             (0.0, canvas.ink(PANE, label)),
         ):
             panes = grid(canvas, x, left - grow, right + grow, low - grow, high + grow)
@@ -131,7 +137,7 @@ def _facade_details(
     if not pitched:
         for h in (tall - 0.5, 0.0):
             band = grid(canvas, x, np.array([near]), np.array([far]), np.array([h]), np.array([h + 0.5]))
-            canvas.fill_any(band, canvas.ink(tuple(part * 0.72 for part in color), World.BUILDING, shade))
+            canvas.fill_any(band, canvas.ink(toned(color, 0.72), World.BUILDING, shade))
     if rows > 2 and draws.chance(0.3):
         balconies = grid(canvas, x, left[::2] - 0.4, right[::2] + 0.4, low[::1] - 0.5, low[::1] + 0.35)
         canvas.fill_any(balconies, canvas.ink((120, 118, 116), World.BUILDING, shade))

@@ -3,7 +3,7 @@
 from itertools import pairwise
 from math import pi, sin
 
-from mdseg.scenes.canvas import Canvas, Color, Point
+from mdseg.scenes.canvas import Canvas, Color, Point, toned
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.world import World
 
@@ -67,10 +67,10 @@ def person(canvas: Canvas, draws: Draws, x: float, z: float, child: bool = False
         figure.limb(((stride * foot - 0.03, 0.03), (stride * foot + 0.1 * side, 0.03)), (30, 28, 28), label, 0.07)
     if dress:
         figure.shape(((-0.3, 0.5), (0.3, 0.5), (0.2, 1.0), (-0.2, 1.0)), top, label)
-    figure.limb(((-0.22, 1.38), (-0.3, 1.1), (-0.24 + stride * 0.3, 0.85)), tuple(c * 0.8 for c in top), label, 0.1)
+    figure.limb(((-0.22, 1.38), (-0.3, 1.1), (-0.24 + stride * 0.3, 0.85)), toned(top, 0.8), label, 0.1)
     figure.shape(((-0.2, 0.82), (0.2, 0.82), (0.25, 1.42), (-0.25, 1.42)), top, label)
-    figure.shape(((0.02, 0.84), (0.18, 0.84), (0.23, 1.4), (0.06, 1.4)), tuple(c * 0.85 for c in top), label)
-    figure.limb(((0.22, 1.38), (0.3, 1.1), (0.24 - stride * 0.3, 0.85)), tuple(c * 0.72 for c in top), label, 0.1)
+    figure.shape(((0.02, 0.84), (0.18, 0.84), (0.23, 1.4), (0.06, 1.4)), toned(top, 0.85), label)
+    figure.limb(((0.22, 1.38), (0.3, 1.1), (0.24 - stride * 0.3, 0.85)), toned(top, 0.72), label, 0.1)
     if draws.chance(0.3):
         figure.shape(((-0.15, 1.0), (0.15, 1.0), (0.15, 1.38), (-0.15, 1.38)), draws.choice(_CLOTH), label)
     _head(figure, draws, 0.0, 1.6, skin, label)
@@ -174,7 +174,7 @@ def _rider_across(figure: Figure, draws: Draws, label: int, motor: bool) -> None
     seat = 0.82 if motor else 0.98
     figure.limb(((-0.25, seat), (0.12, 0.72 if motor else 0.7), (-0.02, 0.34)), legs, label, 0.17)
     figure.shape(((-0.42, seat - 0.08), (-0.12, seat - 0.08), (0.16, seat + 0.5), (-0.14, seat + 0.58)), top, label)
-    figure.limb(((0.05, seat + 0.42), (0.32, 1.08)), tuple(c * 0.8 for c in top), label, 0.11)
+    figure.limb(((0.05, seat + 0.42), (0.32, 1.08)), toned(top, 0.8), label, 0.11)
     _head(figure, draws, 0.1, seat + 0.7, skin, label, _helmet(draws, motor))
 
 
@@ -185,7 +185,7 @@ def _rider_along(figure: Figure, draws: Draws, label: int, motor: bool, towards:
         figure.limb(((0.1 * foot, seat + 0.05), (0.24 * foot, 0.62), (0.2 * foot, 0.3)), legs, label, 0.16)
         figure.limb(
             ((0.2 * foot, seat + 0.5), (0.36 * foot, seat + 0.3), (0.3 * foot, 1.05)),
-            tuple(c * 0.8 for c in top),
+            toned(top, 0.8),
             label,
             0.1,
         )
@@ -219,7 +219,7 @@ def animal(canvas: Canvas, draws: Draws, x: float, z: float, horse: bool = False
     if draws.chance(0.5):
         figure = _Mirrored(figure)
     coat = draws.choice(((92, 64, 44), (214, 204, 190), (60, 48, 40), (150, 110, 76), (40, 38, 38)))
-    dark = tuple(part * 0.75 for part in coat)
+    dark = toned(coat, 0.75)
     for leg in (-0.62, -0.42, 0.4, 0.6):
         figure.limb(((leg, 0.75), (leg + draws.uniform(-0.06, 0.06), 0.02)), dark, label, 0.13)
     figure.shape(((-0.75, 0.7), (0.65, 0.68), (0.75, 1.1), (0.55, 1.3), (-0.6, 1.28), (-0.8, 1.1)), coat, label)
@@ -252,5 +252,5 @@ def stroller(canvas: Canvas, draws: Draws, x: float, z: float, base: float = 0.0
         figure.disc(wheel, 0.15, 0.15, _TYRE, label)
     figure.shape(((-0.42, 0.3), (0.38, 0.3), (0.46, 0.72), (-0.42, 0.72)), color, label)
     hood = tuple((0.05 + 0.4 * sin(k * pi / 8 + pi / 2), 0.7 + 0.42 * sin(k * pi / 8)) for k in range(9))
-    figure.shape(hood, tuple(part * 0.8 for part in color), label)
+    figure.shape(hood, toned(color, 0.8), label)
     figure.limb(((-0.4, 0.7), (-0.62, 1.0)), (90, 90, 94), label, 0.06)

@@ -6,7 +6,7 @@ from math import cos, pi, sin
 import numpy as np
 from jaxtyping import UInt8
 
-from mdseg.scenes.canvas import Canvas, Color
+from mdseg.scenes.canvas import Canvas, Color, toned
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.textures import crowns, flat_crowns
 from mdseg.scenes.world import World
@@ -82,7 +82,7 @@ def _pine(canvas: Canvas, draws: Draws, x: float, z: float, palette: str) -> Non
     canvas.rect(x0 - trunk, y0 - tall * 0.85 * m, x0 + trunk, y0, canvas.ink((104, 78, 62), World.VEGETATION))
     half, deep = tall * draws.uniform(0.3, 0.42), tall * draws.uniform(0.2, 0.28)
     crown = (x0 - half * m, y0 - tall * m, x0 + half * m, y0 - (tall - deep) * m)
-    color = tuple(part * 0.8 for part in draws.choice(GREENS[palette]))
+    color = toned(draws.choice(GREENS[palette]), 0.8)
     canvas.paste(_crowns(canvas)[draws.choice((0, 1, 2, 6, 7, 8))], crown, leaf_colors(canvas, color, World.VEGETATION))
 
 

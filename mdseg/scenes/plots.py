@@ -39,8 +39,7 @@ def line_houses(cast: Cast, side: Side) -> None:
     z = draws.uniform(-6, 2)
     while z < FAR:
         long = draws.uniform(8, 18) if street.scenery != "suburb" else draws.uniform(8, 13)
-        blocked = street.crossing and z < street.crossing[1] + 2 and z + long > street.crossing[0] - 2
-        if blocked:
+        if street.crossing and z < street.crossing[1] + 2 and z + long > street.crossing[0] - 2:
             z = street.crossing[1] + 2.5
             continue
         if draws.chance(density):

@@ -1,6 +1,8 @@
 """Poles and what hangs on them: lamps, wires, cameras."""
 
-from mdseg.scenes.canvas import Canvas, Color
+from collections.abc import Sequence
+
+from mdseg.scenes.canvas import Canvas, Color, Point
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.people import Figure
 from mdseg.scenes.world import World
@@ -49,7 +51,7 @@ def street_light(canvas: Canvas, draws: Draws, x: float, z: float, base: float) 
         canvas.glow(x0, y0, 2.2 * figure.metre, (190, 150, 80))
 
 
-def utility_pole(canvas: Canvas, draws: Draws, x: float, z: float, previous: tuple | None) -> tuple:
+def utility_pole(canvas: Canvas, draws: Draws, x: float, z: float, previous: Sequence[Point] | None) -> Sequence[Point]:
     """A wooden pole with cross arms; wires run to the previous one and carry no label."""
     tall = 8.5
     figure = post(canvas, x, z, tall, 0.28, (94, 76, 60), World.UTILITY_POLE)
@@ -61,7 +63,7 @@ def utility_pole(canvas: Canvas, draws: Draws, x: float, z: float, previous: tup
             (130, 132, 132),
             World.UTILITY_POLE,
         )
-    ends = tuple(figure.point(dx, h) for dx, h in ((-0.9, tall - 0.4), (0.9, tall - 0.4), (0.9, tall - 1.3)))
+    ends = [figure.point(dx, h) for dx, h in ((-0.9, tall - 0.4), (0.9, tall - 0.4), (0.9, tall - 1.3))]
     if previous is not None:
         for start, end in zip(previous, ends, strict=True):
             sag = 0.12 * abs(start[0] - end[0])

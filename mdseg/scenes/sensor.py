@@ -41,11 +41,12 @@ def develop(
     canvas: Canvas, domain: Domain, weather: Weather, draws: Draws
 ) -> tuple[UInt8[np.ndarray, "h w 3"], UInt8[np.ndarray, "h w"]]:
     """Image and world mask of a painted canvas."""
-    pixels = canvas.pixels
+    pixels: np.ndarray = canvas.pixels
     if domain.distortion:
         strength = draws.choice(domain.distortion)
         if strength:
-            pixels = cv2.remap(pixels, distortion(canvas.height, canvas.width, strength), None, cv2.INTER_NEAREST)
+            columns, rows = cv2.split(distortion(canvas.height, canvas.width, strength))
+            pixels = cv2.remap(pixels, columns, rows, cv2.INTER_NEAREST)
     height, width = canvas.height // 2, canvas.width // 2
     mask = np.ascontiguousarray(pixels[1::2, 1::2, 3])
     image = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB), (width, height), interpolation=cv2.INTER_AREA)
@@ -61,7 +62,7 @@ def develop(
     if "windscreen" in domain.tags:
         _windscreen(film, draws)
     sigma = draws.uniform(*domain.blur) * (height / 128)
-    film = cv2.GaussianBlur(film, (0, 0), sigma)
+    film[:] = cv2.GaussianBlur(film, (0, 0), sigma)
     _grade(film, domain, draws)
     if domain.vignetting:
         film *= (1 - domain.vignetting * vignette(height, width))[..., None]

@@ -2,7 +2,7 @@
 
 from math import cos, pi, sin
 
-from mdseg.scenes.canvas import Canvas
+from mdseg.scenes.canvas import Canvas, toned
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.people import Figure
 from mdseg.scenes.poles import STEEL, post
@@ -36,7 +36,7 @@ def _signal(figure: Figure, dx: float, low: float, state: int, size: float) -> N
         on = place == state
         canvas.disc(x, y, 0.15 * size * figure.metre, canvas.lamp(lit, label) if on else canvas.ink(dark, label))
         if on and canvas.light.night:
-            canvas.glow(x, y, 0.9 * figure.metre, tuple(part * 0.6 for part in lit))
+            canvas.glow(x, y, 0.9 * figure.metre, toned(lit, 0.6))
 
 
 def sign(canvas: Canvas, draws: Draws, x: float, z: float, base: float, american: bool, back: bool) -> None:
@@ -194,7 +194,7 @@ def banner(canvas: Canvas, draws: Draws, half_road: float, z: float) -> None:
     middle = ((left[0] + right[0]) / 2, left[1] + 0.25 * drop)
     for start, end in ((left, middle), (middle, right)):
         canvas.fill([start, end, (end[0], end[1] + drop), (start[0], start[1] + drop)], canvas.ink(color, World.BANNER))
-    dark = canvas.ink(tuple(part * 0.45 for part in color), World.BANNER)
+    dark = canvas.ink(toned(color, 0.45), World.BANNER)
     canvas.line(
         (left[0] * 0.8 + right[0] * 0.2, middle[1] + 0.45 * drop),
         (left[0] * 0.2 + right[0] * 0.8, middle[1] + 0.45 * drop),

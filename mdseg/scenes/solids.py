@@ -83,8 +83,16 @@ def _on(face: Face, s: float, t: float) -> Point:
 
 
 def box(
-    canvas: Canvas, pose: Pose, length: float, width: float, low: float, high: float, color: Color, label: int, **roof
+    canvas: Canvas,
+    pose: Pose,
+    length: float,
+    width: float,
+    low: float,
+    high: float,
+    color: Color,
+    label: int,
+    roof: Color | None = None,
 ) -> dict[str, Face]:
     """An upright box centred on its pose."""
     bottom, top = Ends(-length / 2, length / 2, width / 2, low), Ends(-length / 2, length / 2, width / 2, high)
-    return frustum(canvas, pose, bottom, top, color, label, **roof)
+    return frustum(canvas, pose, bottom, top, color, label, roof)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mdseg.scenes import ground
-from mdseg.scenes.canvas import Canvas
+from mdseg.scenes.canvas import Canvas, toned
 from mdseg.scenes.domains import Domain
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.weather import Weather
@@ -144,9 +144,10 @@ def _plan_side(side: Side, street: Street, domain: Domain, draws: Draws, weather
 def paint_ground(canvas: Canvas, street: Street, domain: Domain, draws: Draws, weather: Weather) -> None:
     """Carriageway, strips, crossing street and markings, without texture and shadows."""
     tone = draws.uniform(0.82, 1.18)
-    gray = tuple(part * tone for part in domain.asphalt)
+    gray = toned(domain.asphalt, tone)
     if weather.snow:
-        gray = tuple(part * 0.6 + 80 for part in gray)
+        r, g, b = toned(gray, 0.6)
+        gray = (r + 80, g + 80, b + 80)
     paving, grass = draws.choice(domain.paving), draws.choice(domain.grass)
     for side in street.sides:
         ground.strip(canvas, side.edge, side.sign * 400, side.outer, grass if side.outer == World.TERRAIN else None)
@@ -157,7 +158,7 @@ def paint_ground(canvas: Canvas, street: Street, domain: Domain, draws: Draws, w
     if street.crossing:
         near, far = street.crossing
         ground.strip(canvas, -400, 400, World.ROAD, gray, z=(near, far))
-    worn = tuple(part * 0.93 for part in gray)
+    worn = toned(gray, 0.93)
     for x in (*street.same, *street.opposite):
         for wheel in (-0.85, 0.85):
             ground.strip(canvas, x + wheel - 0.3, x + wheel + 0.3, World.ROAD, worn)
@@ -193,10 +194,8 @@ def _slabs(canvas: Canvas, x0: float, x1: float, y: float, label: World, color: 
     joints = np.arange(2.0, 40.0, 1.5)
     zs = np.stack([joints, joints, joints + 0.09, joints + 0.09], -1)
     quads = canvas.project_all(np.array([x0, x1, x1, x0]), np.float64(y), zs)
-    canvas.fill_any(quads, canvas.ink(tuple(part * 0.86 for part in color), label))
-    ground.strip(
-        canvas, (x0 + x1) / 2 - 0.03, (x0 + x1) / 2 + 0.03, label, tuple(part * 0.88 for part in color), y, (2.0, 40.0)
-    )
+    canvas.fill_any(quads, canvas.ink(toned(color, 0.86), label))
+    ground.strip(canvas, (x0 + x1) / 2 - 0.03, (x0 + x1) / 2 + 0.03, label, toned(color, 0.88), y, (2.0, 40.0))
 
 
 def _paint_markings(canvas: Canvas, street: Street, domain: Domain, draws: Draws) -> None:

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from mdseg.scenes.canvas import Canvas, Color, receding
+from mdseg.scenes.canvas import Canvas, Color, receding, toned
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.houses import FACADES, PANE, grid
 from mdseg.scenes.world import World
@@ -14,11 +14,11 @@ def barrier_wall(canvas: Canvas, draws: Draws, x: float, z: tuple[float, float],
     """A wall along the street with a coping."""
     color = draws.choice(((150, 140, 128), (130, 92, 76), (166, 162, 154), (120, 120, 118)))
     _along(canvas, x, z, 0, tall, color, World.WALL)
-    _along(canvas, x, z, tall - 0.15, tall, tuple(part * 0.75 for part in color), World.WALL)
+    _along(canvas, x, z, tall - 0.15, tall, toned(color, 0.75), World.WALL)
     canvas.at((z[0] + z[1]) / 2)
     joints = np.arange(z[0] + 2, z[1], 3.0)
     lines = grid(canvas, x, joints, joints + 0.12, np.array([0.0]), np.array([tall - 0.15]))
-    canvas.fill_any(lines, canvas.ink(tuple(part * 0.8 for part in color), World.WALL))
+    canvas.fill_any(lines, canvas.ink(toned(color, 0.8), World.WALL))
 
 
 def _along(canvas: Canvas, x: float, z: tuple[float, float], low: float, high: float, color: Color, label: int) -> None:
@@ -49,7 +49,7 @@ def hedge(
         canvas.project(x + side, tall, z[1]),
         canvas.project(x + side, tall, z[0]),
     ]
-    canvas.fill(top, canvas.ink(tuple(part * 1.2 for part in color), label))
+    canvas.fill(top, canvas.ink(toned(color, 1.2), label))
 
 
 def fence(canvas: Canvas, draws: Draws, x: float, z: tuple[float, float]) -> None:
@@ -66,7 +66,7 @@ def fence(canvas: Canvas, draws: Draws, x: float, z: tuple[float, float]) -> Non
     ]
     canvas.veil(corners, canvas.ink(color, World.FENCE), draws.uniform(0.45, 0.75))
     bars = near + (far - near) * np.linspace(0, 1, max(int((far - near) / 0.7), 2)) ** 1.3
-    ink = canvas.ink(tuple(part * 0.72 for part in color), World.FENCE)
+    ink = canvas.ink(toned(color, 0.72), World.FENCE)
     canvas.fill_any((grid(canvas, x, bars, bars + 0.1, np.array([0.0]), np.array([tall]))), ink)
     rails = np.array([tall * 0.25, tall * 0.92])
     canvas.fill_any((grid(canvas, x, np.array([near]), np.array([far]), rails, rails + 0.09)), ink)

@@ -40,16 +40,15 @@ def mottle() -> Float32[np.ndarray, "1024 2048"]:
 @cache
 def asphalt() -> UInt8[np.ndarray, "512 512"]:
     """Ground seen from above, 128 = unchanged: stains, patches, cracks."""
-    ground = 128 + 7 * _octaves(512, 512, (6, 20, 90), seed=3)
+    relief = 128 + 7 * _octaves(512, 512, (6, 20, 90), seed=3)
     draws = Draws("asphalt")
     for _ in range(9):
         x, y = draws.integer(0, 480), draws.integer(0, 480)
         size = draws.integer(12, 60), draws.integer(20, 90)
-        ground[y : y + size[1], x : x + size[0]] += draws.uniform(-16, 10)
-    ground = np.clip(ground, 0, 255).astype(np.uint8)
+        relief[y : y + size[1], x : x + size[0]] += draws.uniform(-16, 10)
+    ground = np.clip(relief, 0, 255).astype(np.uint8)
     for _ in range(10):
-        x, y = draws.uniform(0, 512), draws.uniform(0, 512)
-        path = [(x, y)]
+        path = [(draws.uniform(0, 512), draws.uniform(0, 512))]
         for _ in range(12):
             path.append((path[-1][0] + draws.uniform(-14, 14), path[-1][1] + draws.uniform(0, 18)))
         cv2.polylines(ground, [np.array(path, np.int32)], False, 96, 1)

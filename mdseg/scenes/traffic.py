@@ -104,4 +104,4 @@ def _vehicle(cast: Cast, kind: str, x: float, z: float, heading: float) -> None:
 
 
 def _in_crossing(street: Street, z: float, margin: float) -> bool:
-    return bool(street.crossing) and street.crossing[0] - margin < z < street.crossing[1] + margin
+    return street.crossing is not None and street.crossing[0] - margin < z < street.crossing[1] + margin

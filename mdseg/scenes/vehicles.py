@@ -2,7 +2,7 @@
 
 from math import cos, sin
 
-from mdseg.scenes.canvas import Canvas, Color
+from mdseg.scenes.canvas import Canvas, Color, toned
 from mdseg.scenes.cars import BODIES, GLASS, PAINTS, halo, lights, side_visible, underside, wheels
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.solids import Ends, Face, Pose, box, frustum, patch
@@ -61,7 +61,7 @@ def _lights_low(canvas: Canvas, face: Face, label: int) -> None:
 
 
 def _cargo(canvas: Canvas, faces: dict[str, Face], color: Color, label: int, decorated: bool) -> None:
-    dark = tuple(part * 0.8 for part in color)
+    dark = toned(color, 0.8)
     if "rear" in faces:
         face = faces["rear"]
         canvas.fill(patch(face, 0.485, 0.515, 0.05, 0.97), canvas.ink(dark, label))
@@ -109,7 +109,7 @@ def _carriage(canvas: Canvas, pose: Pose, length: float, side: float, tall: floa
             panes = int(length / 1.6)
             for pane in range(panes):
                 canvas.fill(patch(face, (pane + 0.1) / panes, (pane + 0.92) / panes, 0.42, 0.82), glass)
-            canvas.fill(patch(face, 0.0, 1.0, 0.0, 0.12), canvas.ink(tuple(part * 0.55 for part in color), label))
+            canvas.fill(patch(face, 0.0, 1.0, 0.0, 0.12), canvas.ink(toned(color, 0.55), label))
         elif name != "top":
             canvas.fill(patch(face, 0.08, 0.92, 0.38 if name == "front" else 0.5, 0.8), glass)
             canvas.fill(patch(face, 0.25, 0.75, 0.85, 0.96), canvas.ink((30, 30, 32), label))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from mdseg.scenes.canvas import Color, Light
+from mdseg.scenes.canvas import Color, Light, toned
 from mdseg.scenes.domains import Domain
 from mdseg.scenes.draws import Draws
 
@@ -96,7 +96,7 @@ def sample_weather(domain: Domain, draws: Draws) -> Weather:
     dim = draws.uniform(0.9, 1.08)
     light = replace(
         light,
-        ambient=tuple(part * dim for part in light.ambient),
+        ambient=toned(light.ambient, dim),
         density=light.density * draws.uniform(0.7, 1.5) + domain.extra_haze,
         sun=draws.uniform(-1, 1),
         ahead=draws.uniform(-0.8, 0.8),

@@ -118,4 +118,16 @@ WORLD = (
 )
 WORLD_CLASSES = tuple(row.name for row in WORLD)
 WORLD_COLORS = tuple(row.color for row in WORLD)
-World = IntEnum("World", {name.replace(" ", "_").upper(): index for index, name in enumerate(WORLD_CLASSES)})
+# The rows' names and order once more, written out: only so a type checker finds a misspelt member.
+World = IntEnum("World", [
+    "UNLABELED", "ROAD", "LANE_MARKING", "ZEBRA_CROSSING", "PLAIN_CROSSWALK", "BIKE_LANE", "SERVICE_LANE",
+    "PARKING_STRIP", "UNPAVED_SHOULDER", "POTHOLE", "MANHOLE", "CATCH_BASIN", "CURB", "CURB_CUT", "SIDEWALK",
+    "PEDESTRIAN_AREA", "TERRAIN", "SAND", "SNOW", "WATER", "RAIL_TRACK", "BUILDING", "ARCHWAY", "TUNNEL", "BRIDGE",
+    "WALL", "FENCE", "GUARD_RAIL", "BARRIER", "VEGETATION", "HEDGE", "MOUNTAIN", "SKY", "POLE", "POLE_GROUP",
+    "UTILITY_POLE", "STREET_LIGHT", "TRAFFIC_LIGHT", "TRAFFIC_SIGN", "SIGN_BACK", "SIGN_FRAME", "BILLBOARD", "BANNER",
+    "CAR", "VAN", "PICKUP", "CARAVAN", "TRAILER", "TRUCK", "BUS", "TRAIN", "AUTORICKSHAW", "OTHER_VEHICLE",
+    "WHEELED_SLOW", "BOAT", "BICYCLE", "MOTORCYCLE", "BICYCLIST", "MOTORCYCLIST", "OTHER_RIDER", "PERSON", "CHILD",
+    "GROUND_ANIMAL", "BIRD", "BENCH", "BIKE_RACK", "TRASH_CAN", "MAILBOX", "PHONE_BOOTH", "FIRE_HYDRANT",
+    "JUNCTION_BOX", "CCTV_CAMERA", "TRAFFIC_CONE", "OBSTACLE", "LUGGAGE", "EGO_VEHICLE", "CAR_MOUNT", "IMAGE_BORDER",
+    "OUT_OF_VIEW", "WINDOW", "SMALL_WINDOW", "DOOR",
+], start=0)  # fmt: skip

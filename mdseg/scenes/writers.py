@@ -274,7 +274,8 @@ def labelmefacade(tree: Tree, scene: Scene) -> None:
 
 def labelmefacade_lists(tree: Tree, counts: Mapping[str, int]) -> None:
     """The split with more training images, and the official one: of 645 training images 100, the rest is test."""
-    lists, official = {}, {"train": [], "test": []}
+    lists: dict[str, list[str]] = {}
+    official: dict[str, list[str]] = {"train": [], "test": []}
     for split, number in counts.items():
         names = [_labelmefacade_name(split, index) for index in range(number)]
         lists[f"large_{split}"] = names

@@ -89,9 +89,9 @@ class SaveBest(Callback):
 
     def load_state_dict(self, state: dict[str, float | int]) -> None:
         if state["miou"] > self.miou:  # a validation that was repeated on resume counts already
-            self.miou, self.step = state["miou"], state["step"]
+            self.miou, self.step = state["miou"], int(state["step"])
         if state.get("target_miou", -1.0) > self.target_miou:
-            self.target_miou, self.target_step = state["target_miou"], state["target_step"]
+            self.target_miou, self.target_step = state["target_miou"], int(state["target_step"])
 
     def results(self) -> dict[str, float | int]:
         """For results.json: of roles that are evaluated."""
@@ -148,7 +148,7 @@ class Finite(Callback):
         return f"{found}.\n{self._samples(self.step)}"
 
     def _samples(self, step: int) -> str:
-        ranks = self.data.trainer.world_size
+        ranks = self.data.trainer.world_size if self.data.trainer is not None else 1
         where = f" (this process's part, of {ranks})" if ranks > 1 else ""
         return f"Its batch{where}: {', '.join(f'{name} {key}' for name, key in self.data.samples_at(step))}."
 
@@ -197,7 +197,7 @@ class Timing(Callback):
         return {"seconds": self.seconds, "images": self.images}
 
     def load_state_dict(self, state: dict[str, float | int]) -> None:
-        self.seconds, self.images = state["seconds"], state["images"]
+        self.seconds, self.images = state["seconds"], int(state["images"])
 
 
 class Bar(RichProgressBar):
@@ -294,11 +294,11 @@ class Mirror(Callback):
         for name, rows in self.panels.rows.items():
             pictures = [{"image": row.image, "annotation": row.mask, "prediction": row.prediction} for row in rows]
             self.dashboard.overlays(name, pictures, module.space_of(name).names, module.trained)
-        rows = [
+        ious = [
             (name, dataset.role, label, None if math.isnan(value) else value)
             for name, dataset in module.evaluated.items()
             for label, value in zip(dataset.table.names, module.iou[name].tolist(), strict=True)
         ]
-        self.dashboard.table("val/iou", ("dataset", "role", "class", "iou"), rows, module.trained)
+        self.dashboard.table("val/iou", ("dataset", "role", "class", "iou"), ious, module.trained)
         best = self.best.results()
         self.dashboard.summarize({f"val/best_{key}": best[key] for key in best if key.startswith("mean_")})

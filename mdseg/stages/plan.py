@@ -9,7 +9,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg.config.building import Datasets, bound, build, build_label_space, prepare_data
-from mdseg.config.keys import stage_config
+from mdseg.config.keys import plain, stage_config
 from mdseg.evaluation.results import numbers, read_results
 from mdseg.labels.spaces import LabelSpace
 from mdseg.runs.dashboard import Dashboard, WandB
@@ -74,7 +74,7 @@ class Plan:
         """What `logger` asks for, in the main process."""
         if self.logger is None or not self.stages or not main_process():
             return Dashboard()
-        return self.logger.start(self.folder, OmegaConf.to_container(self.cfg, resolve=True))
+        return self.logger.start(self.folder, plain(self.cfg, resolve=True))
 
     def __str__(self) -> str:
         """For people: what each stage starts from, sees, trains and writes."""

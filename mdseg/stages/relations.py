@@ -34,7 +34,7 @@ class EstimateRelations(Stage):
         super().__init__(**common)
         cfg = self.cfg
         self.tau, self.score, self.min_pixels = tau, score, min_pixels
-        network = self.build_network()
+        network: Any = self.build_network()  # a `Segmenter`
         self.data = EvaluationData(
             evaluated={
                 dataset.name: dataset

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 
 from mdseg.config.building import Datasets, build
-from mdseg.config.keys import origins
+from mdseg.config.keys import origins, plain
 from mdseg.labels.spaces import LabelSpace
 from mdseg.runs import checkpoints
 from mdseg.runs.dashboard import Dashboard
@@ -86,7 +86,7 @@ class Stage:
             checkpoints.check_same_classes(saved, path, self.space.names)
             checkpoints.load_network(network, saved, path, part)
         except ValueError as error:
-            own = OmegaConf.to_container(self.cfg.model, resolve=True)
+            own = plain(self.cfg.model, resolve=True)
             options = option_differences(saved.get("config", {}).get("model", {}), own)
             raise ValueError(f"stage {self.name}: {error}{options}") from error
 

@@ -81,6 +81,11 @@ def pair():
     )  # fmt: skip
 
 
+def test_a_method_that_trains_its_model_asks_for_an_optimizer():
+    with pytest.raises(ValueError, match="Pair trains its model: it needs an optimizer"):
+        _ = pair().optimization
+
+
 def test_streams_are_found_by_their_role_whatever_they_are_called():
     method = pair()
     method.read(shapes(gta="labelled", city="target", rest="unlabelled"))

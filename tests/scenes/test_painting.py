@@ -142,6 +142,11 @@ def test_world_classes_have_distinct_names_and_colors():
     assert len(set(WORLD_CLASSES)) == len(WORLD_CLASSES) == len(set(WORLD_COLORS)) == len(World)
 
 
+def test_world_members_are_the_rows_of_the_table_in_their_order():
+    assert [member.name for member in World] == [name.replace(" ", "_").upper() for name in WORLD_CLASSES]
+    assert list(World) == list(range(len(WORLD_CLASSES)))
+
+
 def test_a_contact_sheet_has_a_row_per_sample():
     one = contact_sheet(["cityscapes"], samples=1, height=HEIGHT)
     sheet = contact_sheet(["cityscapes", "idd"], samples=2, height=HEIGHT)
