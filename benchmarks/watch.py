@@ -2,6 +2,7 @@
 
 python -P benchmarks/watch.py batches FILE experiment=uniseg_cibm     a line of JSON for every batch of a loader
 python -P benchmarks/watch.py first_step FILE experiment=uniseg_cibm  when the first training step ends; stops there
+python -P benchmarks/watch.py visits FILE experiment=uniseg_cibm      who hands configurations to whom until then
 
 The checkout is on PYTHONPATH, too. benchmarks.same and benchmarks.first_step start this file.
 """
@@ -18,7 +19,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any, TextIO
 
 Sample = tuple[int | str | None, int]  # dataset, key
@@ -99,7 +100,46 @@ def stop_after_first_step(file: TextIO, module: ModuleType) -> None:
     loop.advance = advance_once
 
 
+READERS = ("configuration.py", "stages.py", "config", "stages")  # modules and rooms that read configurations
+
+
+def room_of(path: str) -> str | None:
+    """Module or room of mdseg that a file belongs to; None for all other code."""
+    _, found, below = path.partition(f"{Path.cwd().resolve()}/mdseg/")
+    return below.partition("/")[0] if found else None
+
+
+def count_visits(file: TextIO, module: ModuleType) -> None:
+    """Have the first training step write how often configurations were handed to the code that reads them."""
+    loop = module._TrainingEpochLoop
+    advance = loop.advance
+
+    def advance_once(self: Any, *arguments: Any) -> None:
+        advance(self, *arguments)
+        sys.setprofile(None)
+        print(json.dumps(VISITS), file=file, flush=True)
+        os._exit(0)
+
+    loop.advance = advance_once
+
+
+VISITS: dict[str, dict[str, int]] = {}
+
+
+def visit(frame: FrameType, event: str, argument: Any) -> None:
+    """Count a call from another module or room of mdseg that hands over a configuration."""
+    if event != "call" or frame.f_back is None:
+        return
+    room, caller = room_of(frame.f_code.co_filename), room_of(frame.f_back.f_code.co_filename)
+    names = frame.f_code.co_varnames[: frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount]
+    handed = any(type(frame.f_locals.get(name)).__name__ == "DictConfig" for name in names)
+    if room in READERS and caller not in (None, room) and handed:
+        functions = VISITS.setdefault(room.removesuffix(".py"), {})
+        functions[frame.f_code.co_name] = functions.get(frame.f_code.co_name, 0) + 1
+
+
 WATCHED = {
+    "visits": ("pytorch_lightning.loops.training_epoch_loop", count_visits),
     "batches": ("torch.utils.data.dataloader", record_batches),
     "first_step": ("pytorch_lightning.loops.training_epoch_loop", stop_after_first_step),
 }
@@ -114,6 +154,8 @@ def main() -> None:
     with Path(path).open("w") as file:
         sys.meta_path.insert(0, AfterImport(name, partial(change, file)))
         sys.argv[1:] = arguments
+        if what == "visits":
+            sys.setprofile(visit)
         runpy.run_module("mdseg.run", run_name="__main__", alter_sys=True)
 
 

@@ -23,6 +23,15 @@ from mdseg.config.composition import settle
 
 
 @pytest.fixture(scope="session", autouse=True)
+def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder of the tests' own: what one writes where it stands does not land in the checkout."""
+    folder = tmp_path_factory.mktemp("here")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Embedded data of the whole test session, also for the commands it starts."""
     folder = tmp_path_factory.mktemp("cache")

@@ -21,7 +21,7 @@ def test_a_sound_configuration_passes(composed):
         (["+stage.class_relational.from.modle=null_bce"], "no network and takes no result of this name"),
         (["stages=[class_relational,null_bce]"], "from.model=null_bce is none of the stages before it"),
         (["stage.class_relational.loss.supervised.relations=mine.yaml"], "mine.yaml"),
-        (["stage.class_relational.from.relations=pyproject.toml"], "pyproject.toml"),
+        (["stage.class_relational.from.relations=."], "relations.yaml"),
         (["stage.class_relational.from.relations=null", "stage.relations.from=null"], "from is not set"),
         (["stage.class_relational.steps=many"], "steps: expected"),
         (["+stage.class_relational.stepz=5"], "stage.class_relational: unknown keys ['stepz']"),

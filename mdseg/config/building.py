@@ -12,8 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mdseg.config.keys import descriptor, is_generated, label_source, labelled_datasets, laid_over, plain, present, tree
-from mdseg.data.datamodule import LoadedStream, divided, select_streams
 from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset, load_table
+from mdseg.data.selection import LoadedStream, divided, select_streams
 from mdseg.data.streams import Stream
 from mdseg.data.transforms import RandomCrop, strict
 from mdseg.evaluation.evaluator import Evaluated
@@ -60,7 +60,7 @@ def _check_arguments(node: DictConfig, function: partial) -> None:
 
 
 def configured_streams(cfg: DictConfig) -> dict[str, dict[str, Any]]:
-    """The streams of a stage in plain types, divided ones as their parts; see :func:`mdseg.data.datamodule.divided`."""
+    """The streams of a stage in plain types, divided ones as their parts; see :func:`mdseg.data.selection.divided`."""
     return divided(present(plain(cfg.streams, resolve=True)))
 
 

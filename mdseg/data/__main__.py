@@ -21,8 +21,8 @@ from mdseg.system.wording import nearest
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
     from mdseg.config.building import Datasets
-    from mdseg.data.datamodule import LoadedStream
     from mdseg.data.dataset import SegmentationDataset
+    from mdseg.data.selection import LoadedStream
 
 HELP = {
     "check": """Read every file of datasets: missing pairs, unreadable or truncated files, sizes that differ, unknown
@@ -184,7 +184,7 @@ def load_streams(
 ) -> "dict[str, LoadedStream]":
     """These streams of the configuration with their datasets and subsets; every dataset in a labelled one has masks."""
     from mdseg.config.building import build_transforms
-    from mdseg.data.datamodule import select_streams
+    from mdseg.data.selection import select_streams
 
     labelled = {name for stream in streams.values() if stream["role"] == "labelled" for name in stream["datasets"]}
 

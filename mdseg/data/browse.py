@@ -11,8 +11,9 @@ import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from mdseg.data.datamodule import LoadedStream, StreamDataset
+from mdseg.data.datamodule import StreamDataset
 from mdseg.data.dataset import SegmentationDataset
+from mdseg.data.selection import LoadedStream
 from mdseg.data.streams import SampleKey, permuted
 from mdseg.data.transforms import resize, resize_mask
 from mdseg.labels.spaces import LabelSpace

@@ -57,7 +57,7 @@ class Stream:
             `rare_class` (each slot draws a class, rare ones most often, then an image that shows it; labelled only).
         rare_class: how `rare_class` draws; without a part in any other mixing.
         class_draw: what `rare_class` draws from, which takes the images' statistics: see
-            :func:`mdseg.data.datamodule.with_class_draws`.
+            :func:`mdseg.data.selection.with_class_draws`.
         micro_batches: batches per step of a part of a divided stream; null: one, of a stream that is not divided.
 
     Raises:

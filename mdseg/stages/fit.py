@@ -249,7 +249,10 @@ class Fit(Stage):
     def describe(self) -> list[str]:
         lines = [
             f"stream {name}: {loaded.stream.role}, {loaded.stream.per_step} images per step of "
-            + ", ".join(f"{dataset.name} ({len(dataset)} images)" for dataset in loaded.datasets)
+            + ", ".join(
+                f"{dataset.name} ({len(dataset)} images, {dataset.table.num_classes} classes)"
+                for dataset in loaded.datasets
+            )
             for name, loaded in self.data.streams.items()
         ]
         weights = [parameter for parameter in self.method.parameters() if parameter.requires_grad]

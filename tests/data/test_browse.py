@@ -12,8 +12,9 @@ import pytest
 
 from mdseg.data import __main__ as commands
 from mdseg.data.browse import page, paint, palette_of
-from mdseg.data.datamodule import LoadedStream, StreamDataset
+from mdseg.data.datamodule import StreamDataset
 from mdseg.data.dataset import Sample, SegmentationDataset
+from mdseg.data.selection import LoadedStream
 from mdseg.data.streams import SampleKey, Stream
 from mdseg.data.transforms import RandomCrop
 from mdseg.labels.spaces import disjoint, listed, union

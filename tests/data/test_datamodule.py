@@ -8,8 +8,9 @@ from smoke import SMOKE
 
 from mdseg.config.building import Datasets, build_label_space, prepare_data
 from mdseg.config.keys import stage_config
-from mdseg.data.datamodule import EvaluationSampler, StreamDataset, collate, cores, select_streams
+from mdseg.data.datamodule import EvaluationSampler, StreamDataset, collate, cores
 from mdseg.data.dataset import Sample, SegmentationDataset
+from mdseg.data.selection import select_streams
 from mdseg.data.statistics import labelled_counts
 from mdseg.data.streams import StreamSampler
 from mdseg.data.transforms import RandomCrop
