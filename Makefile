@@ -22,10 +22,10 @@ run: setup  ## the main job on embedded data, minutes on two CPU cores: UniSeg o
 	$(BIN)/python -m mdseg.run experiment=uniseg_cibm
 
 test: setup  ## the tests, without the long ones
-	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadscope
+	$(BIN)/python -m pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: setup  ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: setup  ## what CI checks of style and types
 	$(BIN)/ruff check .

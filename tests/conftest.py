@@ -22,6 +22,26 @@ from mdseg import conf_dir
 from mdseg.config.composition import settle
 
 
+# Modules that take longest, first: otherwise one of two processes would work on alone at the end.
+LONG = [
+    "conf",
+    "toys",
+    "resume",
+    "bad_input",
+    "run",
+    "self_training",
+    "evaluate",
+    "logging",
+    "target_loss",
+    "callbacks",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    names = {f"test_{name}": place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: names.get(item.path.stem, len(LONG)))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A folder of the tests' own: what one writes where it stands does not land in the checkout."""

@@ -333,7 +333,7 @@ def settle(cfg: DictConfig) -> None:
 def _in_full(origin: Any, stages: Sequence[str]) -> Any:
     """What a stage starts from, paths in full: a run may be resumed from another folder."""
     if isinstance(origin, DictConfig):
-        return {key: _in_full(value, stages) for key, value in origin.items()}
+        return {part: _in_full(value, stages) for part, value in origin.items() if value is not None}
     if not isinstance(origin, str) or origin in stages or not Path(origin).expanduser().exists():
         return origin
     return str(Path(origin).expanduser().resolve())

@@ -82,7 +82,7 @@ def pair():
 
 
 def test_a_method_that_trains_its_model_asks_for_an_optimizer():
-    with pytest.raises(ValueError, match="Pair trains its model: it needs an optimizer"):
+    with pytest.raises(ValueError, match="Pair trains by an optimizer, with its lr, and a scheduler: set both"):
         _ = pair().optimization
 
 
