@@ -21,7 +21,6 @@ from smoke import SMOKE
 from mdseg import conf_dir
 from mdseg.config.composition import settle
 
-
 # Modules that take longest, first: otherwise one of two processes would work on alone at the end.
 LONG = [
     "conf",

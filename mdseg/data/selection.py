@@ -1,4 +1,4 @@
-"""The streams of a configuration with their datasets: parts of divided ones, labelled subsets, draws of rare classes."""
+"""The streams of a configuration with their datasets: divided ones, labelled subsets, draws of rare classes."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
