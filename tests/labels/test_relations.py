@@ -68,7 +68,7 @@ def test_table_a1_fits_a_run_without_bdd():
 
 
 def test_table_a1_agrees_with_the_reference(cibm):
-    reference = Path(__file__).parents[2] / "shared" / "datasets" / "labels" / "relations_cibm.yaml"
+    reference = Path(__file__).parents[3] / "shared" / "datasets" / "labels" / "relations_cibm.yaml"
     if not reference.is_file():
         pytest.skip("no reference tables beside this checkout")
     import yaml

@@ -15,7 +15,7 @@ from mdseg.labels.spaces import LabelSpace, disjoint, listed, union
 from mdseg.labels.tables import IGNORE, LabelTable
 
 LABELS = sorted(file.stem for file in (conf_dir() / "labels").glob("*.yaml"))
-REFERENCE = Path(__file__).parents[2] / "shared" / "datasets" / "labels"
+REFERENCE = Path(__file__).parents[3] / "shared" / "datasets" / "labels"
 INITIALS = {"C": "cityscapes", "I": "idd", "B": "bdd", "M": "mapillary"}
 
 
