@@ -41,7 +41,7 @@ def answer_seconds(arguments: list[str], checkout: Path, cache: Path) -> float:
 
 def spread(times: Sequence[float]) -> str:
     """Their median, and from where to where they reach."""
-    return f"{statistics.median(times):.2f} s ({min(times):.2f} to {max(times):.2f})"
+    return f"{statistics.median(times):.3g} s ({min(times):.3g} to {max(times):.3g})"
 
 
 def main() -> None:

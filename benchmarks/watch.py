@@ -14,7 +14,7 @@ import runpy
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
@@ -100,12 +100,14 @@ def stop_after_first_step(file: TextIO, module: ModuleType) -> None:
     loop.advance = advance_once
 
 
+HERE = Path.cwd().resolve()
 READERS = ("configuration.py", "stages.py", "config", "stages")  # modules and rooms that read configurations
 
 
+@cache
 def room_of(path: str) -> str | None:
     """Module or room of mdseg that a file belongs to; None for all other code."""
-    _, found, below = path.partition(f"{Path.cwd().resolve()}/mdseg/")
+    _, found, below = path.partition(f"{HERE}/mdseg/")
     return below.partition("/")[0] if found else None
 
 
@@ -130,10 +132,13 @@ def visit(frame: FrameType, event: str, argument: Any) -> None:
     """Count a call from another module or room of mdseg that hands over a configuration."""
     if event != "call" or frame.f_back is None:
         return
-    room, caller = room_of(frame.f_code.co_filename), room_of(frame.f_back.f_code.co_filename)
+    room = room_of(frame.f_code.co_filename)
+    if room not in READERS:
+        return
+    caller = room_of(frame.f_back.f_code.co_filename)
     names = frame.f_code.co_varnames[: frame.f_code.co_argcount + frame.f_code.co_kwonlyargcount]
     handed = any(type(frame.f_locals.get(name)).__name__ == "DictConfig" for name in names)
-    if room in READERS and caller not in (None, room) and handed:
+    if caller not in (None, room) and handed:
         functions = VISITS.setdefault(room.removesuffix(".py"), {})
         functions[frame.f_code.co_name] = functions.get(frame.f_code.co_name, 0) + 1
 

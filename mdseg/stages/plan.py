@@ -106,8 +106,8 @@ def make_plan(cfg: DictConfig, folder: Path) -> Plan:
     logger = None if cfg.get("logger") is None else build(cfg.logger)
     if logger is not None:
         logger.check()
-    prepare_data(cfg)
     space = build_label_space(cfg)
+    prepare_data(cfg)
     datasets, folders = Datasets(), {name: folder.resolve() / name for name in cfg.stages}
     left = [name for name in cfg.stages if not (folders[name] / "done").exists()]
     stages = {name: build_stage(name, cfg, space, datasets, folders) for name in left}
