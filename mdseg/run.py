@@ -59,11 +59,7 @@ def start(cfg: DictConfig) -> float | None:
         refuse_local_ddp_in_sweeps(cfg, hydra_config.mode)
         check_run(cfg)
         with new_run_folder(Path(cfg.runs) / cfg.name) as folder:
-            try:
-                plan = planned(cfg, folder)
-            except Stopped as stopped:
-                print(f"mdseg: {stopped.what}", file=sys.stderr)
-                raise
+            plan = planned(cfg, folder)
             if main_process():
                 write_provenance(cfg, [*overrides, *hydra_settings(hydra_config)], folder)
             return carry_out(plan, stop)
@@ -75,9 +71,13 @@ def planned(cfg: DictConfig, folder: Path) -> "Plan":
     Raises:
         ValueError, FileNotFoundError: something in the configuration does not exist or does not fit.
     """
-    from mdseg.stages.plan import make_plan
+    try:
+        from mdseg.stages.plan import make_plan
 
-    return make_plan(cfg, folder)
+        return make_plan(cfg, folder)
+    except Stopped as stopped:
+        print(f"mdseg: {stopped.what}", file=sys.stderr)
+        raise
 
 
 def hydra_settings(hydra_config: HydraConf) -> list[str]:

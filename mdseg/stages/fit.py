@@ -207,7 +207,7 @@ class Fit(Stage):
         self.take_over(lambda part: self.origins[part] in self.earlier)
         if not saved:
             self.method.start()
-            for part in set(self.origins) - {"model", *self.method.takes}:
+            for part in (part for part in self.origins if part not in ("model", *self.method.takes)):
                 self.load_weights(self.method.get_submodule(part), part)
         self.data.start = checkpoints.trained_steps(saved) if saved else 0
         log.restart_at(self.data.start)
