@@ -52,8 +52,10 @@ def working_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Embedded data of the whole test session, also for the commands it starts."""
-    folder = tmp_path_factory.mktemp("cache")
+    """Embedded data of the whole test session, also for the commands it starts; processes of one session share it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = base.parent / "cache" if "PYTEST_XDIST_WORKER" in os.environ else tmp_path_factory.mktemp("cache")
+    folder.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("MDSEG_CACHE", str(folder))
         yield folder

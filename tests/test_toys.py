@@ -106,7 +106,12 @@ def test_a_method_takes_what_a_stage_of_one_s_own_has_made(finished):
 
 
 @pytest.mark.parametrize(
-    ("name", "stages"), [("toy_adversarial", ["translate", "adapt"]), ("toy_heads", ["universal"])]
+    ("name", "stages"),
+    [
+        ("toy_adversarial", ["adapt"]),
+        pytest.param("toy_adversarial", ["translate", "adapt"], marks=pytest.mark.slow),
+        pytest.param("toy_heads", ["universal"], marks=pytest.mark.slow),
+    ],
 )
 def test_a_toy_is_resumed_to_the_bit(finished, tmp_path, name, stages):
     copy_code(tmp_path)
