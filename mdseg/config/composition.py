@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
 from mdseg.config import references
+from mdseg.config.keys import expand
 from mdseg.system.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
@@ -321,7 +322,9 @@ def settle(cfg: DictConfig) -> None:
     for key in ("name", "row", "family", "scale"):
         cfg[key] = cfg[key]
     OmegaConf.resolve(cfg.data)
-    for node in (cfg, *cfg.stage.values()):
+    with open_dict(cfg):
+        expand(cfg)
+    for node in (cfg, *(node for node in cfg.stage.values() if node is not None)):
         if origin := node.get("from"):
             node["from"] = _in_full(origin, cfg.stages)
     if cfg.get("logger") is not None and cfg.logger.group is None:

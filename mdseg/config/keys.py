@@ -21,8 +21,9 @@ STREAM = (
     "transform",
     "rare_class",
     "per_dataset",
+    "micro_batches",
 )
-OPTIONAL = ("transform", "rare_class", "per_dataset")  # of a stream; null where they are left out
+OPTIONAL = ("transform", "rare_class", "per_dataset", "micro_batches")  # of a stream; null where they are left out
 DATASET = ("layout", "root", "labels", "evaluation_split")
 FROM_GROUPS = ("data", "label_space", "logger", "method", "model", "optimizer", "scheduler", "trainer", "transform")
 AT_LEAST = {  # key → the least that it may be
@@ -79,11 +80,26 @@ def check_keys(cfg: DictConfig) -> None:
             may = f", and may have {' and '.join(OPTIONAL)}" if kind == "streams" else ""
             for missing in (key for key in needed if key not in node):
                 raise ValueError(f"{kind}.{name}: key {missing} is missing; it needs {', '.join(needed)}{may}")
+    for name, stream in present(cfg.streams).items():
+        _check_parts(cfg, f"streams.{name}.per_dataset", stream)
     lists = {f"streams.{name}.datasets": stream.datasets for name, stream in present(cfg.streams).items()}
     lists |= {f"evaluate.{role}": cfg.evaluate[role] for role in EVALUATION_ROLES} | {"stages": cfg.stages}
     for key, value in lists.items():
         if isinstance(value, str):
             raise ValueError(f"{key}: expected a list, [{value}], got {value}")
+
+
+def _check_parts(cfg: DictConfig, key: str, stream: DictConfig) -> None:
+    """Refuse values for a dataset that there is not; those for one that the stream does not have serve other streams.
+
+    Raises:
+        ValueError: it names the dataset that was probably meant.
+    """
+    known = {*cfg.get("datasets", {}), *(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))}
+    for dataset in map(str, stream.get("per_dataset") or ()):
+        if dataset not in known:
+            has = ", ".join(stream.datasets)
+            raise ValueError(f"{key}.{dataset}: there is no such dataset{nearest(dataset, known)}; the stream has {has}")
 
 
 def plain(node: DictConfig, resolve: bool = False) -> dict[str, Any]:
@@ -121,7 +137,7 @@ def stage_config(cfg: DictConfig, name: str) -> DictConfig:
 
     A node with a `_target_` replaces the run's node as a whole: options of one class are not those of another. Streams
     that are null, which the stage does without, are left out; `evaluate: null` evaluates nothing; `run` is the stage's
-    class where it is no fit.
+    class where it is no fit, `only` the dataset that it is restricted to.
 
     Raises:
         ValueError: no such stage, or a key of the stage that the run does not have.
@@ -130,10 +146,90 @@ def stage_config(cfg: DictConfig, name: str) -> DictConfig:
         raise ValueError(f"stages: no stage {name!r}; this family has {', '.join(cfg.stage)}")
     base = plain(cfg)
     values = plain(cfg.stage[name]) if cfg.stage[name] is not None else {}
-    run = {"run": values.pop("run", None)}
+    run, only = {"run": values.pop("run", None)}, values.pop("only", None)
     stage = laid_over(base, values, f"stage.{name}") | run
     stage["evaluate"] = stage["evaluate"] or {role: [] for role in EVALUATION_ROLES}
-    return OmegaConf.create(stage | {"streams": present(stage["streams"])})
+    own = OmegaConf.create(stage | {"streams": present(stage["streams"])})
+    return own if only is None else restricted(own, only)
+
+
+def restricted(stage: DictConfig, dataset: str) -> DictConfig:
+    """A stage's configuration with the streams and evaluations of one dataset alone.
+
+    A stream that is divided by datasets becomes one that is not, with what it has for this dataset.
+    """
+    streams = plain(stage.streams, resolve=True)
+    for name in [name for name, stream in streams.items() if dataset not in stream["datasets"]]:
+        del streams[name]
+    for stream in streams.values():
+        own = (stream.get("per_dataset") or {}).get(dataset) or {}
+        transform = {**(stream.get("transform") or {}), **(own.get("transform") or {})} or None
+        stream |= {**own, "datasets": [dataset], "transform": transform, "per_dataset": None, "micro_batches": None}
+        if isinstance(stream["labelled"], Mapping):
+            stream["labelled"] = stream["labelled"][dataset]
+        if isinstance(stream["mixing"], Mapping):
+            stream["mixing"] = "concat"
+    evaluate = {role: [name for name in names if name == dataset] for role, names in stage.evaluate.items()}
+    stage.streams, stage.evaluate = streams, evaluate
+    return stage
+
+
+EACH = ("dataset", "pair")
+
+
+def expand(cfg: DictConfig) -> None:
+    """Write out the stages that a run has several times.
+
+    `each: dataset` stands for a stage for every labelled dataset, called like it and restricted to it; `each: pair` for
+    one for every dataset and another one before it, `<dataset>_from_<other>`, restricted to the first. What starts
+    `from` such a stage starts from those of the same dataset, in a pair from those of the other one, elsewhere from all
+    of them by the datasets' names.
+
+    Raises:
+        ValueError: another value of `each`, or a name that two stages would have.
+    """
+    datasets = labelled_datasets(cfg)
+    each = {name: node.get("each") for name, node in cfg.stage.items() if node is not None and "each" in node}
+    for name, value in each.items():
+        if value not in EACH:
+            raise ValueError(f"stage.{name}.each: expected {' or '.join(EACH)}, got {value!r}")
+    stages: list[str] = []
+    nodes = {name: node for name, node in cfg.stage.items() if name not in each}
+    for name in cfg.stages:
+        if name not in each:
+            stages.append(name)
+            if nodes.get(name) is not None and (node := _from(nodes[name])) is not None:
+                nodes[name]["from"] = _of_all(node, each, datasets)
+            continue
+        node = plain(cfg.stage[name])
+        others = [None] if node.pop("each") == "dataset" else datasets
+        for dataset in datasets:
+            for other in (other for other in others if other != dataset):
+                called = dataset if other is None else f"{dataset}_from_{other}"
+                if called in nodes:
+                    raise ValueError(f"stage.{name}: its stage {called} would have the name of another; rename that one")
+                start = {"from": _of_one(node["from"], each, other or dataset)} if node.get("from") else {}
+                nodes[called] = OmegaConf.create(node | {"only": dataset} | start)
+                stages.append(called)
+    cfg.stage, cfg.stages = nodes, stages
+
+
+def _from(node: DictConfig) -> Any:
+    return plain(node).get("from")
+
+
+def _of_one(origin: Any, each: Mapping[str, str], dataset: str) -> Any:
+    """What a stage starts from, with a stage of this dataset in place of one that each of them has."""
+    if isinstance(origin, dict):
+        return {part: _of_one(value, each, dataset) for part, value in origin.items()}
+    return dataset if origin in each else origin
+
+
+def _of_all(origin: Any, each: Mapping[str, str], datasets: Sequence[str]) -> Any:
+    """The same where all datasets have one."""
+    if isinstance(origin, dict):
+        return origin
+    return {name: name for name in datasets} if origin in each else origin
 
 
 def origins(stage: DictConfig) -> dict[str, str]:

@@ -39,21 +39,22 @@ class LoadedStream:
 def divided(streams: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Streams of a configuration, those with `per_dataset` as parts of one dataset each, called `<stream>/<dataset>`.
 
-    A part has the stream's values unless `per_dataset` has another for its dataset.
+    A part has the stream's values unless `per_dataset` has another for its dataset; what it has for datasets that the
+    stream does not have is left alone.
 
     Raises:
-        ValueError: `per_dataset` names a dataset that the stream does not have, or a key that is none.
+        ValueError: `per_dataset` has a key that is none, or `micro_batches` belongs to a stream without it.
     """
     parts: dict[str, dict[str, Any]] = {}
     for name, config in streams.items():
         own = config.get("per_dataset")
         if own is None:
+            if config.get("micro_batches") is not None:
+                raise ValueError(f"streams.{name}.micro_batches: only of a stream with per_dataset; set it to null")
             parts[name] = dict(config)
             continue
         for dataset, values in own.items():
             where, unknown = f"streams.{name}.per_dataset.{dataset}", set(values or {}) - set(OF_A_PART)
-            if dataset not in config["datasets"]:
-                raise ValueError(f"{where}: the stream has no such dataset; it has {', '.join(config['datasets'])}")
             if unknown:
                 raise ValueError(f"{where}: unknown keys {sorted(unknown)}; it may have {', '.join(OF_A_PART)}")
         for dataset in config["datasets"]:
@@ -61,7 +62,7 @@ def divided(streams: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
             transform = {**(config.get("transform") or {}), **(values.get("transform") or {})}
             labelled = config["labelled"]
             labelled = labelled.get(dataset) if isinstance(labelled, Mapping) else labelled
-            part = {**config, "micro_batches": 1, "labelled": labelled, **values}
+            part = {**config, "micro_batches": config.get("micro_batches") or 1, "labelled": labelled, **values}
             part |= {"datasets": [dataset], "transform": transform or None}
             parts[f"{name}/{dataset}"] = part
     return parts
@@ -101,11 +102,36 @@ def select_streams(
             config["batch_size"],
             config["mixing"],
             _rare_class(name, config.get("rare_class")),
-            micro_batches=config.get("micro_batches"),
+            micro_batches=_micro_batches(name, config, [len(dataset) for dataset in datasets], selected),
         )
         chosen = config["labelled"] != "all" or excluded is not None
         selected[name] = LoadedStream(stream, datasets, transforms[name], chosen)
     return selected
+
+
+def _micro_batches(
+    name: str, config: Mapping[str, Any], sizes: Sequence[int], selected: Mapping[str, LoadedStream]
+) -> int | None:
+    """Micro-batches of a part per step; `auto`: as many as let its epoch end with that of the labelled images.
+
+    Raises:
+        ValueError: `auto` without a labelled stream of the same dataset before this one.
+    """
+    given = config.get("micro_batches")
+    if given != "auto":
+        return given
+    labelled = [
+        loaded.stream
+        for loaded in selected.values()
+        if loaded.stream.role == "labelled" and loaded.stream.datasets == tuple(config["datasets"])
+    ]
+    if not labelled:
+        raise ValueError(
+            f"streams.{name}.micro_batches=auto: there is no labelled stream of {', '.join(config['datasets'])} alone "
+            "before this one, whose epochs could be followed; give a number"
+        )
+    per_epoch = len(labelled[0]) / labelled[0].per_step
+    return max(1, int(sum(sizes) / config["batch_size"] / per_epoch))
 
 
 def _rest(

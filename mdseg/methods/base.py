@@ -1,7 +1,7 @@
 """What every method shares: streams by role, seeding, one optimiser, evaluation, the origin of a checkpoint."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, ClassVar
@@ -39,12 +39,16 @@ class StreamShape:
 
     Args:
         batch_size: images per step.
-        crop: height and width of its images.
+        crop: height and width of its images; of a divided stream those of its first part.
+        datasets: whose images they are.
+        epochs: where the stream is divided, for every dataset the epoch that a step lies in.
     """
 
     role: str
     batch_size: int
     crop: tuple[int, int] | None = None
+    datasets: tuple[str, ...] = ()
+    epochs: Mapping[str, Callable[[int], int]] = field(default_factory=dict)
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:

@@ -12,6 +12,7 @@ from torch import nn
 
 from mdseg.config.building import Datasets, bound, build, build_transforms, count_steps, evaluated_tables
 from mdseg.data.datamodule import SegmentationDataModule, cores
+from mdseg.data.selection import LoadedStream
 from mdseg.data.statistics import labelled_counts
 from mdseg.evaluation.panels import Panels
 from mdseg.evaluation.results import evaluation_results
@@ -96,14 +97,7 @@ class Fit(Stage):
             **self.build_losses(),
         )
         method.expect(self.origins)
-        method.read(
-            {
-                loaded.stream.whole: StreamShape(
-                    loaded.stream.role, loaded.stream.per_step, getattr(loaded.transform, "crop", None)
-                )
-                for loaded in self.data.streams.values()
-            }
-        )
+        method.read(stream_shapes(self.data))
         self.data.keep([name for names in method.names_of.values() for name in names])
         try:
             _ = method.optimization  # made here, so that a wrong option shows before anything is trained
@@ -284,6 +278,23 @@ def build_data(cfg: DictConfig, space: LabelSpace, datasets: Datasets, multiple:
         score_at=cfg.evaluation.score_at,
         multiple=multiple,
     )
+
+
+def stream_shapes(data: SegmentationDataModule) -> dict[str, StreamShape]:
+    """What a method may know of the streams before training, by name; the parts of a divided one together."""
+    parts: dict[str, list[LoadedStream]] = {}
+    for loaded in data.streams.values():
+        parts.setdefault(loaded.stream.whole, []).append(loaded)
+    return {
+        name: StreamShape(
+            loaded[0].stream.role,
+            sum(part.stream.per_step for part in loaded),
+            getattr(loaded[0].transform, "crop", None),
+            tuple(dataset for part in loaded for dataset in part.stream.datasets),
+            {part.stream.datasets[0]: part.stream.epoch for part in loaded if part.stream.micro_batches is not None},
+        )
+        for name, loaded in parts.items()
+    }
 
 
 def write_subsets(data: SegmentationDataModule, folder: Path) -> None:

@@ -1,0 +1,302 @@
+"""Universal semi-supervised segmentation (Kalluri et al., ICCV 2019, arXiv:1811.10323)."""
+
+import math
+import warnings
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor, nn
+
+from mdseg.labels import embeddings
+from mdseg.labels.embeddings import DatasetEmbeddings, LabelEmbeddings
+from mdseg.labels.spaces import LabelSpace
+from mdseg.labels.tables import IGNORE
+from mdseg.losses.similarity import similarity_entropy
+from mdseg.losses.unlabelled import one_of
+from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
+from mdseg.pixels.classwise import class_sums
+from mdseg.system.wording import Remark
+
+ONE_CLASS = 0.95  # share of the pixels that are nearest to one class from which on the method warns of a collapse
+LONG_VECTORS = 20.0  # times the first mean norm of pixel embeddings, likewise
+
+
+class EntropyModule(nn.Module):
+    """A projection of the encoder's features into the space of label embeddings, and the embeddings of all datasets.
+
+    Args:
+        features: channels of the encoder's features.
+        classes: names of every dataset's classes.
+        dimension: d of the embeddings.
+        centroids: embeddings of every class.
+    """
+
+    vectors: Float[Tensor, "r d"]
+
+    def __init__(self, features: int, classes: Mapping[str, tuple[str, ...]], dimension: int, centroids: int) -> None:
+        super().__init__()
+        self.classes, self.dimension, self.centroids = dict(classes), dimension, centroids
+        self.projection = nn.Conv2d(features, dimension, kernel_size=1)
+        nn.init.normal_(self.projection.weight, std=math.sqrt(2 / dimension))
+        nn.init.zeros_(self.projection.get_parameter("bias"))
+        counts = [centroids * len(names) for names in classes.values()]
+        starts = [sum(counts[:position]) for position in range(len(counts))]
+        self.rows = {
+            name: slice(start, start + count) for name, start, count in zip(classes, starts, counts, strict=True)
+        }
+        self.register_buffer("vectors", torch.zeros(sum(counts), dimension))
+        self.present: dict[str, Tensor] = {}  # rows of each dataset, from its first one on, that take part
+
+    def take(self, found: LabelEmbeddings) -> None:
+        """Embeddings that :func:`mdseg.labels.embeddings.check` has let through, at unit length."""
+        for name, rows in self.rows.items():
+            part: DatasetEmbeddings = found.datasets[name]
+            vectors = torch.zeros(rows.stop - rows.start, self.dimension)
+            order = torch.argsort(part.class_index, stable=True)
+            place = part.class_index[order] * self.centroids + torch.arange(len(order)) % self.centroids
+            vectors[place] = F.normalize(part.vectors[order].float(), dim=1)
+            self.vectors[rows] = vectors
+            self.present[name] = place
+
+    def draw(self, generator: torch.Generator) -> None:
+        """Random directions for all classes, as the authors' code has them where no file is given."""
+        self.vectors.copy_(F.normalize(torch.randn(self.vectors.shape, generator=generator), dim=1))
+        self.present = {name: torch.arange(rows.stop - rows.start) for name, rows in self.rows.items()}
+
+    def scores(self, embedded: Float[Tensor, "n d h w"], dataset: str) -> Float[Tensor, "n r h w"]:
+        """Dot product of every pixel embedding with those of a dataset's labels."""
+        return F.conv2d(embedded, self.vectors[self.rows[dataset], :, None, None].to(embedded.dtype))
+
+
+class Universal(Method):
+    r"""Few labels in every dataset, one network, and unlabelled images that must decide among the labels of all.
+
+    .. math:: L = \sum_i CE(G_i(F(x_i)), y_i) + \alpha \sum_{i \ne j} \frac{H(v_{ij})}{D - 1} + \beta \sum_i H(v_{ii}),
+        \quad v_{ij} = \langle E(F(u_i)), c^{(j)} \rangle
+
+    Kalluri et al., ICCV 2019 (arXiv:1811.10323), equations 1 to 5, for any number D of datasets: the paper has two.
+    F is the encoder, G_i the classifier of a dataset (its channels of the label space: heads of their own in a disjoint
+    space), E the projection of :class:`EntropyModule` and c the label embeddings of an earlier stage. Every forward
+    pass has images of one dataset only, so that batch norm sees one domain at a time, and is followed by its backward
+    pass, so that memory is that of one batch however many there are. Labelled images train encoder and classifier,
+    unlabelled ones encoder and projection.
+
+    Args:
+        alpha: weight of the entropy among other datasets' labels.
+        beta: weight of the entropy among those of the image's own dataset; with 0 for both, plain joint training,
+            unlabelled images are not read.
+        dimension: d of the embeddings.
+        centroids: K label embeddings of every class.
+        multi_centroid: see :func:`~mdseg.losses.similarity.similarity_entropy`.
+        partners: `all` other datasets for every unlabelled batch, or `one` of them, drawn (the same in expectation).
+        theta: how much of a label embedding stays after every epoch of its dataset's labelled images; the rest is the
+            mean embedding of the class's labelled pixels in that epoch (supplement, eq. 7). 1: they never change.
+        embeddings: `given`, by an earlier stage or a file (`from: {embeddings: ...}`), or `random`.
+
+    Raises:
+        ValueError: an option that is out of range.
+    """
+
+    reads: Mapping[str, Reads] = {"labelled": Reads("labelled"), "unlabelled": Reads("unlabelled")}
+    takes = ("embeddings",)
+
+    def __init__(
+        self,
+        supervised: Loss,
+        alpha: float | int,
+        beta: float | int,
+        dimension: int,
+        centroids: int,
+        multi_centroid: str,
+        partners: str,
+        theta: float | int,
+        embeddings: str,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.automatic_optimization = False
+        for name, value in (("alpha", alpha), ("beta", beta)):
+            if value < 0:
+                raise ValueError(f"method.{name}: expected at least 0, got {value}")
+        for name, value in (("dimension", dimension), ("centroids", centroids)):
+            if value < 1:
+                raise ValueError(f"method.{name}: expected at least 1, got {value}")
+        if not 0 <= theta <= 1:
+            raise ValueError(f"method.theta: expected a number in [0, 1], got {theta}")
+        if theta < 1 and centroids > 1:
+            raise ValueError("method.theta: means of classes with several centroids are not told apart; set theta=1")
+        one_of("method.multi_centroid", multi_centroid, ("flat", "max"))
+        one_of("method.partners", partners, ("all", "one"))
+        one_of("method.embeddings", embeddings, ("given", "random"))
+        self.supervised, self.alpha, self.beta, self.partners, self.theta = supervised, alpha, beta, partners, theta
+        self.entropy = partial(
+            similarity_entropy, centroids=centroids, multi_centroid=multi_centroid, align_corners=self.align_corners
+        )
+        self.random = embeddings == "random"
+        self.module: Any = None  # an `EntropyModule`, where the entropy counts
+        if alpha or beta:
+            classes = {name: classes_of(self.space, name) for name in self.space.datasets}
+            self.module = EntropyModule(feature_channels(self.model), classes, dimension, centroids)
+        else:
+            self.reads = {"labelled": Reads("labelled")}
+        self.epochs: Mapping[str, Any] = {}
+        self.updates = self.module is not None and theta < 1
+        if self.updates:
+            self.register_buffer("sums", torch.zeros_like(self.module.vectors, dtype=torch.float64))
+            self.register_buffer("counts", torch.zeros(len(self.module.vectors), dtype=torch.int64))
+
+    def read(self, streams: Mapping[str, StreamShape]) -> None:
+        if self.module is None:
+            streams = {name: shape for name, shape in streams.items() if shape.role != "unlabelled"}
+        super().read(streams)
+        entries = {entry: self.names_of[entry][0] for entry in self.reads}
+        for name in entries.values():
+            if not streams[name].epochs:
+                raise ValueError(
+                    f"Universal takes one batch of every dataset in a step, but stream {name} mixes them; set "
+                    f"streams.{name}.per_dataset={{}}"
+                )
+        if self.module is not None:
+            there = streams[entries["unlabelled"]].datasets
+            if missing := [name for name in self.space.datasets if name not in there]:
+                raise ValueError(
+                    f"Universal needs unlabelled images of every labelled dataset; streams.{entries['unlabelled']} "
+                    f"has none of {', '.join(missing)}: add them to streams.{entries['unlabelled']}.datasets"
+                )
+            if more := [name for name in there if name not in self.space.datasets]:
+                raise ValueError(
+                    f"streams.{entries['unlabelled']}.datasets: {', '.join(more)} has no labelled images, hence no "
+                    "label embeddings; leave it out"
+                )
+        self.epochs = streams[entries["labelled"]].epochs
+
+    def expect(self, parts: Any) -> None:
+        super().expect(parts)
+        if self.module is not None and "embeddings" not in parts and not self.random:
+            raise ValueError(
+                "method.embeddings=given, but no earlier stage or file gives them: set from.embeddings to one, "
+                "method.embeddings=random for random ones, or method.alpha=0 method.beta=0 to do without"
+            )
+
+    def start_from(self, what: str, path: Path) -> None:
+        """Label embeddings from the folder of a stage that has computed them, or from a file of such.
+
+        Raises:
+            FileNotFoundError, ValueError: there are none, or they are of other datasets, classes or sizes.
+        """
+        if self.module is None or self.random:
+            return
+        found = embeddings.load(path)
+        embeddings.check(found, path, self.module.classes, self.module.dimension, self.module.centroids)
+        self.module.take(found)
+        for name, part in found.datasets.items():
+            if name in self.module.classes and part.absent:
+                warnings.warn(
+                    f"label embeddings: no labelled pixel of {name}'s {', '.join(part.absent)}; unlabelled images "
+                    "cannot decide for them",
+                    Remark,
+                    stacklevel=2,
+                )
+
+    def setup(self, stage: str) -> None:
+        if self.module is not None and self.random and not self.module.present:
+            self.module.draw(torch.Generator().manual_seed(self.seed))
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        groups = super().parameter_groups()
+        return groups if self.module is None else [*groups, {"params": list(self.module.projection.parameters())}]
+
+    def training_step(self, batch: StepBatch, step: int) -> Tensor:
+        optimizer: Any = self.optimizers()
+        optimizer.zero_grad()
+        terms: dict[str, Tensor] = {}
+        for dataset, parts in batch["labelled"].items():
+            for part in parts:
+                features = self.model.features(part["image"])
+                loss = self.supervised(self.model.classify(features), part["mask"], part["dataset"]) / len(parts)
+                self.manual_backward(loss)
+                terms[f"supervised/{dataset}"] = terms.get(f"supervised/{dataset}", 0.0) + loss.detach()
+                if self.updates:
+                    self.collect(dataset, features.detach(), part["mask"])
+        for dataset, parts in batch.get("unlabelled", {}).items():
+            for part in parts:
+                cross, within = self.entropies(dataset, part["image"])
+                self.manual_backward((self.alpha * cross + self.beta * within) / len(parts))
+                for name, value in (("cross", cross), ("within", within)):
+                    terms[f"{name}/{dataset}"] = terms.get(f"{name}/{dataset}", 0.0) + value.detach() / len(parts)
+        optimizer.step()
+        self.lr_schedulers().step()
+        if self.updates:
+            self.update_embeddings(step)
+
+        for name, value in terms.items():
+            self.log(f"train/{name}", value)
+        weights = {"supervised": 1.0, "cross": self.alpha, "within": self.beta}
+        return torch.stack([weights[name.split("/")[0]] * value for name, value in terms.items()]).sum()
+
+    def entropies(self, dataset: str, image: Tensor) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+        """Entropy of unlabelled images of a dataset among other datasets' labels, their mean, and among its own."""
+        size = tuple(image.shape[-2:])
+        embedded = self.module.projection(self.model.features(image))
+        scores = {dataset: self.module.scores(embedded, dataset)} if self.beta else {}
+        others = [name for name in self.space.datasets if name != dataset] if self.alpha else []
+        if self.partners == "one" and len(others) > 1:
+            others = [others[int(torch.randint(len(others), ()))]]
+        scores |= {name: self.module.scores(embedded, name) for name in others}
+        entropy = {
+            name: self.entropy(of_labels, size, rows=self.module.present[name].to(embedded.device))
+            for name, of_labels in scores.items()
+        }
+        zero = embedded.new_zeros(())
+        cross = torch.stack([entropy[name] for name in others]).mean() if others else zero
+        return cross, entropy.get(dataset, zero)
+
+    @torch.no_grad()
+    def collect(self, dataset: str, features: Float[Tensor, "n d h w"], masks: UInt8[Tensor, "n H W"]) -> None:
+        """Add up pixel embeddings of labelled images for the means of their classes."""
+        rows, embedded = self.module.rows[dataset], self.module.projection(features)
+        classes = class_of_train_id(self.space, dataset).to(masks.device)
+        for pixels, mask in zip(embedded, masks, strict=True):
+            sums, counts = class_sums(pixels, classes[mask.long()], rows.stop - rows.start, self.align_corners)
+            self.sums[rows] += sums
+            self.counts[rows] += counts
+
+    @torch.no_grad()
+    def update_embeddings(self, step: int) -> None:
+        r"""After the last step of an epoch of a dataset's labelled images, move its label embeddings.
+
+        .. math:: c \leftarrow \theta c + (1 - \theta) \mu
+
+        Supplement B, equation 7; both at unit length, before and after. Classes without a pixel stay.
+        """
+        for dataset, rows in self.module.rows.items():
+            if self.epochs[dataset](step + 1) == self.epochs[dataset](step):
+                continue
+            sums, counts = (self.trainer.strategy.reduce(of[rows], reduce_op="sum") for of in (self.sums, self.counts))
+            means = F.normalize(sums, dim=1).to(self.module.vectors.dtype)
+            moved = F.normalize(self.theta * self.module.vectors[rows] + (1 - self.theta) * means, dim=1)
+            self.module.vectors[rows] = moved.where(counts[:, None] > 0, self.module.vectors[rows])
+            self.sums[rows], self.counts[rows] = 0, 0
+
+
+def classes_of(space: LabelSpace, dataset: str) -> tuple[str, ...]:
+    """Names of the classes that a dataset annotates, in the order of its label table."""
+    return tuple(space.classes[train_id] for train_id in space.class_train_ids[dataset] if train_id != IGNORE)
+
+
+def class_of_train_id(space: LabelSpace, dataset: str) -> Int64[Tensor, "256"]:
+    """Position among :func:`classes_of` of every train id; IGNORE for all others."""
+    lookup = torch.full((256,), IGNORE)
+    own = [train_id for train_id in space.class_train_ids[dataset] if train_id != IGNORE]
+    lookup[own] = torch.arange(len(own))
+    return lookup
+
+
+def feature_channels(model: Any) -> int:
+    """Channels of the features that a network's classifier takes."""
+    return next(model.head.parameters()).shape[1]
