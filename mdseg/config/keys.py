@@ -149,6 +149,8 @@ def stage_config(cfg: DictConfig, name: str) -> DictConfig:
     run, only = {"run": values.pop("run", None)}, values.pop("only", None)
     stage = laid_over(base, values, f"stage.{name}") | run
     stage["evaluate"] = stage["evaluate"] or {role: [] for role in EVALUATION_ROLES}
+    # Other stages' values may refer to what this one has replaced.
+    stage["stage"] = {other: base["stage"][name] if other == name else None for other in base["stage"]}
     own = OmegaConf.create(stage | {"streams": present(stage["streams"])})
     return own if only is None else restricted(own, only)
 
@@ -287,28 +289,40 @@ def laid_over(base: dict[str, Any], values: dict[str, Any], where: str) -> dict[
 
 
 def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
-    """Refuse a command-line value that the run or every stage would overrule without a word.
+    """Refuse a command-line value that the run or a stage would overrule without a word.
 
     Raises:
-        ValueError: an override of what the run sets, or of a key that a stage sets itself, not written for that stage.
+        ValueError: an override of a key that a stage sets itself, not written for that stage, or of an object that all
+            stages replace.
     """
+    own = {name: cfg.stage[name] for name in cfg.stages if name in cfg.stage}
+    stages = {name: {} if node is None else plain(node) for name, node in own.items()}
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~").replace("/", ".")
-        own = {name: cfg.stage[name] for name in cfg.stages if name in cfg.stage}
-        stages = {name: {} if node is None else plain(node) for name, node in own.items()}
+        if key.split(".")[0] == "stage":
+            continue
         setting = [name for name, values in stages.items() if _sets(values, key.split("."))]
-        if key.split(".")[0] != "stage" and setting:
+        replacing = [name for name, values in stages.items() if _replaces(values, key.split("."))]
+        if setting or (replacing and len(replacing) == len(stages)):
+            names = setting or replacing
             raise ValueError(
-                f"{override}: the stages {', '.join(setting)} set {key} themselves; write it for the stage "
-                f"that it is meant for, such as stage.{setting[0]}.{override.lstrip('+').replace('/', '.')}"
+                f"{override}: the stages {', '.join(names)} set {key} themselves; write it for the stage "
+                f"that it is meant for, such as stage.{names[0]}.{override.lstrip('+').replace('/', '.')}"
             )
 
 
 def _sets(node: Any, path: list[str]) -> bool:
-    """Whether a stage sets this key, or replaces an object that the key belongs to."""
+    """Whether a stage sets this key."""
     if not path or not isinstance(node, dict):
         return node is not None
-    return "_target_" in node or (path[0] in node and _sets(node[path[0]], path[1:]))
+    return path[0] in node and _sets(node[path[0]], path[1:])
+
+
+def _replaces(node: Any, path: list[str]) -> bool:
+    """Whether a stage replaces an object that the key belongs to by one that has no such key."""
+    if not path or not isinstance(node, dict):
+        return False
+    return "_target_" in node or (path[0] in node and _replaces(node[path[0]], path[1:]))
 
 
 def descriptor(cfg: DictConfig, name: str) -> DictConfig:
