@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -214,6 +215,20 @@ class Universal(Method):
     def training_step(self, batch: StepBatch, step: int) -> Tensor:
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
+        with self.averaged_once():
+            terms = self.backward_passes(batch)
+        optimizer.step()
+        self.lr_schedulers().step()
+        if self.updates:
+            self.update_embeddings(step)
+
+        for name, value in terms.items():
+            self.log(f"train/{name}", value)
+        weights = {"supervised": 1.0, "cross": self.alpha, "within": self.beta}
+        return torch.stack([weights[name.split("/")[0]] * value for name, value in terms.items()]).sum()
+
+    def backward_passes(self, batch: StepBatch) -> dict[str, Tensor]:
+        """Forward and backward, one batch of one dataset after the other; returns the terms of the loss."""
         terms: dict[str, Tensor] = {}
         for dataset, parts in batch["labelled"].items():
             for part in parts:
@@ -229,15 +244,24 @@ class Universal(Method):
                 self.manual_backward((self.alpha * cross + self.beta * within) / len(parts))
                 for name, value in (("cross", cross), ("within", within)):
                     terms[f"{name}/{dataset}"] = terms.get(f"{name}/{dataset}", 0.0) + value.detach() / len(parts)
-        optimizer.step()
-        self.lr_schedulers().step()
-        if self.updates:
-            self.update_embeddings(step)
+        return terms
 
-        for name, value in terms.items():
-            self.log(f"train/{name}", value)
-        weights = {"supervised": 1.0, "cross": self.alpha, "within": self.beta}
-        return torch.stack([weights[name.split("/")[0]] * value for name, value in terms.items()]).sum()
+    @contextmanager
+    def averaged_once(self) -> Iterator[None]:
+        """Backward passes whose gradients the ranks average together at the end, not after each of them.
+
+        Each pass reaches other parameters, which DDP takes for an error.
+        """
+        if self.trainer.world_size == 1:
+            yield
+            return
+        strategy: Any = self.trainer.strategy
+        with strategy.block_backward_sync():
+            yield
+        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        together = strategy.reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduce_op="mean")
+        for gradient, mean in zip(gradients, together.split([each.numel() for each in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
 
     def entropies(self, dataset: str, image: Tensor) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Entropy of unlabelled images of a dataset among other datasets' labels, their mean, and among its own."""
