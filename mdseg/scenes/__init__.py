@@ -1,7 +1,7 @@
 """A procedural world of streets and rooms: every experiment runs without downloads.
 
 The truth about label shift is known, too. A scene is painted in classes finer than any dataset's. Each dataset's
-annotation projects them onto its own label table, in that dataset's own files: the loaders that read scenes are the ones
+annotation projects them onto its own label table, in that dataset's own files: the loaders that read scenes are those
 that read the real thing.
 
 May import labels.

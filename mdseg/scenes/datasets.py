@@ -216,7 +216,7 @@ _RECORDS = (
             ),
             {
                 "bedroom": 3, "living": 1.6, "dining": 1, "office": 2.2, "meeting": 1, "classroom": 1.2, "kitchen": 1.3,
-                "bathroom": 1.6, "library": 1, "storage": 0.7, "shop": 1, "corridor": 0.4,
+                "bathroom": 2.1, "library": 1, "storage": 0.7, "shop": 1, "corridor": 0.4,
             },
             camera_height=(1.2, 1.7), pitch=(0.05, 0.42), warmth=0.25, saturation=(0.75, 1.05), exposure=(0.8, 1.2),
             contrast=(0.9, 1.15), noise=(1.0, 3.5), blur=(0.25, 0.5), vignetting=0.18,

@@ -152,17 +152,25 @@ def kitchen(room: Room) -> None:
     passers_by(room, 0.03)
 
 
+def _tub_or_shower(room: Room) -> None:
+    draws = room.draws
+    if draws.chance(0.65):
+        room.stand((1.6, 0.55, 0.76), fixtures.bathtub, draws.chance(0.65))
+    elif draws.chance(0.6):
+        room.stand((0.95, 2.0, 0.85), fixtures.shower)
+
+
 def bathroom(room: Room) -> None:
     """Toilet, washstand under a mirror, tub or shower, towels."""
     draws = room.draws
     if draws.chance(0.3):
         openings(room, 1, dressed=False)
+    tub_first = draws.chance(0.6)
+    if tub_first:
+        _tub_or_shower(room)
     room.stand((0.44, 0.82, 0.72), fixtures.toilet)
-    if draws.chance(0.6):
-        curtain = draws.chance(0.65)
-        room.stand((1.6, 0.55, 0.76), fixtures.bathtub, curtain)
-    elif draws.chance(0.6):
-        room.stand((0.95, 2.0, 0.85), fixtures.shower)
+    if not tub_first:
+        _tub_or_shower(room)
     wide = draws.choice((0.55, 0.6, 0.9, 1.2))
     if stood := room.stand((wide, 0.84, 0.52), fixtures.washstand):
         wall, left = stood

@@ -25,7 +25,7 @@ KINDS = {
     "meeting": Kind(meeting, (4.0, 6.0), (5.0, 7.5), office=True),
     "classroom": Kind(classroom, (5.5, 8.0), (6.0, 9.0), office=True),
     "kitchen": Kind(kitchen, (2.4, 4.0), (3.0, 4.5)),
-    "bathroom": Kind(bathroom, (1.9, 2.8), (2.4, 3.4)),
+    "bathroom": Kind(bathroom, (2.0, 3.0), (2.5, 3.7)),
     "library": Kind(library, (5.0, 8.0), (6.0, 9.0), office=True),
     "storage": Kind(storage, (2.6, 4.2), (3.0, 5.0)),
     "shop": Kind(shop, (6.0, 9.0), (6.0, 9.0), office=True),
