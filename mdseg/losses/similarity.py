@@ -60,6 +60,9 @@ def similarity_entropy(
     if centroids == 1 or multi_centroid == "flat":
         loss = PixelLoss(pixel_entropy, pixel_entropy_gradient, rows)
     else:
-        of_several = (partial(best, centroids=centroids) for best in (best_entropy, best_entropy_gradient))
-        loss = PixelLoss(*of_several, rows)
+        value, value_and_gradient = (
+            partial(best_entropy, centroids=centroids),
+            partial(best_entropy_gradient, centroids=centroids),
+        )
+        loss = PixelLoss(value, value_and_gradient, rows)
     return mean_over_images(loss, maps, size, valid, align_corners=align_corners, band_bytes=band_bytes)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Float64, Int64, UInt8
 from torch import Tensor, nn
 
 from mdseg.labels import embeddings
@@ -104,6 +104,8 @@ class Universal(Method):
 
     reads: Mapping[str, Reads] = {"labelled": Reads("labelled"), "unlabelled": Reads("unlabelled")}
     takes = ("embeddings",)
+    sums: Float64[Tensor, "r d"]  # of pixel embeddings in the epoch under way, where they move the label embeddings
+    counts: Int64[Tensor, " r"]
 
     def __init__(
         self,
@@ -230,7 +232,8 @@ class Universal(Method):
                 for name, value in (("cross", cross), ("within", within)):
                     terms[f"{name}/{dataset}"] = terms.get(f"{name}/{dataset}", 0.0) + value.detach() / len(parts)
         optimizer.step()
-        self.lr_schedulers().step()
+        schedule: Any = self.lr_schedulers()
+        schedule.step()
         if self.updates:
             self.update_embeddings(step)
 
@@ -241,7 +244,7 @@ class Universal(Method):
 
     def entropies(self, dataset: str, image: Tensor) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Entropy of unlabelled images of a dataset among other datasets' labels, their mean, and among its own."""
-        size = tuple(image.shape[-2:])
+        size = (image.shape[-2], image.shape[-1])
         embedded = self.module.projection(self.model.features(image))
         scores = {dataset: self.module.scores(embedded, dataset)} if self.beta else {}
         others = [name for name in self.space.datasets if name != dataset] if self.alpha else []
