@@ -134,11 +134,12 @@ def check(
             )
     for name, names in classes.items():
         if name not in found.datasets:
-            raise ValueError(f"{path}: no label embeddings of dataset {name!r}; it has {', '.join(found.datasets)}")
+            has = ", ".join(found.datasets)
+            raise ValueError(f"{path}: no label embeddings of dataset {name!r}, but of {has}: compute them anew")
         found_names = found.datasets[name].classes
         if found_names != names:
-            differing = sorted(set(found_names) ^ set(names))
+            differing = shortened(sorted(set(found_names) ^ set(names))) or "their order"
             raise ValueError(
-                f"{path}: label embeddings of dataset {name!r} are of {len(found_names)} classes, here it has {len(names)}; "
-                f"they differ in {shortened(differing) if differing else 'their order'}: compute them anew"
+                f"{path}: label embeddings of dataset {name!r} are of {len(found_names)} classes, here it has "
+                f"{len(names)}; they differ in {differing}: compute them anew"
             )

@@ -57,12 +57,8 @@ def similarity_entropy(
     """
     one_of("multi_centroid", multi_centroid, ("flat", "max"))
     maps, size, valid = as_maps(scores, size, valid)
-    if centroids == 1 or multi_centroid == "flat":
-        loss = PixelLoss(pixel_entropy, pixel_entropy_gradient, rows)
-    else:
-        value, value_and_gradient = (
-            partial(best_entropy, centroids=centroids),
-            partial(best_entropy_gradient, centroids=centroids),
-        )
-        loss = PixelLoss(value, value_and_gradient, rows)
+    loss = PixelLoss(pixel_entropy, pixel_entropy_gradient, rows)
+    if centroids > 1 and multi_centroid == "max":
+        value = partial(best_entropy, centroids=centroids)
+        loss = PixelLoss(value, partial(best_entropy_gradient, centroids=centroids), rows)
     return mean_over_images(loss, maps, size, valid, align_corners=align_corners, band_bytes=band_bytes)
