@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,7 +21,7 @@ from mdseg.evaluation.evaluator import Evaluated
 from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import LabelTable
-from mdseg.system.wording import nearest, shortened
+from mdseg.system.wording import Remark, nearest, shortened
 
 
 def bound(node: DictConfig) -> partial:
@@ -112,6 +113,25 @@ class Datasets:
         """The evaluated datasets, each on its evaluation split."""
         names = [name for role in EVALUATION_ROLES for name in cfg.evaluate[role]]
         return {name: self.open_labelled(cfg, name, descriptor(cfg, name).evaluation_split) for name in names}
+
+    def selecting(self, cfg: DictConfig) -> dict[str, SegmentationDataset]:
+        """The same datasets on the split `select`, on which weights are chosen that are reported on the other one.
+
+        A dataset that is evaluated on that very split is in both, with a remark.
+
+        Raises:
+            NoSplit, ValueError: a dataset has no such split, or no masks in it.
+        """
+        names = [name for role in EVALUATION_ROLES for name in cfg.evaluate[role]]
+        same = [name for name in names if descriptor(cfg, name).evaluation_split == cfg.select]
+        if same:
+            warnings.warn(
+                f"select={cfg.select}: the images of {', '.join(same)} that weights are chosen by are those that are "
+                "reported, as in most papers; datasets.<name>.evaluation_split names others",
+                Remark,
+                stacklevel=2,
+            )
+        return {name: self.open_labelled(cfg, name, cfg.select) for name in names}
 
     def streams(self, cfg: DictConfig, transforms: Mapping[str, RandomCrop]) -> dict[str, LoadedStream]:
         """The streams of a stage, with their datasets and subsets; every dataset in a labelled stream has masks."""

@@ -102,6 +102,9 @@ class Evaluator(pl.LightningModule):
             called `<network>/<view>`, else by the one that there are several of.
         trained: batches that the networks were trained on so far.
 
+    Attributes:
+        phase: what its numbers are logged below: `val`, or `test` of weights that were selected on other images.
+
     Raises:
         ValueError: there is no such answer.
     """
@@ -116,6 +119,7 @@ class Evaluator(pl.LightningModule):
         trained: int = 0,
     ) -> None:
         super().__init__()
+        self.phase = "val"
         self.networks, self.views, self.evaluated = dict(networks), dict(views), dict(evaluated)
         self.align_corners, self.trained, self.evaluated_at = align_corners, trained, 0
         answers = answers_of(self.networks, self.views)
@@ -161,9 +165,9 @@ class Evaluator(pl.LightningModule):
             for name, confusion in confusions.items():
                 space = self.spaces[view][name]
                 self.iou_of[answer][name] = compute(confusion, space)
-                values |= logged(f"val/{name}{beside}", self.iou_of[answer][name], space)
+                values |= logged(f"{self.phase}/{name}{beside}", self.iou_of[answer][name], space)
         for role in dict.fromkeys(dataset.role for dataset in self.evaluated.values()):
-            values[f"val/mean_{role}_miou"] = self.mean_miou(role).item()
+            values[f"{self.phase}/mean_{role}_miou"] = self.mean_miou(role).item()
         # Not self.log: it would take the step of a fresh trainer, 0, when a finished fit is evaluated again.
         for logger in self.loggers:
             logger.log_metrics(values, step=self.trained)

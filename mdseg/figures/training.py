@@ -110,11 +110,11 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str 
         headline: name of the network that `val/<dataset>/miou` is of, where there are others.
     """
     losses = {name: values for name, values in series.items() if name.startswith("train/")}
-    others = {name: values for name, values in series.items() if not name.startswith(("train/", "val/"))}
+    others = {name: values for name, values in series.items() if not name.startswith(("train/", "val/", "test/"))}
     mious = {
         " ".join([*name.split("/")[1:-1], *([headline] if headline and name.count("/") == 2 else [])]): values
         for name, values in series.items()
-        if name.endswith("/miou")
+        if name.startswith("val/") and name.endswith("/miou")
     }
     count = 2 + len(others)
     figure = Figure(figsize=(6 * count, 4), layout="constrained")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
@@ -25,7 +25,9 @@ class SelfTraining(Method):
     arXiv:2111.14887, without its ImageNet feature distance); with a stream of unlabelled images of the same dataset the
     self-training that BLV (Wang et al., CVPR 2023, arXiv:2306.02061) starts from. Pseudo-labels are made for the stream
     of the target or of unlabelled images; these are cropped as the labelled ones, and as many. The optimisers of these
-    codes see two backward passes; one of the sum gives the same gradient.
+    codes see two backward passes; one of the sum gives the same gradient. Where datasets have classes of their own, an
+    unlabelled image's pseudo-labels are among those of its dataset, and `mixing: per_dataset` in both streams mixes it
+    with a labelled image of the same dataset.
 
     Args:
         mixed: the loss of mixed images, a supervised loss that divides by all pixels: ignored ones stay in the
@@ -113,7 +115,9 @@ class SelfTraining(Method):
         labelled, unlabelled = batch["labelled"], batch["unlabelled"]["image"]
         check_pairs(labelled["image"], unlabelled)
         with torch.no_grad():
-            pseudo = pseudo_labels(self.teacher(unlabelled), tuple(unlabelled.shape[-2:]), self.align_corners)
+            channels = self.channels_of(batch["unlabelled"]["dataset"])
+            logits, size = self.teacher(unlabelled), tuple(unlabelled.shape[-2:])
+            pseudo = pseudo_labels(logits, size, self.align_corners, channels=channels)
             weight = confidence_weight(pseudo.confidence, self.tau, self.confidence_scope)
             self.log("pseudo_labels/weight", weight.mean())
             weight = without_rows(weight, *self.ignore_rows)
@@ -131,6 +135,11 @@ class SelfTraining(Method):
         mixed_loss = self.mixed(logits, mixed.mask, labelled["dataset"], weight, counted=pseudo.label)
         self.log("train/mixed", mixed_loss, prog_bar=True)
         return loss + self.mixed_weight * mixed_loss
+
+    def channels_of(self, datasets: Int64[Tensor, " n"]) -> list[Int64[Tensor, " _"] | None]:
+        """Channels that answer for an unlabelled image: those of its dataset's classes; None: all, as for a target."""
+        rows = [None if index < 0 else self.space.in_space[index] for index in datasets.tolist()]
+        return [None if row is None or row.all() else row.nonzero()[:, 0].to(datasets.device) for row in rows]
 
     def optimizer_step(self, epoch: int, step: int, *arguments: Any, **options: Any) -> None:
         super().optimizer_step(epoch, step, *arguments, **options)
@@ -173,7 +182,11 @@ def ramp(step: int, decay: float | int) -> float:
 
 
 def pseudo_labels(
-    logits: Float[Tensor, "n k h w"], size: tuple[int, int], align_corners: bool, band_bytes: int | None = None
+    logits: Float[Tensor, "n k h w"],
+    size: tuple[int, int],
+    align_corners: bool,
+    band_bytes: int | None = None,
+    channels: Sequence[Int64[Tensor, " _"] | None] | None = None,
 ) -> PseudoLabels:
     r"""Arg-max and maximum of the softmax of upsampled logits, without a gradient; evaluated in bands.
 
@@ -181,12 +194,15 @@ def pseudo_labels(
 
     Args:
         band_bytes: memory of one band of upsampled logits; None: by device.
+        channels: those of each image that take part in softmax and arg-max; None: all.
     """
     label = torch.empty(len(logits), *size, dtype=torch.uint8, device=logits.device)
     confidence = torch.empty_like(label, dtype=torch.promote_types(logits.dtype, torch.float32))
-    for band in banded(logits, size, align_corners, band_memory(logits, band_bytes, PREDICTION_BYTES)):
+    memory = band_memory(logits, band_bytes, PREDICTION_BYTES)
+    for band in banded(logits, size, align_corners, memory, channels=channels):
         band_logits, here = band.upsample(), (band.image, band.rows)
-        label[here] = first_argmax(band_logits)
+        best = first_argmax(band_logits)
+        label[here] = best if band.channels is None else band.channels[best.long()].to(torch.uint8)
         confidence[here] = (band_logits.amax(dim=0) - band_logits.logsumexp(dim=0)).exp()
     return PseudoLabels(label, confidence)
 

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from mdseg.config.building import Datasets, bound, build, build_transforms, count_steps, evaluated_tables
-from mdseg.data.datamodule import SegmentationDataModule, cores
+from mdseg.data.datamodule import EvaluationData, SegmentationDataModule, cores
 from mdseg.data.selection import LoadedStream
 from mdseg.data.statistics import labelled_counts
 from mdseg.evaluation.panels import Panels
@@ -52,9 +52,28 @@ class Fit(Stage):
         network = None if cfg.get("model") is None else self.build_network()
         self.data = build_data(cfg, self.space, self.datasets, getattr(network, "input_multiple", 1))
         self.steps = self.data.steps
+        self.reported = self.reported_data() if cfg.select is not None and self.data.evaluated else None
         self.method = self.build_method(network)
         self.counters = [] if cfg.loss.variation is None else self.perturb()
         self.take_over(lambda part: self.origins[part] not in self.earlier)
+
+    def reported_data(self) -> EvaluationData:
+        """What is evaluated in the end, where weights are selected; the data then has what they are selected on.
+
+        Raises:
+            ValueError: there is no seen dataset to select weights by.
+        """
+        if not self.cfg.evaluate.seen:
+            raise ValueError(f"stage {self.name}: select={self.cfg.select} chooses by evaluate.seen, which is empty")
+        evaluated, self.data.evaluated = self.data.evaluated, self.datasets.selecting(self.cfg)
+        return EvaluationData(
+            evaluated,
+            self.data.workers,
+            self.data.evaluation_batch_size,
+            self.data.evaluation_short_side,
+            self.data.score_at,
+            self.data.multiple,
+        )
 
     def build_losses(self) -> dict[str, Any]:
         """What fills the slots of the group `loss`, for the method.
@@ -125,6 +144,8 @@ class Fit(Stage):
 
     def check(self, world_size: int) -> None:
         self.data.check(world_size)
+        if self.reported is not None:
+            self.reported.check(world_size)
 
     def count_classes(self) -> None:
         """Count the pixels of every class where something wants them; costly the first time."""
@@ -188,7 +209,20 @@ class Fit(Stage):
         }
         if not data.evaluated:
             return results
+        if self.reported is not None:
+            selected = {"split": self.cfg.select, "evaluation": evaluation_results(method)}
+            self.report_best(best, panels, log)
+            results["selected"] = selected
         return results | {"evaluation": evaluation_results(method), "best": best.results()}
+
+    def report_best(self, best: SaveBest, panels: Panels, log: StageLog) -> None:
+        """Evaluate the weights that were best on the images of `select` on those that are reported."""
+        method = self.method
+        method.load_state_dict(checkpoints.load(best.path)["state_dict"])
+        method.phase = "test"
+        trainer = self.build_trainer(callbacks=[panels], logger=[log])
+        trainer.validate(method, self.reported, verbose=False)
+        method.phase = "val"
 
     def restore(self, log: StageLog) -> dict[str, Any] | None:
         """Go back to the last checkpoint, which is returned, or to what the stage starts from."""
@@ -256,6 +290,11 @@ class Fit(Stage):
             for name, dataset in self.data.evaluated.items()
         ]
         trained = f"{type(self.method).__name__}, {sum(weight.numel() for weight in weights):,} parameters"
+        if self.reported is not None:
+            lines += [
+                f"selects weights on {self.cfg.select}, reports them on {name}: {len(dataset)} images"
+                for name, dataset in self.reported.evaluated.items()
+            ]
         return [f"trains {trained}, {self.steps} steps", *lines, f"writes {self.last}"]
 
 
