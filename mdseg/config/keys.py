@@ -192,11 +192,13 @@ def expand(cfg: DictConfig) -> None:
     Raises:
         ValueError: another value of `each`, or a name that two stages would have.
     """
-    datasets = labelled_datasets(cfg)
     each = {name: node.get("each") for name, node in cfg.stage.items() if node is not None and "each" in node}
     for name, value in each.items():
         if value not in EACH:
             raise ValueError(f"stage.{name}.each: expected {' or '.join(EACH)}, got {value!r}")
+    if not each:
+        return
+    datasets = labelled_datasets(cfg)
     stages: list[str] = []
     nodes = {name: node for name, node in cfg.stage.items() if name not in each}
     for name in cfg.stages:
