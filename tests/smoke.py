@@ -4,11 +4,14 @@ import atexit
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
 # Network, crops and datasets in miniature: whether the parts fit together, in seconds.
 SMOKE = [
@@ -45,10 +48,14 @@ import json, os, runpy, signal, sys
 import albumentations, hydra, matplotlib.figure, pytorch_lightning, segmentation_models_pytorch
 for line in sys.stdin:
     job = json.loads(line)
+    if "ended" in job:
+        pid, status = os.waitpid(job["ended"], os.WNOHANG)
+        print(json.dumps(os.waitstatus_to_exitcode(status) if pid else None), flush=True)
+        continue
     child = os.fork()
     if child == 0:
         for number, path in enumerate([os.devnull, *job["outputs"]]):
-            os.dup2(os.open(path, os.O_RDWR), number)
+            os.dup2(os.open(path, os.O_RDWR | os.O_APPEND), number)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(job["timeout"])
         os.chdir(job["folder"])
@@ -58,7 +65,7 @@ for line in sys.stdin:
         sys.argv = ["mdseg.run", *job["arguments"]]
         runpy.run_module("mdseg.run", run_name="__main__", alter_sys=True)
         sys.exit()
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    print(child, flush=True)
 """
 
 
@@ -76,20 +83,65 @@ def server() -> subprocess.Popen[str]:
     return process
 
 
-def forked(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """As :func:`command`, without the seconds that Python takes to import the libraries.
+def ask(job: dict[str, Any]) -> int | None:
+    """What the server answers."""
+    process = server()
+    process.stdin.write(json.dumps(job) + "\n")
+    process.stdin.flush()
+    return json.loads(process.stdout.readline())
+
+
+class Forked:
+    """`python -m mdseg.run` under way, as far as tests use `subprocess.Popen`: without the seconds of importing libraries.
 
     Not for what ends with its process, as W&B does, or starts others (several devices).
     """
-    with tempfile.TemporaryDirectory() as outputs:
-        paths = [Path(outputs) / name for name in ("stdout", "stderr")]
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        self.arguments, self.returncode = arguments, None
+        self.outputs = Path(tempfile.mkdtemp())
+        atexit.register(shutil.rmtree, self.outputs, ignore_errors=True)
+        paths = [self.outputs / name for name in ("stdout", "stderr")]
         for path in paths:
             path.touch()
         job = {"arguments": arguments, "folder": str(folder), "environment": dict(os.environ), "timeout": TIMEOUT}
-        process = server()
-        process.stdin.write(json.dumps(job | {"outputs": [str(path) for path in paths]}) + "\n")
-        process.stdin.flush()
-        code = int(process.stdout.readline())
-        if code == -signal.SIGALRM:
-            raise subprocess.TimeoutExpired(arguments, TIMEOUT)
-        return subprocess.CompletedProcess(arguments, code, *(path.read_text() for path in paths))
+        self.pid = ask(job | {"outputs": [str(path) for path in paths]})
+
+    @property
+    def stdout(self) -> str:
+        """What it has printed so far."""
+        return (self.outputs / "stdout").read_text()
+
+    @property
+    def stderr(self) -> str:
+        return (self.outputs / "stderr").read_text()
+
+    def poll(self) -> int | None:
+        """Its exit code, minus the signal that ended it; None while it runs."""
+        if self.returncode is None:
+            self.returncode = ask({"ended": self.pid})
+        return self.returncode
+
+    def wait(self, timeout: float = TIMEOUT) -> int:
+        end = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > end:
+                raise subprocess.TimeoutExpired(self.arguments, timeout)
+            time.sleep(0.005)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+def forked(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """As :func:`command`, by :class:`Forked`."""
+    process = Forked(folder, *arguments)
+    code = process.wait()
+    if code == -signal.SIGALRM:
+        raise subprocess.TimeoutExpired(arguments, TIMEOUT)
+    return subprocess.CompletedProcess(arguments, code, process.stdout, process.stderr)

@@ -5,13 +5,12 @@ import json
 import random
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from smoke import SMOKE
+from smoke import SMOKE, Forked
 
 STEPS = 12
 SMALL = [*SMOKE, "checkpoint_every=3", "seed=7"]
@@ -36,20 +35,13 @@ RUNS = {
 OVERRIDES = [*SMALL, *RUNS["uniseg"]]
 
 
-def start(folder: Path, *arguments: str) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "mdseg.run", *arguments],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+def start(folder: Path, *arguments: str) -> Forked:
+    return Forked(folder, *arguments)
 
 
-def finish(process: subprocess.Popen) -> str:
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
-    return output
+def finish(process: Forked) -> str:
+    assert process.wait() == 0, process.stdout + process.stderr
+    return process.stdout
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -68,7 +60,7 @@ def rows(path: Path) -> int:
     return path.read_text().count("\n") if path.exists() else 0
 
 
-def stop_at(process: subprocess.Popen, folder: Path, stage: str, step: int, number: int) -> int:
+def stop_at(process: Forked, folder: Path, stage: str, step: int, number: int) -> int:
     """Send a signal once the log shows a step of a stage."""
     while process.poll() is None:
         logs = list(folder.glob(f"runs/*/*/{stage}/metrics.csv"))
@@ -111,7 +103,7 @@ def test_killed_in_every_stage_and_resumed_ends_bit_equal(tmp_path, uninterrupte
 def test_a_signal_saves_the_step_under_way_and_ends_with_its_exit_code(tmp_path, uninterrupted, number, code):
     process = start(tmp_path, *OVERRIDES, "checkpoint_every=1000", "data.workers=2")
     assert stop_at(process, tmp_path, "null_bce", 4, number) == code
-    assert "continue with: python -m mdseg.run resume=" in process.stdout.read()
+    assert "continue with: python -m mdseg.run resume=" in process.stdout
     run = only_run(tmp_path)
     assert (run / "null_bce/checkpoints/last.ckpt").exists()
     finish(start(tmp_path, f"resume={run}"))
@@ -125,7 +117,7 @@ def test_a_signal_between_fits_ends_with_its_exit_code_and_loses_nothing(tmp_pat
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=120) == 143
-    assert "continue with: python -m mdseg.run resume=" in process.stdout.read()
+    assert "continue with: python -m mdseg.run resume=" in process.stdout
     finish(start(tmp_path, f"resume={only_run(tmp_path)}"))
     assert same(weights(only_run(tmp_path)), uninterrupted)
 
@@ -166,7 +158,8 @@ def test_killed_at_any_moment_again_and_again_ends_bit_equal(tmp_path, whole, na
     arguments = [*SMALL, *RUNS[name], f"data.workers={2 * (attempt % 2)}", "val_every=5"]
     for _ in range(6):
         process = start(tmp_path, *arguments)
-        assert any(line.startswith("run folder:") for line in process.stdout)  # it has begun, however busy the machine
+        while "run folder:" not in process.stdout and process.poll() is None:  # it has begun, however busy the machine
+            time.sleep(0.01)
         try:
             process.wait(timeout=chance.uniform(0, 10))
         except subprocess.TimeoutExpired:
