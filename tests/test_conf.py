@@ -387,7 +387,7 @@ def test_universal_at_paper_scale_carries_the_paper_s_values(composed):
         assert stage.transform.short_side == stage.evaluation.short_side == 512
         assert stage.transform.scale == [1, 1]
         assert stage.evaluation.score_at == "image"
-        assert stage.model.weights == "imagenet"
+        assert stage.model.weights.startswith("weights/drn_d_22")
         assert not stage.align_corners
         strict(instantiate, stage.transform, _convert_="all")
     assert (universal.method.dimension, universal.method.theta) == (128, 1)
