@@ -44,7 +44,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         for name, sizes in SIZES.items():
             rounds = [
-                [step_seconds(path, Path(cache), sizes) for path in (options.old, options.new)] for _ in range(ROUNDS + 1)
+                [step_seconds(path, Path(cache), sizes) for path in (options.old, options.new)]
+                for _ in range(ROUNDS + 1)
             ]
             old, new = zip(*rounds[1:], strict=True)  # the first fills caches
             ratio = statistics.median(after / before for before, after in rounds[1:])

@@ -18,7 +18,7 @@ from typing import Any
 from rich.table import Table
 
 from mdseg.config import references
-from mdseg.config.references import Published
+from mdseg.config.references import SUM, Published
 from mdseg.evaluation.tables import by_network, percent, render
 
 # What differs between runs of the same setting: not part of a setting's name.
@@ -60,7 +60,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a row table: what the runs of a setting measured with one network on one dataset.
+    """A line of a row table: what the runs of a setting measured with one network on one dataset, or in `SUM` on all.
 
     Args:
         values: `miou` or the name of a subset of the classes → mIoU of every run.
@@ -120,7 +120,8 @@ def row_table(runs: Sequence[Run], width: int = 130) -> str:
 
     Over all classes and over every subset of them that the network answers in full: mean ± standard deviation over the
     runs of a setting. Where several networks are evaluated (student, teacher), each has a line; the first one's results
-    are the method's, so what is published stands there.
+    are the method's, so what is published stands there. Several seen datasets have a line each, and one for the sum of
+    their mIoUs, by which methods for them are ranked (Kalluri et al., ICCV 2019, section 5).
     """
     experiment, scale = runs[0].results["experiment"], runs[0].results["scale"]
     common = [word for word in runs[0].overrides if all(word in run.overrides for run in runs)]
@@ -159,21 +160,42 @@ def row_lines(experiment: str, runs: Sequence[Run]) -> list[Line]:
     lines = []
     for (row, overrides), group in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
         published = references.published(experiment, row, overrides)
-        evaluations = [by_network(list(run.evaluations.values())[-1]) for run in group]
-        for position, network in enumerate(evaluations[0]):
-            for dataset in evaluations[0][network]["datasets"]:
-                theirs = position == 0 and dataset == references.dataset(experiment)
+        # A run that is not done yet has not all of them.
+        measured: dict[tuple[int, str], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
+        for run in group:
+            for network, entries in _last_results(run).items():
+                for dataset, entry in entries.items():
+                    measured[network][dataset].append(entry)
+        for (position, network), by_dataset in sorted(measured.items()):
+            for dataset, entries in by_dataset.items():
                 line = Line(
                     row=row,
                     overrides=overrides,
                     dataset=dataset,
                     network=network,
-                    runs=len(group),
-                    values=_mious(evaluation[network]["datasets"][dataset] for evaluation in evaluations),
-                    published=published if theirs else [],
+                    runs=len(entries),
+                    values=_mious(entries),
+                    published=[entry for entry in published if position == 0 and entry.dataset == dataset],
                 )
                 lines.append(line)
     return lines
+
+
+def _last_results(run: Run) -> dict[tuple[int, str], dict[str, dict[str, Any]]]:
+    """Position and name of every network → dataset → what the last stage that evaluated it measured.
+
+    With several seen datasets also the sum of their mIoUs, null where one of them is.
+    """
+    last = {dataset: evaluation for evaluation in run.evaluations.values() for dataset in evaluation["datasets"]}
+    found: dict[tuple[int, str], dict[str, dict[str, Any]]] = defaultdict(dict)
+    for dataset, evaluation in last.items():
+        for place, (network, node) in enumerate(by_network(evaluation).items()):
+            found[place, network][dataset] = node["datasets"][dataset]
+    for entries in found.values():
+        seen = [entry["miou"] for entry in entries.values() if entry["role"] == "seen"]
+        if len(seen) > 1:
+            entries[SUM] = {"miou": None if None in seen else sum(seen)}
+    return found
 
 
 def _mious(entries: Iterable[dict[str, Any]]) -> dict[str, list[float]]:

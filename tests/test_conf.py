@@ -17,14 +17,18 @@ from mdseg.data.transforms import strict
 from mdseg.labels.tables import LabelTable
 
 EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.yaml"))
-ANY_DATASETS = ["uniseg", "supervised"]  # they take what dataset=[...] names
+ANY_DATASETS = ["uniseg", "supervised", "universal"]  # they take what dataset=[...] names
 FAMILIES = {"cityscapes_supervised": "supervised", "cityscapes_semi": "semi"}  # maxsquare for the other tables
 CITIES = ["rome", "rio", "tokyo", "taipei"]
-# The cities' experiments are one but for the name, which a test holds: the rows of one of them stand for all.
+# The cities' experiments are one but for the name, those of family universal but for the datasets, which tests hold:
+# the rows of one of them stand for all.
+UNIVERSAL = [name for name in EXPERIMENTS if name.startswith("universal")]
+ALIKE = [f"cityscapes_{city}" for city in CITIES[1:]]
+ALIKE += [name for name in UNIVERSAL if name != "universal_cityscapes_camvid"]
 ROWS = [
     (experiment, row)
     for experiment in references.document()["experiments"]
-    if experiment not in [f"cityscapes_{city}" for city in CITIES[1:]]
+    if experiment not in ALIKE
     for row in references.rows(experiment)
 ]
 NUM_CLASSES = {"cibm": 70, "cim": 70, "ibm": 70, "cbm": 67, "cib": 28}
@@ -40,7 +44,7 @@ def family_of(name, group="experiment"):
     for entry in read(f"{group}/{name}")["defaults"]:
         if isinstance(entry, str):
             family = family_of(entry, group) if entry != "_self_" else None
-        elif row := entry.get("override /row"):
+        elif row := entry.get("override /row") or entry.get("/row"):
             family = family_of(row, "row")
         else:
             family = entry.get("override /family")
@@ -211,31 +215,48 @@ def test_every_row_of_a_table_composes_and_every_value_is_there(composed, experi
 def trained_rows():
     """Every row once, on the experiments that have it in turn, the cities as well."""
     for number, row in enumerate(sorted({row for _, row in ROWS})):
-        experiments = [each for each in references.document()["experiments"] if row in references.rows(each)]
+        tables = [each for each in references.document()["experiments"] if each not in ALIKE or each not in UNIVERSAL]
+        experiments = [each for each in tables if row in references.rows(each)]
         yield experiments[number % len(experiments)], row
+
+
+# Two steps of every stage, and what a handful of images makes necessary besides.
+TWO_STEPS = {
+    "universal": [
+        *(f"stage.{stage}.steps=2" for stage in ("alone", "fine_tuned", "universal")),
+        "streams.labelled.labelled=3",
+        "embedding_dimension=8",
+    ]
+}
 
 
 @pytest.mark.parametrize(("experiment", "row"), list(trained_rows()))
 def test_every_row_trains_two_steps(composed, tmp_path, experiment, row):
     base = composed(f"experiment={experiment}", f"row={row}")
     steps = [f"stage.{stage}.steps=2" if "steps" in base.stage[stage] else "steps=2" for stage in base.stages]
+    steps = TWO_STEPS.get(base.family, steps)
     cfg = composed(*SMOKE, *steps, f"experiment={experiment}", f"row={row}", f"runs={tmp_path}")
     folder = new_folder(cfg)
     carry_out(cfg, folder)
     results = json.loads((folder / "results.json").read_text())
     assert list(results["stages"]) == list(cfg.stages)
-    for stage in results["stages"].values():
+    for stage in (stage for name, stage in results["stages"].items() if cfg.stage[name].get("run") is None):
         assert stage["steps"] == 2
         (miou,) = stage["evaluation"]["mean_miou"].values()
         assert 0 <= miou < 0.5
 
 
-def test_every_row_stands_in_a_table_and_every_experiment_without_a_method_has_one():
+def takes_rows(experiment):
+    """Whether an experiment leaves its method to a row, or has one that another may stand for."""
+    return any("/row" in entry for entry in read(f"experiment/{experiment}")["defaults"] if isinstance(entry, dict))
+
+
+def test_every_row_stands_in_a_table_and_every_experiment_that_takes_one_has_one():
     tables = references.document()["experiments"]
     assert {row for experiment in tables for row in references.rows(experiment)} == {
         path.stem for path in (conf_dir() / "row").glob("*.yaml")
     }
-    assert set(tables) == {name for name in EXPERIMENTS if family_of(name) is None}
+    assert set(tables) == {name for name in EXPERIMENTS if takes_rows(name)}
 
 
 @pytest.mark.parametrize("scale", ["demo", "paper"])
@@ -322,6 +343,57 @@ def test_cities_differ_by_their_name(city):
     rome, other = ((conf_dir() / f"experiment/cityscapes_{name}.yaml").read_text() for name in ("rome", city))
     assert other == rome.replace("rome", city).replace("Rome", city.capitalize())
     assert references.rows(f"cityscapes_{city}") == references.rows("cityscapes_rome")
+
+
+@pytest.mark.parametrize("experiment", UNIVERSAL)
+def test_universal_experiments_differ_by_their_datasets_alone(experiment):
+    model = "universal_cityscapes_camvid"
+    datasets = [entry["override /dataset"] for entry in read(f"experiment/{experiment}")["defaults"][2:]]
+    text = str(read(f"experiment/{experiment}"))
+    if experiment == "universal":  # the command names them
+        text = text.replace("{'/row': 'full'}", "{'/row': 'full'}, {'override /dataset': D}").replace(
+            "'${oc.dict.keys:datasets}'", "D"
+        )
+    shown = text.replace(str(datasets[0]), "D") if datasets else text
+    assert shown == str(read(f"experiment/{model}")).replace("['cityscapes', 'camvid11']", "D")
+    assert references.rows(experiment) == references.rows(model)
+
+
+def test_the_rows_of_the_universal_table_are_the_paper_s_variants(composed):
+    rows = ("full", "full_k3", "cross", "basic", "supervised")
+    stages = {row: resolved(composed("experiment=universal_cityscapes_camvid", f"row={row}")) for row in rows}
+    method = {row: stages[row]["universal"].method for row in rows[:-1]}
+    assert {row: (of.alpha, of.beta, of.centroids) for row, of in method.items()} == {
+        "full": (1, 1, 1),
+        "full_k3": (1, 1, 3),
+        "cross": (1, 0, 1),
+        "basic": (0, 0, 1),
+    }
+    assert list(stages["basic"]) == ["universal"]
+    assert list(stages["supervised"]) == ["cityscapes", "camvid11"]
+    assert stages["full_k3"]["embeddings"].run.centroids == 3
+
+
+def test_universal_at_paper_scale_carries_the_paper_s_values(composed):
+    stages = resolved(composed("experiment=universal_cityscapes_camvid", "scale=paper"))
+    universal, alone = stages["universal"], stages["camvid11"]
+    for stage in (universal, alone):
+        sgd = {"lr": 1e-3, "momentum": 0.9, "weight_decay": 1e-4}
+        assert stage.optimizer == {"_target_": "torch.optim.SGD", "_partial_": True, **sgd}
+        assert (stage.steps, stage.scheduler.power, stage.head_lr_factor) == ("200 epochs", 0.9, 1)
+        assert stage.streams.labelled.batch_size == 8
+        assert stage.streams.labelled.labelled == 100
+        assert stage.transform.crop == [512, 512]
+        assert stage.transform.short_side == stage.evaluation.short_side == 512
+        assert stage.transform.scale == [1, 1]
+        assert stage.evaluation.score_at == "image"
+        assert stage.model.weights.startswith("weights/drn_d_22")
+        assert not stage.align_corners
+        strict(instantiate, stage.transform, _convert_="all")
+    assert (universal.method.dimension, universal.method.theta) == (128, 1)
+    assert universal.streams.unlabelled.micro_batches == "auto"
+    assert universal.streams.unlabelled.labelled == "all"
+    assert universal.streams.unlabelled.exclude_labelled is None
 
 
 def test_rows_of_maxsquare_differ_by_their_loss_alone(composed):

@@ -109,6 +109,65 @@ def test_published_subsets_stand_beside_the_subsets(tmp_path):
     assert cells(table)["iw"] == ["1", "30.0", "30.0", "40.4", "35.0", "46.9"]
 
 
+def universal_run(folder, row, *overrides, **stages):
+    """A run on two datasets: by stage the mIoU of each dataset that it evaluates."""
+
+    def evaluation(mious):
+        datasets = {name: {"role": "seen", "miou": miou, "subsets": {}, "iou": {}} for name, miou in mious.items()}
+        return {"mean_miou": {"seen": sum(mious.values()) / len(mious)}, "datasets": datasets}
+
+    number = len(list(folder.glob("*")))
+    run = folder / str(number)
+    run.mkdir(parents=True)
+    document = {"experiment": "universal_cityscapes_camvid", "row": row, "scale": "demo", "seed": number}
+    document["stages"] = {name: {"evaluation": evaluation(mious)} for name, mious in stages.items()}
+    (run / "results.json").write_text(json.dumps(document))
+    words = ["experiment=universal_cityscapes_camvid", f"row={row}", f"seed={number}", *overrides]
+    (run / "command.txt").write_text(shlex.join(["python", "-m", "mdseg.run", *words]))
+
+
+def lines_of(table):
+    """Cells of every line between the rules below the headings."""
+    return [[cell.strip() for cell in line.strip("│ ").split("│")] for line in table.splitlines() if "│" in line]
+
+
+def test_of_several_datasets_each_has_a_line_and_the_sum_that_ranks(tmp_path):
+    for miou in (0.4, 0.42):
+        universal_run(tmp_path, "full", alone={"cityscapes": 0.1}, fit={"cityscapes": miou, "camvid11": 0.5})
+    table = summary_table(tmp_path)
+    assert headings(table) == ["row", "dataset", "runs", "mIoU", "paper"]
+    assert lines_of(table) == [
+        ["full", "cityscapes", "2", "41.0 ± 1.4", "44.12"],
+        ["full", "camvid11", "2", "50.0 ± 0.0", "53.99"],
+        ["full", "sum", "2", "91.0 ± 1.4", "98.11"],
+    ]
+
+
+def test_a_row_with_a_stage_per_dataset_has_the_last_one_of_each(tmp_path):
+    stages = {"cityscapes": {"cityscapes": 0.1}, "camvid11": {"camvid11": 0.2}}
+    tuned = {"cityscapes_from_camvid11": {"cityscapes": 0.3}, "camvid11_from_cityscapes": {"camvid11": 0.4}}
+    universal_run(tmp_path, "fine_tune", "streams.labelled.labelled=50", **stages, **tuned)
+    universal_run(tmp_path, "supervised", "streams.labelled.labelled=50", **stages)
+    assert lines_of(summary_table(tmp_path)) == [
+        ["supervised", "cityscapes", "1", "10.0", "34.42"],
+        ["supervised", "camvid11", "1", "20.0", "39.38"],
+        ["supervised", "sum", "1", "30.0", "73.8"],
+        ["fine_tune", "cityscapes", "1", "30.0", "33.28"],
+        ["fine_tune", "camvid11", "1", "40.0", "49.06"],
+        ["fine_tune", "sum", "1", "70.0", "82.34"],
+    ]
+
+
+def test_a_run_that_is_not_done_counts_for_what_it_has_measured(tmp_path):
+    universal_run(tmp_path, "supervised", cityscapes={"cityscapes": 0.1}, camvid11={"camvid11": 0.2})
+    universal_run(tmp_path, "supervised", cityscapes={"cityscapes": 0.3})
+    assert [line[1:4] for line in lines_of(summary_table(tmp_path))] == [
+        ["cityscapes", "2", "20.0 ± 14.1"],
+        ["camvid11", "1", "20.0"],
+        ["sum", "1", "30.0"],
+    ]
+
+
 def test_student_and_teacher_have_a_line_each_and_the_paper_one(tmp_path):
     row_run(tmp_path, "dacs", 0.3, teacher=0.32)
     row_run(tmp_path, "dacs", 0.4, teacher=0.36)

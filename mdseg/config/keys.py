@@ -99,7 +99,9 @@ def _check_parts(cfg: DictConfig, key: str, stream: DictConfig) -> None:
     for dataset in map(str, stream.get("per_dataset") or ()):
         if dataset not in known:
             has = ", ".join(stream.datasets)
-            raise ValueError(f"{key}.{dataset}: there is no such dataset{nearest(dataset, known)}; the stream has {has}")
+            raise ValueError(
+                f"{key}.{dataset}: there is no such dataset{nearest(dataset, known)}; the stream has {has}"
+            )
 
 
 def plain(node: DictConfig, resolve: bool = False) -> dict[str, Any]:
@@ -190,11 +192,13 @@ def expand(cfg: DictConfig) -> None:
     Raises:
         ValueError: another value of `each`, or a name that two stages would have.
     """
-    datasets = labelled_datasets(cfg)
     each = {name: node.get("each") for name, node in cfg.stage.items() if node is not None and "each" in node}
     for name, value in each.items():
         if value not in EACH:
             raise ValueError(f"stage.{name}.each: expected {' or '.join(EACH)}, got {value!r}")
+    if not each:
+        return
+    datasets = labelled_datasets(cfg)
     stages: list[str] = []
     nodes = {name: node for name, node in cfg.stage.items() if name not in each}
     for name in cfg.stages:
@@ -209,7 +213,9 @@ def expand(cfg: DictConfig) -> None:
             for other in (other for other in others if other != dataset):
                 called = dataset if other is None else f"{dataset}_from_{other}"
                 if called in nodes:
-                    raise ValueError(f"stage.{name}: its stage {called} would have the name of another; rename that one")
+                    raise ValueError(
+                        f"stage.{name}: its stage {called} would have the name of another; rename that one"
+                    )
                 start = {"from": _of_one(node["from"], each, other or dataset)} if node.get("from") else {}
                 nodes[called] = OmegaConf.create(node | {"only": dataset} | start)
                 stages.append(called)

@@ -9,20 +9,23 @@ import yaml
 
 from mdseg import conf_dir
 
+SUM = "sum"  # what stands for the dataset where a paper ranks by the sum of the mIoUs of all of them
 OTHER_METHOD = ("family=", "method=", "loss/")  # what overrides begin with that leave a row only its name
 
 
 @dataclass(frozen=True)
 class Published:
-    """A row of a published table, in percent.
+    """What a row of a published table says of a dataset, in percent.
 
     Args:
         values: `miou` or the name of a subset of the classes → mIoU.
+        dataset: which one; `SUM`: the sum over all of the entry's, where it has several.
         given: what a run's command has besides experiment and row for the entry to hold; None: any.
         host: the published network where the row has another one.
     """
 
     values: dict[str, float]
+    dataset: str
     given: str | None = None
     host: str | None = None
 
@@ -38,21 +41,29 @@ def rows(experiment: str) -> list[str]:
     return list(_table(experiment).get("rows", ()))
 
 
-def dataset(experiment: str) -> str | None:
-    """The dataset that the published values of an experiment are of."""
-    return _table(experiment).get("dataset")
-
-
 def published(experiment: str, row: str, overrides: Sequence[str] = ()) -> list[Published]:
     """What is published for a run: entries for its very overrides, or, where there are none, those for any.
 
-    Nothing where an override chooses another method or loss than the row's.
+    An entry that is `usual` is also for runs that do not set the key of its `given`. Nothing where an override chooses
+    another method or loss than the row's.
     """
     if any(override.startswith(OTHER_METHOD) for override in overrides):
         return []
     entries = _table(experiment).get("rows", {}).get(row, ())
-    kept = [Published(entry["values"], entry.get("given"), entry.get("host")) for entry in entries]
-    return [entry for entry in kept if entry.given in overrides] or [entry for entry in kept if entry.given is None]
+    kept = [entry for entry in entries if entry.get("given") in overrides]
+    if not kept:
+        keys = {override.partition("=")[0] for override in overrides}
+        usual = [entry for entry in entries if entry.get("usual") and entry["given"].partition("=")[0] not in keys]
+        kept = [entry for entry in entries if entry.get("given") is None] + usual
+    return [published for entry in kept for published in _by_dataset(entry, _table(experiment).get("dataset"))]
+
+
+def _by_dataset(entry: dict[str, Any], only: str | None) -> list[Published]:
+    """What an entry says of the table's only dataset, or of each of its own and of all together."""
+    values = {only: entry["values"]} if only else dict(entry["values"])
+    if len(values) > 1:
+        values[SUM] = {"miou": round(sum(of_dataset["miou"] for of_dataset in values.values()), 2)}
+    return [Published(of, name, entry.get("given"), entry.get("host")) for name, of in values.items()]
 
 
 def _table(experiment: str) -> dict[str, Any]:

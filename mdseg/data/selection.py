@@ -130,8 +130,8 @@ def _micro_batches(
             f"streams.{name}.micro_batches=auto: there is no labelled stream of {', '.join(config['datasets'])} alone "
             "before this one, whose epochs could be followed; give a number"
         )
-    per_epoch = len(labelled[0]) / labelled[0].per_step
-    return max(1, int(sum(sizes) / config["batch_size"] / per_epoch))
+    # In whole numbers: a quotient of quotients may end just below the one that is meant.
+    return max(1, sum(sizes) * labelled[0].per_step // (config["batch_size"] * len(labelled[0])))
 
 
 def _rest(

@@ -4,7 +4,7 @@ The file that holds them is read with `weights_only=True` and says where they co
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -95,19 +95,25 @@ def load(path: Path) -> LabelEmbeddings:
 
 
 def _parsed(document: Mapping[str, Any], file: Path) -> LabelEmbeddings:
-    parts = {}
+    parts, keys = {}, [field.name for field in fields(DatasetEmbeddings)]
+    dimension, centroids = document["dimension"], document["centroids"]
     for name, part in document["datasets"].items():
-        parts[name] = DatasetEmbeddings(
-            tuple(part["classes"]), part["vectors"], part["class_index"], part["pixels"]
-        )
-        vectors, rows = part["vectors"], len(part["class_index"])
-        if vectors.shape != (rows, document["dimension"]) or not vectors.isfinite().all():
+        if missing := [key for key in keys if key not in part]:
+            raise ValueError(f"{file}: dataset {name!r} is without {', '.join(missing)}: compute them again")
+        vectors, of_class = part["vectors"], torch.bincount(part["class_index"], minlength=len(part["classes"]))
+        rows, sound = len(part["class_index"]), len(of_class) == len(part["classes"]) == len(part["pixels"])
+        if vectors.shape != (rows, dimension) or not vectors.isfinite().all():
             raise ValueError(
                 f"{file}: dataset {name!r} has vectors {tuple(vectors.shape)} for {rows} rows of dimension "
-                f"{document['dimension']}, or some that are not finite: compute them again"
+                f"{dimension}, or some that are not finite: compute them again"
             )
-    keys = ("dimension", "centroids", "pca_scope", "seed")
-    return LabelEmbeddings(parts, **{key: document[key] for key in keys})
+        if not sound or not set(of_class.tolist()) <= {0, centroids}:
+            raise ValueError(
+                f"{file}: dataset {name!r} has not {centroids} vectors for every one of its classes that has any: "
+                "compute them again"
+            )
+        parts[name] = DatasetEmbeddings(tuple(part["classes"]), vectors, part["class_index"], part["pixels"])
+    return LabelEmbeddings(parts, dimension, centroids, document["pca_scope"], document["seed"])
 
 
 def check(
@@ -123,14 +129,17 @@ def check(
     """
     for what, there, here in (("dimension", found.dimension, dimension), ("centroids", found.centroids, centroids)):
         if there != here:
-            raise ValueError(f"{path}: label embeddings with {what} {there}, but method.{what} is {here}; make them equal")
+            raise ValueError(
+                f"{path}: label embeddings with {what} {there}, but method.{what} is {here}; make them equal"
+            )
     for name, names in classes.items():
         if name not in found.datasets:
-            raise ValueError(f"{path}: no label embeddings of dataset {name!r}; it has {', '.join(found.datasets)}")
-        there = found.datasets[name].classes
-        if there != names:
-            differing = sorted(set(there) ^ set(names))
+            has = ", ".join(found.datasets)
+            raise ValueError(f"{path}: no label embeddings of dataset {name!r}, but of {has}: compute them anew")
+        found_names = found.datasets[name].classes
+        if found_names != names:
+            differing = shortened(sorted(set(found_names) ^ set(names))) or "their order"
             raise ValueError(
-                f"{path}: label embeddings of dataset {name!r} are of {len(there)} classes, here it has {len(names)}; "
-                f"they differ in {shortened(differing) if differing else 'their order'}: compute them anew"
+                f"{path}: label embeddings of dataset {name!r} are of {len(found_names)} classes, here it has "
+                f"{len(names)}; they differ in {differing}: compute them anew"
             )

@@ -57,9 +57,8 @@ def similarity_entropy(
     """
     one_of("multi_centroid", multi_centroid, ("flat", "max"))
     maps, size, valid = as_maps(scores, size, valid)
-    if centroids == 1 or multi_centroid == "flat":
-        loss = PixelLoss(pixel_entropy, pixel_entropy_gradient, rows)
-    else:
-        of_several = (partial(best, centroids=centroids) for best in (best_entropy, best_entropy_gradient))
-        loss = PixelLoss(*of_several, rows)
+    loss = PixelLoss(pixel_entropy, pixel_entropy_gradient, rows)
+    if centroids > 1 and multi_centroid == "max":
+        value = partial(best_entropy, centroids=centroids)
+        loss = PixelLoss(value, partial(best_entropy_gradient, centroids=centroids), rows)
     return mean_over_images(loss, maps, size, valid, align_corners=align_corners, band_bytes=band_bytes)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Float64, Int64, UInt8
 from torch import Tensor, nn
 
 from mdseg.labels import embeddings
@@ -105,6 +105,8 @@ class Universal(Method):
 
     reads: Mapping[str, Reads] = {"labelled": Reads("labelled"), "unlabelled": Reads("unlabelled")}
     takes = ("embeddings",)
+    sums: Float64[Tensor, "r d"]  # of pixel embeddings in the epoch under way, where they move the label embeddings
+    counts: Int64[Tensor, " r"]
 
     def __init__(
         self,
@@ -244,7 +246,15 @@ class Universal(Method):
                 self.manual_backward((self.alpha * cross + self.beta * within) / len(parts))
                 for name, value in (("cross", cross), ("within", within)):
                     terms[f"{name}/{dataset}"] = terms.get(f"{name}/{dataset}", 0.0) + value.detach() / len(parts)
+<<<<<<< HEAD
         return terms
+=======
+        optimizer.step()
+        schedule: Any = self.lr_schedulers()
+        schedule.step()
+        if self.updates:
+            self.update_embeddings(step)
+>>>>>>> unitests
 
     @contextmanager
     def averaged_once(self) -> Iterator[None]:
@@ -265,7 +275,7 @@ class Universal(Method):
 
     def entropies(self, dataset: str, image: Tensor) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Entropy of unlabelled images of a dataset among other datasets' labels, their mean, and among its own."""
-        size = tuple(image.shape[-2:])
+        size = (image.shape[-2], image.shape[-1])
         embedded = self.module.projection(self.model.features(image))
         scores = {dataset: self.module.scores(embedded, dataset)} if self.beta else {}
         others = [name for name in self.space.datasets if name != dataset] if self.alpha else []

@@ -51,7 +51,5 @@ def features_at(
     else:
         places = (2 * pixels + 1) / torch.tensor([height, width], device=pixels.device) - 1
     grid = places.flip(1).to(features.dtype)[None, None]
-    sampled = F.grid_sample(
-        features[None], grid, mode="bilinear", padding_mode="border", align_corners=align_corners
-    )
+    sampled = F.grid_sample(features[None], grid, mode="bilinear", padding_mode="border", align_corners=align_corners)
     return sampled[0, :, 0].t()

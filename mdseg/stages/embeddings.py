@@ -12,12 +12,10 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from mdseg.config.building import build_transforms
-from mdseg.config.keys import origins
 from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.streams import keyed_generator
 from mdseg.figures.embeddings import similarities
 from mdseg.labels.embeddings import FILE, DatasetEmbeddings, LabelEmbeddings
-from mdseg.labels.tables import IGNORE
 from mdseg.pixels.classwise import class_sums, features_at
 from mdseg.runs.dashboard import Dashboard
 from mdseg.runs.log import StageLog
@@ -26,7 +24,6 @@ from mdseg.stages.stage import Stage
 from mdseg.system.files import write_text
 from mdseg.system.ranks import main_process
 from mdseg.system.signals import StopSignals
-from mdseg.system.wording import shortened
 
 SCOPES = ("per_dataset", "joint")
 
@@ -72,7 +69,7 @@ class EstimateEmbeddings(Stage):
         if dimension > channels:
             raise ValueError(
                 f"stage {self.name}: run.dimension={dimension}, but the features of this network have {channels} "
-                f"channels, which a PCA only makes fewer; set method.dimension={channels} or less"
+                f"channels, which a PCA only makes fewer; set embedding_dimension={channels} or less"
             )
         for name in self.origins:
             if self.origins[name] not in self.earlier:
@@ -98,8 +95,12 @@ class EstimateEmbeddings(Stage):
 
     def __call__(self, stop: StopSignals, dashboard: Dashboard) -> dict[str, Any]:
         seen = {name: self.see(name, dataset) for name, dataset in self.labelled.items()}
-        samples = {name: torch.cat([of_class for of_class in each.samples if len(of_class)]) for name, each in seen.items()}
-        joint = Projection.fitted(torch.cat(list(samples.values())), self.dimension) if self.pca_scope == "joint" else None
+        samples = {
+            name: torch.cat([of_class for of_class in each.samples if len(of_class)]) for name, each in seen.items()
+        }
+        joint = (
+            Projection.fitted(torch.cat(list(samples.values())), self.dimension) if self.pca_scope == "joint" else None
+        )
         parts = {}
         for name, each in seen.items():
             reduce = joint or Projection.fitted(samples[name], self.dimension)
@@ -178,7 +179,8 @@ class EstimateEmbeddings(Stage):
     def describe(self) -> list[str]:
         images = ", ".join(f"{name} ({len(dataset)} images)" for name, dataset in self.labelled.items())
         return [
-            f"label embeddings of {images}: {self.centroids} per class, dimension {self.dimension}, PCA {self.pca_scope}",
+            f"label embeddings of {images}: {self.centroids} per class, dimension {self.dimension}, "
+            f"PCA {self.pca_scope}",
             f"writes {self.folder / FILE}, nearest.csv, figures/",
         ]
 
@@ -215,7 +217,9 @@ class Projection:
         return (features - self.mean) @ self.directions
 
 
-def centres(pixels: Float64[Tensor, "m d"], mean: Float64[Tensor, " d"], count: int, seed: int) -> Float64[Tensor, "k d"]:
+def centres(
+    pixels: Float64[Tensor, "m d"], mean: Float64[Tensor, " d"], count: int, seed: int
+) -> Float64[Tensor, "k d"]:
     """Centres of K-means, the largest cluster's first; of fewer distinct pixels than that, the mean repeated."""
     if len(torch.unique(pixels, dim=0)) < count:
         return mean.expand(count, -1).clone()

@@ -8,19 +8,20 @@ from mdseg.config import references
 from mdseg.evaluation.metrics import iou, protocol
 from mdseg.labels.tables import LabelTable
 
+TABLES = references.document()["experiments"]
 ENTRIES = [
     (experiment, row, entry)
-    for experiment, table in references.document()["experiments"].items()
+    for experiment, table in TABLES.items()
     for row, entries in table["rows"].items()
     for entry in entries
 ]
-OPTIONAL = {"iou", "given", "host"}
+OPTIONAL = {"iou", "given", "host", "usual"}
 CITYSCAPES = LabelTable.load("cityscapes")
 CLASSES = {19: CITYSCAPES.names, 16: LabelTable.load("synthia").names, 13: LabelTable.load("nthu13").names}
 
 
 def named(experiment, row, entry):
-    return f"{experiment}-{row}-{entry['row']}"
+    return f"{experiment}-{row}-{entry['row']}-{entry.get('given')}"
 
 
 def confusion_of(ious):
@@ -37,7 +38,9 @@ def test_a_published_value_says_where_it_comes_from_and_which_command_it_is_of(e
     assert set(entry) - OPTIONAL == {"source", "evidence", "table", "row", "values"}
     assert entry["source"] in references.document()["sources"]
     assert entry["evidence"] in ("slides", "supplement", "readme", "code", "note")
-    assert set(entry["values"]) <= {"miou", *CITYSCAPES.subsets}
+    of_datasets = [entry["values"]] if "dataset" in TABLES[experiment] else entry["values"].values()
+    assert all(set(values) <= {"miou", *CITYSCAPES.subsets} for values in of_datasets)
+    assert "given" in entry or "usual" not in entry
     assert (conf_dir() / f"experiment/{experiment}.yaml").is_file()
     assert (conf_dir() / f"row/{row}.yaml").is_file()
 
@@ -74,11 +77,47 @@ def test_the_tail_of_blv_is_the_published_one():
 def test_a_value_given_with_an_override_is_of_runs_with_it():
     assert references.published("cityscapes_semi", "st") == []
     (eighth,) = references.published("cityscapes_semi", "st", ["streams.labelled.labelled=1/8"])
-    assert eighth.values == {"miou": 72.01}
+    assert (eighth.values, eighth.dataset) == ({"miou": 72.01}, "cityscapes")
     usual, larger = references.published("gta5_cityscapes", "daformer_blv", ["transform.short_side=9"])
     assert (usual.values["miou"], larger.values["miou"], larger.host) == (59.0, 69.6, "DAFormer on MiT-B5")
     (constant,) = references.published("gta5_cityscapes", "daformer_blv", ["loss.variation.noise=constant"])
     assert constant.values == {"miou": 56.5}
+
+
+def test_a_table_of_several_datasets_has_a_value_for_each_and_their_sum():
+    found = references.published("universal_cityscapes_camvid", "full_k3", ["streams.labelled.labelled=300"])
+    assert {entry.dataset: entry.values for entry in found} == {
+        "cityscapes": {"miou": 53.07},
+        "camvid11": {"miou": 63.67},
+        "sum": {"miou": 116.74},
+    }
+
+
+@pytest.mark.parametrize(
+    ("overrides", "cityscapes"),
+    [
+        ([], 44.12),
+        (["transform.short_side=9"], 44.12),
+        (["streams.labelled.labelled=100"], 44.12),
+        (["streams.labelled.labelled=50"], 37.18),
+        (["method.theta=0"], 37.84),
+        (["streams.labelled.labelled=70"], None),
+    ],
+)
+def test_a_usual_value_is_also_of_runs_that_leave_its_key_as_it_is(overrides, cityscapes):
+    found = references.published("universal_cityscapes_camvid", "full", overrides)
+    assert [entry.values["miou"] for entry in found if entry.dataset == "cityscapes"] == (
+        [] if cityscapes is None else [cityscapes]
+    )
+
+
+@pytest.mark.parametrize("experiment", [name for name, table in TABLES.items() if "dataset" not in table])
+def test_a_table_of_several_datasets_is_of_those_that_its_experiment_evaluates(composed, experiment):
+    published = {
+        name for entries in TABLES[experiment]["rows"].values() for entry in entries for name in entry["values"]
+    }
+    if published:
+        assert published == set(composed(f"experiment={experiment}").evaluate.seen)
 
 
 def test_nothing_is_published_of_experiments_and_rows_without_a_table():
@@ -92,7 +131,7 @@ def test_an_alias_has_the_table_of_its_base():
     """experiment=blv_gta5_cityscapes is gta5_cityscapes with row=daformer_blv."""
     assert references.alias_of("blv_gta5_cityscapes") == "gta5_cityscapes"
     assert references.rows("blv_gta5_cityscapes") == references.rows("gta5_cityscapes")
-    assert references.dataset("maxsquare_cityscapes_rome") == "rome"
+    assert references.published("maxsquare_cityscapes_rome", "iw")[0].dataset == "rome"
     assert references.published("blv_gta5_cityscapes", "daformer_blv")[0].values["miou"] == 59.0
     for name in ("gta5_cityscapes", "uniseg_cibm", "mine"):
         assert references.alias_of(name) is None
