@@ -111,7 +111,9 @@ def main() -> None:
     for name, (batches, _) in cases.items():
         print(f"| {name} | {BATCH * batches} | {1e3 * time[name]:.2f} | {measured[name].megabytes:.0f} |")
     memory = measured["full"].megabytes / measured["basic"].megabytes
-    print(f"\nfull / basic: time per image {time['full'] / time['basic']:.2f}, memory {memory:.2f} (targets 1.15, 1.15)")
+    print(
+        f"\nfull / basic: time per image {time['full'] / time['basic']:.2f}, memory {memory:.2f} (targets 1.15, 1.15)"
+    )
     eightfold = time["basic, 8 datasets"] / time["basic, 2 datasets"]
     print(f"basic with 8 datasets / 2, as many channels in all: time per image {eightfold:.2f} (target 1.05)")
     for name in list(cases)[5:]:

@@ -166,15 +166,15 @@ def row_lines(experiment: str, runs: Sequence[Run]) -> list[Line]:
             for network, entries in _last_results(run).items():
                 for dataset, entry in entries.items():
                     measured[network][dataset].append(entry)
-        for (position, network), by_dataset in sorted(measured.items()):
-            for dataset, entries in by_dataset.items():
+        for (position, name), by_dataset in sorted(measured.items()):
+            for dataset, of_runs in by_dataset.items():
                 line = Line(
                     row=row,
                     overrides=overrides,
                     dataset=dataset,
-                    network=network,
-                    runs=len(entries),
-                    values=_mious(entries),
+                    network=name,
+                    runs=len(of_runs),
+                    values=_mious(of_runs),
                     published=[entry for entry in published if position == 0 and entry.dataset == dataset],
                 )
                 lines.append(line)

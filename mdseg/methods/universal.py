@@ -220,7 +220,8 @@ class Universal(Method):
         with self.averaged_once():
             terms = self.backward_passes(batch)
         optimizer.step()
-        self.lr_schedulers().step()
+        schedule: Any = self.lr_schedulers()
+        schedule.step()
         if self.updates:
             self.update_embeddings(step)
 
@@ -246,15 +247,7 @@ class Universal(Method):
                 self.manual_backward((self.alpha * cross + self.beta * within) / len(parts))
                 for name, value in (("cross", cross), ("within", within)):
                     terms[f"{name}/{dataset}"] = terms.get(f"{name}/{dataset}", 0.0) + value.detach() / len(parts)
-<<<<<<< HEAD
         return terms
-=======
-        optimizer.step()
-        schedule: Any = self.lr_schedulers()
-        schedule.step()
-        if self.updates:
-            self.update_embeddings(step)
->>>>>>> unitests
 
     @contextmanager
     def averaged_once(self) -> Iterator[None]:
