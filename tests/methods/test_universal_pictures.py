@@ -1,5 +1,6 @@
 """Diagnostics and pictures of the universal method: warnings of a collapse, entropy maps, histograms."""
 
+import json
 import warnings
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import torch
 from running import carry_out, new_folder
 from smoke import SMOKE
 
+from mdseg.compare import draw as compare
 from mdseg.labels.embeddings import DatasetEmbeddings, LabelEmbeddings
 from mdseg.methods import collapse
 from mdseg.methods.collapse import CollapseWatch, Look
@@ -205,6 +207,16 @@ def test_steps_without_a_row_of_the_log_look_at_nothing_and_looking_changes_no_w
     weights = {name: value for name, value in state(drawn).items() if not name.startswith("watch.")}
     assert all(torch.equal(value, state(folder)[name]) for name, value in weights.items())
     assert not (folder / "universal/figures/entropy.png").exists()
+
+
+def test_its_features_and_predictions_are_compared(drawn, tmp_path):
+    """One of the datasets that share the network is compared, the features are of both."""
+    compare([f"runs=[{drawn}]", "on=camvid11", "count=1", "logits=0", "tsne.pixels=3", f"output={tmp_path}"])
+    evaluation = json.loads((drawn / "results.json").read_text())["stages"]["universal"]["evaluation"]
+    (answers,) = json.loads((tmp_path / "compare.json").read_text())["runs"].values()
+    assert answers["miou"] == pytest.approx(evaluation["datasets"]["camvid11"]["miou"], abs=1e-5)
+    features = json.loads((tmp_path / "tsne.json").read_text())
+    assert list(features["pixels"]) == ["cityscapes", "camvid11"]
 
 
 class Killed(Exception):
