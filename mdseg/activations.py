@@ -84,6 +84,7 @@ def draw(overrides: Sequence[str]) -> None:
     paths = values(overrides).get("runs")
     if not paths:
         raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
+    from mdseg.config.keys import short_side
     from mdseg.evaluation import maps
     from mdseg.figures.drawing import save
     from mdseg.figures.maps import map_figure
@@ -99,7 +100,11 @@ def draw(overrides: Sequence[str]) -> None:
     shown, table = pictures_of(cfg)
     for run in runs:
         run.model.to(device)
-    predictors = [run.predictor(run.cfg.evaluation.short_side) for run in runs]
+    shown_at = [run.cfg.evaluation for run in runs]
+    predictors = [
+        run.predictor(short_side(evaluation, cfg.on[0]) if cfg.on else evaluation.short_side)
+        for run, evaluation in zip(runs, shown_at, strict=True)
+    ]
     classes = cfg.classes or most_active(predictors, shown, table)
     if not classes:
         raise ValueError(f"the runs have only classes that {cfg.on[0]} annotates; name some: classes=[...]")

@@ -157,11 +157,12 @@ def measured(
         evaluation: how images are shown and scored.
         cfg: the command's configuration.
     """
+    from mdseg.config.keys import short_side
     from mdseg.data.datamodule import EvaluationData
     from mdseg.evaluation.answers import answers
 
     run.model.to(device)
-    predictor = run.predictor(evaluation.short_side)
+    predictor = run.predictor(short_side(evaluation, dataset.name))
     data = EvaluationData(
         evaluated={dataset.name: dataset},
         workers=cfg.data.workers,
@@ -217,15 +218,16 @@ def features_drawn(
     runs: "Mapping[str, Trained]", shared: "Shared", device: "torch.device", cfg: DictConfig
 ) -> "tuple[Figure, dict[str, Any]]":
     """The features of the same pixels in every network: a picture, and how well matching classes mix in numbers."""
+    from mdseg.config.keys import short_side
     from mdseg.evaluation.shared_features import alignment, features_of
     from mdseg.figures.comparison import feature_figure
 
-    short_side = next(iter(runs.values())).cfg.evaluation.short_side
+    evaluation = next(iter(runs.values())).cfg.evaluation
     features, numbers = {}, {}
     for label, run in runs.items():
         print(f"{label}: features of {len(shared.pixels.labels)} pixels of {', '.join(shared.datasets)}", flush=True)
         run.model.to(device)
-        of_run = features_of(run.predictor(short_side), shared)
+        of_run = features_of({name: run.predictor(short_side(evaluation, name)) for name in shared.datasets}, shared)
         run.model.cpu()
         found = alignment(of_run, shared.pixels, cfg.tsne.neighbours)._asdict()
         means = {key: as_number(number_mean(values)) for key, values in found.items()}

@@ -117,6 +117,7 @@ def data_of(trained: "Trained", cfg: DictConfig, splits: Mapping[str, str]) -> "
         workers=cfg.data.workers,
         evaluation_batch_size=cfg.evaluation.batch_size,
         evaluation_short_side=predictor.short_side,
+        evaluation_short_sides=cfg.evaluation.short_sides,
         score_at=cfg.evaluation.score_at,
         multiple=predictor.multiple,
     )
@@ -144,6 +145,8 @@ def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
     cfg.stage, cfg.network, cfg.steps = trained.stage, trained.network, trained.steps
     if not cfg.on:
         raise ValueError("on=[...] is required: the run evaluated no dataset itself")
+    if cfg.evaluation.short_side != AS_IN_RUN:
+        cfg.evaluation.short_sides = None  # this one for all
     fill_in(cfg.evaluation, trained.cfg.evaluation)
     check_numbers(cfg)
     cfg.trainer.enable_progress_bar &= sys.stdout.isatty()
@@ -155,7 +158,7 @@ def fill_in(node: DictConfig, run: DictConfig) -> None:
     """Replace what stands for the run's values by them."""
     for key, value in node.items():
         if value == AS_IN_RUN:
-            node[key] = run[key]
+            node[key] = run.get(key)
 
 
 def role_of(name: str, trained: "Trained") -> str:

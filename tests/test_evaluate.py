@@ -185,7 +185,7 @@ def test_a_failure_leaves_no_empty_folder_of_evaluations(trained_run, tmp_path, 
 
 def test_settings_say_what_results_depend_on(trained_run, tmp_path):
     document = evaluate([f"run={trained_run}", "on=[bdd]", f"output={tmp_path / 'new'}", *QUICK])
-    assert document["settings"].keys() == {"short_side", "batch_size", "score_at", "precision", "device"}
+    assert document["settings"].keys() == {"short_side", "short_sides", "batch_size", "score_at", "precision", "device"}
     assert (document["settings"]["precision"], document["settings"]["device"]) == ("32-true", "cpu")
 
 

@@ -362,6 +362,15 @@ def labelled_datasets(cfg: DictConfig) -> list[str]:
     )
 
 
+def short_side(evaluation: DictConfig, dataset: str) -> int | None:
+    """Short side in pixels at which the images of a dataset are evaluated; None: their own.
+
+    Args:
+        evaluation: the node of this name.
+    """
+    return (evaluation.get("short_sides") or {}).get(dataset, evaluation.short_side)
+
+
 def is_generated(cfg: DictConfig, name: str) -> bool:
     """Whether a dataset is read from the embedded data."""
     return cfg.data.generate is not None and tree(cfg, name) in cfg.data.counts

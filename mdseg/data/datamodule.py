@@ -113,22 +113,29 @@ class EvaluationDataset(Dataset):
 
     Args:
         short_side: short side in pixels of the network's input; null keeps each image's size.
+        short_sides: those of datasets that have another one.
         score_at: `label` keeps the masks' stored size, `image` resizes them to the network's input (UniSeg's official
             code).
     """
 
     def __init__(
-        self, datasets: Mapping[str, SegmentationDataset], short_side: int | None, score_at: str, multiple: int
+        self,
+        datasets: Mapping[str, SegmentationDataset],
+        short_side: int | None,
+        score_at: str,
+        multiple: int,
+        short_sides: Mapping[str, int] | None = None,
     ) -> None:
         if score_at not in ("label", "image"):
             raise ValueError(f"evaluation.score_at: expected label or image, got {score_at!r}")
-        self.datasets, self.short_side, self.score_at, self.multiple = dict(datasets), short_side, score_at, multiple
+        self.datasets, self.score_at, self.multiple = dict(datasets), score_at, multiple
+        self.short_sides = {name: (short_sides or {}).get(name, short_side) for name in datasets}
 
     def __getitem__(self, key: ImageKey) -> tuple[ImageKey, np.ndarray, np.ndarray]:
         dataset = self.datasets[key.dataset]
         image, mask = dataset.image(key.index), dataset.mask(key.index)
         dataset.check_size(key.index, image, mask)
-        seen = network_input(image, self.short_side, self.multiple)
+        seen = network_input(image, self.short_sides[key.dataset], self.multiple)
         return key, seen, resize_mask(mask, seen.shape[:2]) if self.score_at == "image" else mask
 
 
@@ -203,6 +210,7 @@ class EvaluationData(pl.LightningDataModule):
     Args:
         evaluated: name → dataset on the split to evaluate.
         evaluation_short_side: short side in pixels at which images are evaluated; null keeps their size.
+        evaluation_short_sides: those of datasets that have another one.
         score_at: `label` or `image`, see :class:`EvaluationDataset`.
         multiple: the sizes given to the network are multiples of this.
     """
@@ -215,8 +223,10 @@ class EvaluationData(pl.LightningDataModule):
         evaluation_short_side: int | None,
         score_at: str = "label",
         multiple: int = 1,
+        evaluation_short_sides: Mapping[str, int] | None = None,
     ) -> None:
         super().__init__()
+        self.evaluation_short_sides = dict(evaluation_short_sides or {})
         self.evaluated, self.workers = dict(evaluated), workers
         self.evaluation_batch_size, self.evaluation_short_side = evaluation_batch_size, evaluation_short_side
         self.score_at, self.multiple = score_at, multiple
@@ -238,7 +248,9 @@ class EvaluationData(pl.LightningDataModule):
         return self._loader(self._evaluation_dataset(), sampler, collate_evaluation)
 
     def _evaluation_dataset(self) -> EvaluationDataset:
-        return EvaluationDataset(self.evaluated, self.evaluation_short_side, self.score_at, self.multiple)
+        return EvaluationDataset(
+            self.evaluated, self.evaluation_short_side, self.score_at, self.multiple, self.evaluation_short_sides
+        )
 
     def _rank(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

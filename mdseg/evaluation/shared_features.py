@@ -109,10 +109,14 @@ def draw_places(dataset: SegmentationDataset, classes: Sequence[str], per_class:
     return Places(places[:, 0], places[:, 1:], labels)
 
 
-def features_of(predictor: Predictor, shared: Shared) -> Float[np.ndarray, "m d"]:
-    """Encoder features at the pixels, upsampled as logits are."""
+def features_of(predictors: Mapping[str, Predictor], shared: Shared) -> Float[np.ndarray, "m d"]:
+    """Encoder features at the pixels, upsampled as logits are.
+
+    Args:
+        predictors: how the network sees the images of each dataset.
+    """
     there = {name: places for name, places in shared.places.items() if len(places.label)}
-    return np.concatenate([features_at_places(predictor, shared.datasets[name], there[name]) for name in there])
+    return np.concatenate([features_at_places(predictors[name], shared.datasets[name], there[name]) for name in there])
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from scipy.cluster.vq import kmeans2
 from torch import Tensor
 
 from mdseg.config.building import build_transforms
+from mdseg.config.keys import short_side
 from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.streams import keyed_generator
 from mdseg.figures.embeddings import similarities
@@ -122,7 +123,7 @@ class EstimateEmbeddings(Stage):
     def see(self, name: str, dataset: SegmentationDataset) -> "Seen":
         """Sums and samples of the features of every class, over all labelled images of a dataset."""
         trained = self.load(name)
-        predictor = trained.predictor(self.cfg.evaluation.short_side)
+        predictor = trained.predictor(short_side(self.cfg.evaluation, name))
         align_corners, num_classes = trained.cfg.align_corners, dataset.table.num_classes
         sums, counts = torch.zeros(()), torch.zeros(num_classes, dtype=torch.int64)
         samples: list[list[Tensor]] = [[] for _ in range(num_classes)]

@@ -73,6 +73,7 @@ class Fit(Stage):
             self.data.evaluation_short_side,
             self.data.score_at,
             self.data.multiple,
+            self.data.evaluation_short_sides,
         )
 
     def build_losses(self) -> dict[str, Any]:
@@ -314,6 +315,7 @@ def build_data(cfg: DictConfig, space: LabelSpace, datasets: Datasets, multiple:
         workers=cfg.data.workers,
         evaluation_batch_size=cfg.evaluation.batch_size,
         evaluation_short_side=cfg.evaluation.short_side,
+        evaluation_short_sides=cfg.evaluation.short_sides,
         score_at=cfg.evaluation.score_at,
         multiple=multiple,
     )

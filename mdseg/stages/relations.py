@@ -45,6 +45,7 @@ class EstimateRelations(Stage):
             workers=cfg.data.workers,
             evaluation_batch_size=cfg.evaluation.batch_size,
             evaluation_short_side=cfg.evaluation.short_side,
+            evaluation_short_sides=cfg.evaluation.short_sides,
             score_at=cfg.evaluation.score_at,
             multiple=network.input_multiple,
         )

@@ -122,6 +122,14 @@ def test_scoring_at_the_image_size_resizes_the_masks(stage):
         assert min(batch["mask"].shape[-2:]) == 20
 
 
+def test_a_dataset_may_be_evaluated_at_a_size_of_its_own(stage):
+    first, *others = stage().build_data(1).evaluated
+    data = stage(f"evaluation.short_sides={{{first}:12}}", "evaluation.short_side=20").build_data(1)
+    for batch in data.val_dataloader():
+        assert min(batch["image"].shape[-2:]) == (12 if batch["name"] == first else 20)
+    assert others
+
+
 def test_ranks_share_the_evaluation_without_overlap(stage):
     datasets = stage().build_data(1).evaluated
     parts = [EvaluationSampler(datasets, 2, rank, 3) for rank in range(3)]

@@ -99,7 +99,8 @@ def test_features_are_those_of_the_pixels():
             return nn.functional.avg_pool2d(image[:, :1].float(), 2) + 0 * self.weight
 
     shared = Shared.drawn({"town": images("town"), "sea": images("sea", 1)}, None, 7, seed=0)
-    found = features_of(Predictor(Network().eval(), View(union({"town": TABLES["town"]})), False, None), shared)
+    predictor = Predictor(Network().eval(), View(union({"town": TABLES["town"]})), False, None)
+    found = features_of({"town": predictor, "sea": predictor}, shared)
     columns = np.concatenate([places.pixel[:, 1] for places in shared.places.values()])
     assert found[:, 0] == pytest.approx(np.clip(columns, 0.5, 22.5))
     assert shared.pixels.names == ("sky",)
