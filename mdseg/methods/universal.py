@@ -2,7 +2,8 @@
 
 import math
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,21 @@ class Universal(Method):
     def training_step(self, batch: StepBatch, step: int) -> Tensor:
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
+        with self.averaged_once():
+            terms = self.backward_passes(batch)
+        optimizer.step()
+        schedule: Any = self.lr_schedulers()
+        schedule.step()
+        if self.updates:
+            self.update_embeddings(step)
+
+        for name, value in terms.items():
+            self.log(f"train/{name}", value)
+        weights = {"supervised": 1.0, "cross": self.alpha, "within": self.beta}
+        return torch.stack([weights[name.split("/")[0]] * value for name, value in terms.items()]).sum()
+
+    def backward_passes(self, batch: StepBatch) -> dict[str, Tensor]:
+        """Forward and backward, one batch of one dataset after the other; returns the terms of the loss."""
         terms: dict[str, Tensor] = {}
         for dataset, parts in batch["labelled"].items():
             for part in parts:
@@ -231,16 +247,24 @@ class Universal(Method):
                 self.manual_backward((self.alpha * cross + self.beta * within) / len(parts))
                 for name, value in (("cross", cross), ("within", within)):
                     terms[f"{name}/{dataset}"] = terms.get(f"{name}/{dataset}", 0.0) + value.detach() / len(parts)
-        optimizer.step()
-        schedule: Any = self.lr_schedulers()
-        schedule.step()
-        if self.updates:
-            self.update_embeddings(step)
+        return terms
 
-        for name, value in terms.items():
-            self.log(f"train/{name}", value)
-        weights = {"supervised": 1.0, "cross": self.alpha, "within": self.beta}
-        return torch.stack([weights[name.split("/")[0]] * value for name, value in terms.items()]).sum()
+    @contextmanager
+    def averaged_once(self) -> Iterator[None]:
+        """Backward passes whose gradients the ranks average together at the end, not after each of them.
+
+        Each pass reaches other parameters, which DDP takes for an error.
+        """
+        if self.trainer.world_size == 1:
+            yield
+            return
+        strategy: Any = self.trainer.strategy
+        with strategy.block_backward_sync():
+            yield
+        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        together = strategy.reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduce_op="mean")
+        for gradient, mean in zip(gradients, together.split([each.numel() for each in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
 
     def entropies(self, dataset: str, image: Tensor) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Entropy of unlabelled images of a dataset among other datasets' labels, their mean, and among its own."""
@@ -261,13 +285,16 @@ class Universal(Method):
 
     @torch.no_grad()
     def collect(self, dataset: str, features: Float[Tensor, "n d h w"], masks: UInt8[Tensor, "n H W"]) -> None:
-        """Add up pixel embeddings of labelled images for the means of their classes."""
+        """Add up pixel embeddings of labelled images, on all ranks, for the means of their classes."""
         rows, embedded = self.module.rows[dataset], self.module.projection(features)
         classes = class_of_train_id(self.space, dataset).to(masks.device)
+        found_sums, found_counts = torch.zeros_like(self.sums[rows]), torch.zeros_like(self.counts[rows])
         for pixels, mask in zip(embedded, masks, strict=True):
             sums, counts = class_sums(pixels, classes[mask.long()], rows.stop - rows.start, self.align_corners)
-            self.sums[rows] += sums
-            self.counts[rows] += counts
+            found_sums, found_counts = found_sums + sums, found_counts + counts
+        # Those of all ranks at once: what is in buffers must be the same on each, or that of the first one wins.
+        self.sums[rows] += self.trainer.strategy.reduce(found_sums, reduce_op="sum")
+        self.counts[rows] += self.trainer.strategy.reduce(found_counts, reduce_op="sum")
 
     @torch.no_grad()
     def update_embeddings(self, step: int) -> None:
@@ -280,10 +307,9 @@ class Universal(Method):
         for dataset, rows in self.module.rows.items():
             if self.epochs[dataset](step + 1) == self.epochs[dataset](step):
                 continue
-            sums, counts = (self.trainer.strategy.reduce(of[rows], reduce_op="sum") for of in (self.sums, self.counts))
-            means = F.normalize(sums, dim=1).to(self.module.vectors.dtype)
+            means = F.normalize(self.sums[rows], dim=1).to(self.module.vectors.dtype)
             moved = F.normalize(self.theta * self.module.vectors[rows] + (1 - self.theta) * means, dim=1)
-            self.module.vectors[rows] = moved.where(counts[:, None] > 0, self.module.vectors[rows])
+            self.module.vectors[rows] = moved.where(self.counts[rows, None] > 0, self.module.vectors[rows])
             self.sums[rows], self.counts[rows] = 0, 0
 
 

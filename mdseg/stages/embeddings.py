@@ -106,8 +106,9 @@ class EstimateEmbeddings(Stage):
             reduce = joint or Projection.fitted(samples[name], self.dimension)
             parts[name] = self.embed(self.labelled[name], each, reduce)
         found = LabelEmbeddings(parts, self.dimension, self.centroids, self.pca_scope, self.cfg.seed)
+        found.save(self.folder / FILE)  # every rank the same: none has to wait for another one's
         if main_process():
-            self.save(found, StageLog(self.folder, dashboard))
+            self.show(found, StageLog(self.folder, dashboard))
         return {
             "dimension": self.dimension,
             "centroids": self.centroids,
@@ -152,9 +153,8 @@ class EstimateEmbeddings(Stage):
         names = tuple(dataset.table.names)
         return DatasetEmbeddings(names, torch.cat(vectors).float(), torch.tensor(class_index), seen.counts)
 
-    def save(self, found: LabelEmbeddings, log: StageLog) -> None:
-        """The embeddings, a table of the nearest classes, and pictures."""
-        found.save(self.folder / FILE)
+    def show(self, found: LabelEmbeddings, log: StageLog) -> None:
+        """A table of the nearest classes, and pictures."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(("dataset", "class", "pixels", "other dataset", "nearest class", "cosine"))

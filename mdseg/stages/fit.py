@@ -201,7 +201,7 @@ class Fit(Stage):
             trainer.fit(method, data, ckpt_path=self.last if saved else None, weights_only=True)
         if data.evaluated and method.evaluated_at != data.steps:
             trainer.validate(method, data, verbose=False)
-        results = {
+        results: dict[str, Any] = {
             "steps": data.steps,
             "seconds": round(timing.seconds, 1),
             "images_per_second": round(timing.images / max(timing.seconds, 1e-9), 2),
