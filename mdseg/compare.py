@@ -9,10 +9,16 @@ on=cityscapes     dataset (conf/dataset) whose evaluation split is used, from wh
                   or from data=disk data.root=/datasets; default: the one that the first run evaluated
 count=3           images whose predictions are drawn, the first ones
 logits=40         pixels per class whose logits are drawn; 0: none
+tsne.pixels=60    also draw encoder features, of so many pixels per class and dataset, of the classes that several
+                  datasets that the runs evaluate have in common: tsne.png, and in tsne.json how well these mix;
+                  tsne.datasets=[...] and tsne.classes=[...] for some of them
 device=cpu        default: a GPU if there is one
 output=folder     for predictions.png, classes.png, logits.png and compare.json; default: a new one, compare/<time>
 
 classes.png is the picture of the probability imbalance: IoU, mean probability and frequency of every class.
+tsne.json has two numbers per run. Mixing: of a pixel's nearest neighbours in its class, the share from other datasets,
+1 where datasets mix at random and 0 where they lie apart. Matching: of its nearest neighbours from other datasets, the
+share of its class; a network that tells nothing apart mixes well, but does not match.
 """
 
 import json
@@ -22,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 
 from mdseg.config.composition import answer, compose_as_in_run, quoted, values
 from mdseg.config.messages import mistakes_as_messages
@@ -33,6 +39,7 @@ if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at 
     from matplotlib.figure import Figure
 
     from mdseg.data.dataset import SegmentationDataset
+    from mdseg.evaluation.shared_features import Shared
     from mdseg.figures.comparison import Answers
     from mdseg.labels.tables import LabelTable
     from mdseg.runs.trained import Trained
@@ -49,8 +56,22 @@ def check(cfg: DictConfig) -> None:
     for key, least in (("count", 1), ("logits", 0), ("seed", 0)):
         if not isinstance(cfg[key], int) or cfg[key] < least:
             raise ValueError(f"{key}: expected a whole number of at least {least}, got {cfg[key]!r}")
+    tsne = cfg.tsne
+    for key, least in (("pixels", 2), ("neighbours", 1)) if wants_tsne(cfg) else ():
+        if not isinstance(tsne[key], int) or tsne[key] < least:
+            raise ValueError(f"tsne.{key}: expected a whole number of at least {least}, got {tsne[key]!r}")
+    for key in ("datasets", "classes") if wants_tsne(cfg) else ():
+        if tsne[key] is not None and (not isinstance(tsne[key], ListConfig) or not tsne[key]):
+            raise ValueError(f"tsne.{key}: expected names in brackets, got {tsne[key]!r}")
+    if wants_tsne(cfg) and (not isinstance(tsne.perplexity, int | float) or tsne.perplexity <= 0):
+        raise ValueError(f"tsne.perplexity: expected a positive number, got {tsne.perplexity!r}")
     if cfg.output is not None and Path(cfg.output).expanduser().is_file():
         raise ValueError(f"output={cfg.output}: that is a file; name a folder")
+
+
+def wants_tsne(cfg: DictConfig) -> bool:
+    """Whether features are to be drawn."""
+    return cfg.tsne is not None and cfg.tsne.pixels is not None
 
 
 def draw(overrides: Sequence[str]) -> None:
@@ -58,8 +79,7 @@ def draw(overrides: Sequence[str]) -> None:
     overrides = [quoted(override, ["output"]) for override in overrides]
     runs = load_runs(values(overrides))
     names = captions(runs)
-    evaluated = [name for names in runs[0].cfg.evaluate.values() for name in names]
-    cfg = compose_as_in_run("compare", overrides, runs[0].cfg, on=evaluated)
+    cfg = compose_as_in_run("compare", overrides, runs[0].cfg, on=evaluated_by(runs[:1]))
     check(cfg)
     from mdseg.config.building import Datasets, label_table, prepare_data
     from mdseg.config.keys import descriptor
@@ -67,6 +87,7 @@ def draw(overrides: Sequence[str]) -> None:
 
     device = choose_device(cfg.device)
     prepare_data(cfg)
+    shared = share(overrides, runs, cfg) if wants_tsne(cfg) else None
     name, split = cfg.on[0], descriptor(cfg, cfg.on[0]).evaluation_split
     table, dataset = label_table(cfg, name), Datasets().open_labelled(cfg, name, split)
     found = {}
@@ -82,11 +103,24 @@ def draw(overrides: Sequence[str]) -> None:
         }
         for label, run in zip(names, runs, strict=True)
     }
+    documents = {"compare.json": {"on": name, "runs": entries}}
+    lines = {label: f"mIoU {100 * number_mean(answers.iou):.1f} %" for label, answers in found.items()}
+    if shared is not None:
+        of_runs = dict(zip(names, runs, strict=True))
+        pictures["tsne.png"], documents["tsne.json"] = features_drawn(of_runs, shared, device, cfg)
+        for label, numbers in documents["tsne.json"]["runs"].items():
+            means = {key: numbers[key] for key in numbers if key != "classes"}
+            lines[label] += f"; classes in common: {said(**means)}"
     folder = create_dated_folder(Path("compare")) if cfg.output is None else Path(cfg.output).expanduser()
-    write(folder, pictures, {"on": name, "runs": entries})
-    for label, answers in found.items():
-        print(f"{label}: mIoU {100 * number_mean(answers.iou):.1f} %")
-    print(f"{folder}: {', '.join(pictures)}, compare.json")
+    write(folder, pictures, documents)
+    for label, line in lines.items():
+        print(f"{label}: {line}")
+    print(f"{folder}: {', '.join([*pictures, *documents])}")
+
+
+def evaluated_by(runs: "Sequence[Trained]") -> list[str]:
+    """Datasets that the runs evaluate."""
+    return list(dict.fromkeys(name for run in runs for names in run.cfg.evaluate.values() for name in names))
 
 
 def load_runs(given: Mapping[str, Any]) -> "list[Trained]":
@@ -160,14 +194,65 @@ def drawn(
     return pictures
 
 
-def write(folder: Path, pictures: "Mapping[str, Figure]", document: dict[str, Any]) -> None:
-    """The figures and compare.json."""
+def share(overrides: Sequence[str], runs: "Sequence[Trained]", cfg: DictConfig) -> "Shared":
+    """Pixels of the classes that several datasets have: those that are named, or that the runs evaluate.
+
+    Raises:
+        ValueError: no such class, or one that is asked for is not.
+    """
+    from mdseg.config.building import Datasets, prepare_data
+    from mdseg.config.keys import descriptor
+    from mdseg.evaluation.shared_features import Shared
+
+    names = list(cfg.tsne.datasets or evaluated_by(runs))
+    others = [override for override in overrides if override.partition("=")[0] != "on"]
+    whole = compose_as_in_run("compare", [*others, f"on=[{','.join(names)}]"], runs[0].cfg, on=names)
+    prepare_data(whole)
+    opened = Datasets()
+    datasets = {name: opened.open_labelled(whole, name, descriptor(whole, name).evaluation_split) for name in names}
+    return Shared.drawn(datasets, cfg.tsne.classes, cfg.tsne.pixels, cfg.seed)
+
+
+def features_drawn(
+    runs: "Mapping[str, Trained]", shared: "Shared", device: "torch.device", cfg: DictConfig
+) -> "tuple[Figure, dict[str, Any]]":
+    """The features of the same pixels in every network: a picture, and how well matching classes mix in numbers."""
+    from mdseg.evaluation.shared_features import alignment, features_of
+    from mdseg.figures.comparison import feature_figure
+
+    short_side = next(iter(runs.values())).cfg.evaluation.short_side
+    features, numbers = {}, {}
+    for label, run in runs.items():
+        print(f"{label}: features of {len(shared.pixels.labels)} pixels of {', '.join(shared.datasets)}", flush=True)
+        run.model.to(device)
+        of_run = features_of(run.predictor(short_side), shared)
+        run.model.cpu()
+        found = alignment(of_run, shared.pixels, cfg.tsne.neighbours)._asdict()
+        means = {key: as_number(number_mean(values)) for key, values in found.items()}
+        features["\n".join([*label.split(", "), said(**means)])] = of_run
+        of_classes = {key: named(values, shared.pixels.names) for key, values in found.items()}
+        numbers[label] = {**means, "classes": of_classes}
+    title = f"t-SNE of encoder features of the same pixels, {cfg.tsne.pixels} per class and dataset"
+    figure = feature_figure(features, shared.pixels, cfg.tsne.perplexity, cfg.seed, title)
+    counted = {name: len(places.label) for name, places in shared.places.items()}
+    return figure, {"pixels": counted, "neighbours": cfg.tsne.neighbours, "runs": numbers}
+
+
+def said(mixing: float | None, matching: float | None, chance: float | None) -> str:
+    """The numbers of tsne.json as a person reads them."""
+    first, second, third = ("–" if value is None else f"{value:.2f}" for value in (mixing, matching, chance))
+    return f"mixing {first}, matching {second} (by chance {third})"
+
+
+def write(folder: Path, pictures: "Mapping[str, Figure]", documents: Mapping[str, Any]) -> None:
+    """The figures and what stands beside them in numbers."""
     from mdseg.figures.drawing import save
     from mdseg.system.files import write_text
 
     for file, picture in pictures.items():
         save(folder / file, picture)
-    write_text(folder / "compare.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
+    for file, document in documents.items():
+        write_text(folder / file, json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
 def captions(runs: "Sequence[Trained]") -> list[str]:
@@ -197,14 +282,20 @@ def number_mean(iou: Any) -> float:
 
 def class_numbers(answers: "Answers", names: Sequence[str]) -> dict[str, Any]:
     """mIoU, and IoU, probability and share of every class as a file holds them."""
-    miou = number_mean(answers.iou)
     columns = ("iou", "probability", "predicted", "annotated")
-    return {"miou": None if math.isnan(miou) else round(miou, 5)} | {
-        column: {
-            name: None if math.isnan(value) else round(float(value), 5) for name, value in zip(names, row, strict=True)
-        }
-        for column, row in ((column, getattr(answers, column)) for column in columns)
+    return {"miou": as_number(number_mean(answers.iou))} | {
+        column: named(getattr(answers, column), names) for column in columns
     }
+
+
+def named(values: Any, names: Sequence[str]) -> dict[str, float | None]:
+    """The value of every class as a file holds it."""
+    return {name: as_number(value) for name, value in zip(names, values, strict=True)}
+
+
+def as_number(value: float) -> float | None:
+    """A value as a file holds it: null where there is none."""
+    return None if math.isnan(value) else round(float(value), 5)
 
 
 def main() -> None:

@@ -163,18 +163,18 @@ def row_lines(experiment: str, runs: Sequence[Run]) -> list[Line]:
         # A run that is not done yet has not all of them.
         measured: dict[tuple[int, str], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
         for run in group:
-            for answer, results in _last_results(run).items():
-                for dataset, entry in results.items():
-                    measured[answer][dataset].append(entry)
-        for (position, network), by_dataset in sorted(measured.items()):
-            for dataset, entries in by_dataset.items():
+            for network, entries in _last_results(run).items():
+                for dataset, entry in entries.items():
+                    measured[network][dataset].append(entry)
+        for (position, name), by_dataset in sorted(measured.items()):
+            for dataset, of_runs in by_dataset.items():
                 line = Line(
                     row=row,
                     overrides=overrides,
                     dataset=dataset,
-                    network=network,
-                    runs=len(entries),
-                    values=_mious(entries),
+                    network=name,
+                    runs=len(of_runs),
+                    values=_mious(of_runs),
                     published=[entry for entry in published if position == 0 and entry.dataset == dataset],
                 )
                 lines.append(line)

@@ -92,7 +92,7 @@ def ask(job: dict[str, Any]) -> int | None:
 
 
 class Forked:
-    """`python -m mdseg.run` under way, without the seconds of importing libraries; with what tests use of `Popen`.
+    """`python -m mdseg.run` under way, without the seconds of importing libraries; used like `subprocess.Popen`.
 
     Not for what ends with its process, as W&B does, or starts others (several devices).
     """

@@ -17,17 +17,42 @@ from mdseg.labels.spaces import EvaluationSpace
 @pytest.fixture(scope="module")
 def compared(trained_run, tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare")
-    draw([f"runs=[{trained_run}/null_bce,{trained_run}]", "on=cityscapes", "count=1", "logits=5", f"output={folder}"])
+    draw([*arguments(trained_run), "logits=5", f"output={folder}"])
     return folder
 
 
+def arguments(trained_run):
+    """Two stages of a run on one dataset, and their features of two."""
+    runs = f"runs=[{trained_run}/null_bce,{trained_run}]"
+    return [runs, "on=cityscapes", "count=1", "tsne.pixels=4", "tsne.datasets=[cityscapes,idd]"]
+
+
 def test_pictures_and_numbers_of_two_models_lie_in_one_folder(compared):
-    pictures = ["classes.png", "logits.png", "predictions.png"]
-    assert sorted(path.name for path in compared.iterdir()) == ["classes.png", "compare.json", *pictures[1:]]
+    pictures = ["classes.png", "logits.png", "predictions.png", "tsne.png"]
+    assert sorted(path.name for path in compared.iterdir()) == sorted([*pictures, "compare.json", "tsne.json"])
     assert all((compared / name).read_bytes().startswith(b"\x89PNG") for name in pictures)
     document = json.loads((compared / "compare.json").read_text())
     assert list(document["runs"]) == ["uniseg_cib, null_bce", "uniseg_cib, class_relational"]
     assert all(0 <= run["miou"] < 1 for run in document["runs"].values())
+
+
+def test_features_are_of_the_datasets_named_and_the_same_every_time(compared, trained_run, tmp_path):
+    draw([*arguments(trained_run), "logits=0", f"output={tmp_path}"])
+    assert not (tmp_path / "logits.png").exists()
+    for name in ("tsne.json", "tsne.png"):
+        assert (tmp_path / name).read_bytes() == (compared / name).read_bytes()
+    document = json.loads((compared / "tsne.json").read_text())
+    assert list(document["pixels"]) == ["cityscapes", "idd"]
+    assert list(document["runs"]) == ["uniseg_cib, null_bce", "uniseg_cib, class_relational"]
+    for numbers in document["runs"].values():
+        assert 0 < numbers["mixing"] < 2
+        assert 0 <= numbers["matching"] <= 1
+        assert "road" in numbers["classes"]["mixing"]
+
+
+def test_without_being_asked_for_no_features_are_drawn(trained_run, tmp_path):
+    draw([f"runs=[{trained_run}]", "on=cityscapes", "logits=0", f"output={tmp_path}"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["classes.png", "compare.json", "predictions.png"]
 
 
 def test_its_ious_are_those_of_an_evaluation(compared, trained_run, tmp_path):
@@ -88,6 +113,13 @@ def test_labels_say_what_tells_the_models_apart():
         (
             ["runs=[{run}]", "on=cityscapes", "device=gpu"],
             "device: expected auto, cpu, cuda or cuda:<number>, got 'gpu'",
+        ),
+        (["runs=[{run}]", "on=cityscapes", "tsne.pixels=1"], r"tsne\.pixels: expected a whole number of at least 2"),
+        (["runs=[{run}]", "on=cityscapes", "tsne.pixels=3", "tsne.classes=road"], r"tsne\.classes: .* in brackets"),
+        (["runs=[{run}]", "on=cityscapes", "tsne.pixels=3", "tsne.datasets=[idd]"], "no class is in two of .* idd;"),
+        (
+            ["runs=[{run}]", "on=cityscapes", "tsne.pixels=3", "tsne.classes=[raod]"],
+            r"'raod' is not a class of two of the datasets .*\(did you mean road\?\)",
         ),
         (["runs=[{run}/nowhere]", "on=cityscapes"], "no such run folder"),
         (["runs={run}", "on=[cityscapes,idd]"], "name one dataset"),

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
+from mdseg.data import sunrgbd
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.system.wording import Remark, shortened
 
@@ -39,12 +40,14 @@ class Sample:
         key: what the image is called in its split.
         mask: None in an unlabelled split.
         mask_size: (height, width) to which a mask of another size than its image is resized, None where they agree.
+        entry: which of the masks in its file, None where that holds one.
     """
 
     key: str
     image: Path
     mask: Path | None
     mask_size: tuple[int, int] | None = None
+    entry: int | None = None
 
 
 class SegmentationDataset:
@@ -69,11 +72,15 @@ class SegmentationDataset:
             ValueError: the sample has no mask, or its file is unreadable, not in the table's encoding, or has raw ids
                 that the table does not know.
         """
-        path = self.samples[index].mask
+        path, entry = self.samples[index].mask, self.samples[index].entry
         if path is None:
             raise ValueError(f"dataset '{self.name}': sample '{self.samples[index].key}' is unlabelled, it has no mask")
         if path.suffix.lower() == ".json":
             mask = draw_polygons(path, self.table)
+        elif entry is not None:
+            mask = self._class_indices(sunrgbd.read_mask(path, entry), path)
+        elif path.suffix.lower() == ".mat":
+            mask = sunrgbd.read_scene(path, self.table)
         else:
             mask = self._class_indices(_READERS[self.table.encoding](path), path)
         size = self.samples[index].mask_size

@@ -1,17 +1,20 @@
-"""The figures: predictions side by side, every class as bars, logits in the plane."""
+"""The figures: predictions side by side, every class as bars, logits and features in the plane."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Float64, Int64, UInt8
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from sklearn.manifold import TSNE
 
 from mdseg.figures.drawing import colorize, legend
 from mdseg.labels.tables import Color
 
 WIDTH = 12.0  # inches
+MARKERS = "o^sDvPX*"  # of datasets
 
 
 @dataclass(frozen=True)
@@ -124,4 +127,55 @@ def logit_figure(
     figure.legend(
         handles=legend(occurring, names, colors), loc="outside lower center", ncols=10, fontsize=7, frameon=False
     )
+    return figure
+
+
+@dataclass(frozen=True)
+class SharedPixels:
+    """Pixels of several datasets, of classes that at least two of them have.
+
+    Args:
+        labels: the class of each, a position among `names`.
+        origins: the dataset of each, a position among `datasets`.
+    """
+
+    labels: Int64[np.ndarray, " m"]
+    origins: Int64[np.ndarray, " m"]
+    names: Sequence[str]
+    colors: Sequence[Color]
+    datasets: Sequence[str]
+
+
+def feature_figure(
+    features: Mapping[str, Float[np.ndarray, "m _"]], pixels: SharedPixels, perplexity: float, seed: int, title: str
+) -> Figure:
+    """Features of the same pixels in the plane, one t-SNE per model, side by side: colours are classes, marks datasets.
+
+    Args:
+        features: by the model's caption.
+    """
+    figure = Figure(figsize=(5.5 * len(features), 6.8), layout="constrained")
+    figure.suptitle(title, fontsize=11)
+    axes = figure.subplots(1, len(features), squeeze=False)[0]
+    colors = np.array(pixels.colors) / 255
+    # In shuffled portions: no dataset lies on top of the others.
+    portions = np.array_split(np.random.default_rng(seed).permutation(len(pixels.labels)), 20)
+    for axis, (caption, of_pixels) in zip(axes, features.items(), strict=True):
+        fitting = min(float(perplexity), (len(of_pixels) - 1) / 3)
+        embedding = TSNE(perplexity=fitting, init="pca", random_state=seed).fit_transform(of_pixels)
+        for portion, origin in itertools.product(portions, range(len(pixels.datasets))):
+            here = portion[pixels.origins[portion] == origin]
+            axis.scatter(
+                *embedding[here].T, s=16, marker=MARKERS[origin % len(MARKERS)], color=colors[pixels.labels[here]],
+                edgecolors="0.2", linewidths=0.3,
+            )  # fmt: skip
+        axis.set_title(caption, fontsize=9)
+        axis.set_xticks([])
+        axis.set_yticks([])
+    marks = [
+        Line2D([], [], linestyle="", marker=MARKERS[number % len(MARKERS)], color="0.5", label=name)
+        for number, name in enumerate(pixels.datasets)
+    ]
+    classes = legend(np.unique(pixels.labels).tolist(), pixels.names, pixels.colors)
+    figure.legend(handles=[*marks, *classes], loc="outside lower center", ncols=10, fontsize=8, frameon=False)
     return figure

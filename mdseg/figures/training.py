@@ -105,8 +105,9 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str 
 
     Args:
         series: name → step → value. `train/<term>` is a loss, `val/<dataset>/miou` and `val/<dataset>/<network>/miou`
-            are mIoUs; other names below `val/` are left out, each of all others (sigma of BLV, the weight of
-            pseudo-labels) has axes of its own.
+            are mIoUs; other names below `val/` are left out. All others (sigma of BLV, the weight of pseudo-labels)
+            have axes of their own, those that differ only after their last `/` (`embedding_norm/<dataset>`) one
+            together.
         headline: name of the network that `val/<dataset>/miou` is of, where there are others.
     """
     losses = {name: values for name, values in series.items() if name.startswith("train/")}
@@ -116,14 +117,19 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str 
         for name, values in series.items()
         if name.startswith("val/") and name.endswith("/miou")
     }
-    count = 2 + len(others)
+    groups: dict[str, dict[str, Mapping[int, float]]] = {}
+    for name, values in others.items():
+        groups.setdefault(name.rpartition("/")[0] or name, {})[name] = values
+    count = 2 + len(groups)
     figure = Figure(figsize=(6 * count, 4), layout="constrained")
     figure.suptitle(title, fontsize=11)
     left, right, *last = figure.subplots(1, count, sharex=True)
     _lines(left, losses)
-    for axis, (name, values) in zip(last, others.items(), strict=True):
-        _lines(axis, {name: values})
-        axis.set_title(name, fontsize=9)
+    for axis, (group, members) in zip(last, groups.items(), strict=True):
+        _lines(axis, {name.rpartition("/")[2]: values for name, values in members.items()})
+        axis.set_title(group if len(members) > 1 else next(iter(members)), fontsize=9)
+        if len(members) > 1:
+            axis.legend(fontsize=8, frameon=False)
     for (dataset, values), marker in zip(mious.items(), itertools.cycle("osD^vP*X"), strict=False):
         steps, miou = _points(values)
         label = f"{dataset} {100 * miou[-1]:.1f}"

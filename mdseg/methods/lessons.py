@@ -38,15 +38,13 @@ class Lessons(Callback):
         self.count = count
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, step: int) -> None:
-        every = trainer.val_check_batch
-        due = step + 1 == trainer.num_training_batches or (every is not None and (step + 1) % every == 0)
-        if not due or not trainer.is_global_zero or trainer.logger is None:
+        if not picture_is_due(trainer, step) or trainer.logger is None:
             return
         log: Any = trainer.logger  # the stage's, which takes pictures
         lesson, labelled, unlabelled = module.lesson, batch["labelled"], batch["unlabelled"]
         parts = (
-            _pictures(labelled["image"]), labelled["mask"], lesson.pasted, _pictures(unlabelled["image"]),
-            lesson.pseudo.label, lesson.pseudo.confidence, _pictures(lesson.mixed.image), lesson.mixed.mask,
+            as_pictures(labelled["image"]), labelled["mask"], lesson.pasted, as_pictures(unlabelled["image"]),
+            lesson.pseudo.label, lesson.pseudo.confidence, as_pictures(lesson.mixed.image), lesson.mixed.mask,
             lesson.mixed.weight,
         )  # fmt: skip
         rows = [
@@ -58,6 +56,13 @@ class Lessons(Callback):
         log.picture("lessons", figure)
 
 
-def _pictures(image: torch.Tensor) -> torch.Tensor:
+def picture_is_due(trainer: pl.Trainer, step: int) -> bool:
+    """Whether this process draws after this step: the main one, before every validation and at the end."""
+    every = trainer.val_check_batch
+    due = step + 1 == trainer.num_training_batches or (every is not None and (step + 1) % every == 0)
+    return due and trainer.is_global_zero
+
+
+def as_pictures(image: torch.Tensor) -> torch.Tensor:
     """Images [n 3 h w] in 0..255 as pictures [n h w 3] of bytes."""
     return image.detach().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Float64, Int64, UInt8
@@ -20,11 +21,11 @@ from mdseg.labels.tables import IGNORE
 from mdseg.losses.similarity import similarity_entropy
 from mdseg.losses.unlabelled import one_of
 from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
+from mdseg.methods.collapse import CollapseWatch, Look
+from mdseg.methods.entropy_maps import EntropyMaps, Shown
+from mdseg.pixels.argmax import first_argmax
 from mdseg.pixels.classwise import class_sums
 from mdseg.system.wording import Remark
-
-ONE_CLASS = 0.95  # share of the pixels that are nearest to one class from which on the method warns of a collapse
-LONG_VECTORS = 20.0  # times the first mean norm of pixel embeddings, likewise
 
 
 class EntropyModule(nn.Module):
@@ -52,6 +53,7 @@ class EntropyModule(nn.Module):
         }
         self.register_buffer("vectors", torch.zeros(sum(counts), dimension))
         self.present: dict[str, Tensor] = {}  # rows of each dataset, from its first one on, that take part
+        self.pixels: dict[str, Tensor] = {}  # labelled pixels of every class that the embeddings were measured on
 
     def take(self, found: LabelEmbeddings) -> None:
         """Embeddings that :func:`mdseg.labels.embeddings.check` has let through, at unit length."""
@@ -63,6 +65,7 @@ class EntropyModule(nn.Module):
             vectors[place] = F.normalize(part.vectors[order].float(), dim=1)
             self.vectors[rows] = vectors
             self.present[name] = place
+            self.pixels[name] = part.pixels
 
     def draw(self, generator: torch.Generator) -> None:
         """Random directions for all classes, as the authors' code has them where no file is given."""
@@ -72,6 +75,15 @@ class EntropyModule(nn.Module):
     def scores(self, embedded: Float[Tensor, "n d h w"], dataset: str) -> Float[Tensor, "n r h w"]:
         """Dot product of every pixel embedding with those of a dataset's labels."""
         return F.conv2d(embedded, self.vectors[self.rows[dataset], :, None, None].to(embedded.dtype))
+
+    def class_scores(self, embedded: Float[Tensor, "n d h w"], dataset: str) -> Float[Tensor, "n m h w"]:
+        """Best score of every class of a dataset that has embeddings, see :meth:`classes_present`."""
+        rows = self.present[dataset].to(embedded.device)
+        return self.scores(embedded, dataset)[:, rows].unflatten(1, (-1, self.centroids)).amax(dim=2)
+
+    def classes_present(self, dataset: str) -> Int64[Tensor, " m"]:
+        """Those of a dataset's classes that have embeddings."""
+        return self.present[dataset][:: self.centroids] // self.centroids
 
 
 class Universal(Method):
@@ -140,13 +152,19 @@ class Universal(Method):
         self.entropy = partial(
             similarity_entropy, centroids=centroids, multi_centroid=multi_centroid, align_corners=self.align_corners
         )
+        self.by_class = multi_centroid == "max"
         self.random = embeddings == "random"
         self.module: Any = None  # an `EntropyModule`, where the entropy counts
         if alpha or beta:
             classes = {name: classes_of(self.space, name) for name in self.space.datasets}
             self.module = EntropyModule(feature_channels(self.model), classes, dimension, centroids)
+            weights = [f"method.{name}" for name, value in (("alpha", alpha), ("beta", beta)) if value]
+            self.watch = CollapseWatch(classes, " and ".join(weights))
         else:
             self.reads = {"labelled": Reads("labelled")}
+        self.looking = False  # whether the step under way looks for a collapse: where a row is logged
+        self.looks: dict[str, list[Look]] = {}  # what it has seen, by dataset
+        self.shown: dict[str, Shown] = {}  # what pictures show of it
         self.epochs: Mapping[str, Any] = {}
         self.updates = self.module is not None and theta < 1
         if self.updates:
@@ -210,13 +228,19 @@ class Universal(Method):
         if self.module is not None and self.random and not self.module.present:
             self.module.draw(torch.Generator().manual_seed(self.seed))
 
+    def configure_callbacks(self) -> list[pl.Callback]:
+        return [EntropyMaps(self.panels)] if self.panels and self.module is not None else []
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         groups = super().parameter_groups()
         return groups if self.module is None else [*groups, {"params": list(self.module.projection.parameters())}]
 
     def training_step(self, batch: StepBatch, step: int) -> Tensor:
         optimizer: Any = self.optimizers()
+        trainer: Any = self.trainer  # its annotations leave the interval of the log out
         optimizer.zero_grad()
+        self.looks, self.shown = {}, {}
+        self.looking = self.module is not None and (step + 1) % trainer.log_every_n_steps == 0
         with self.averaged_once():
             terms = self.backward_passes(batch)
         optimizer.step()
@@ -227,6 +251,8 @@ class Universal(Method):
 
         for name, value in terms.items():
             self.log(f"train/{name}", value)
+        for dataset in self.looks:
+            self.report(dataset)
         weights = {"supervised": 1.0, "cross": self.alpha, "within": self.beta}
         return torch.stack([weights[name.split("/")[0]] * value for name, value in terms.items()]).sum()
 
@@ -270,6 +296,7 @@ class Universal(Method):
         """Entropy of unlabelled images of a dataset among other datasets' labels, their mean, and among its own."""
         size = (image.shape[-2], image.shape[-1])
         embedded = self.module.projection(self.model.features(image))
+        self.see(dataset, image, embedded.detach())
         scores = {dataset: self.module.scores(embedded, dataset)} if self.beta else {}
         others = [name for name in self.space.datasets if name != dataset] if self.alpha else []
         if self.partners == "one" and len(others) > 1:
@@ -282,6 +309,26 @@ class Universal(Method):
         zero = embedded.new_zeros(())
         cross = torch.stack([entropy[name] for name in others]).mean() if others else zero
         return cross, entropy.get(dataset, zero)
+
+    def see(self, dataset: str, image: Tensor, embedded: Float[Tensor, "n d h w"]) -> None:
+        """Keep what pictures show of the step, its first images, and look for a collapse where a row is logged."""
+        if self.panels:
+            self.shown.setdefault(dataset, Shown(image, embedded))
+        if self.looking:
+            nearest = first_argmax(self.module.class_scores(embedded, dataset).transpose(0, 1))
+            classes = self.module.classes_present(dataset).to(nearest.device)[nearest.long()]
+            counts = torch.bincount(classes.flatten(), minlength=len(self.module.classes[dataset]))
+            norm = torch.linalg.vector_norm(embedded.float(), dim=1).mean()
+            self.looks.setdefault(dataset, []).append(Look(norm, counts))
+
+    def report(self, dataset: str) -> None:
+        """Log what a step has seen of a dataset's unlabelled images, in all ranks, and remember it."""
+        norms, counts = (torch.stack(each) for each in zip(*self.looks[dataset], strict=True))
+        reduce = self.trainer.strategy.reduce
+        look = Look(reduce(norms.mean(), reduce_op="mean"), reduce(counts.sum(dim=0), reduce_op="sum"))
+        self.log(f"embedding_norm/{dataset}", look.norm)
+        self.log(f"embedding_largest_share/{dataset}", look.largest_share)
+        self.watch.take(dataset, look)
 
     @torch.no_grad()
     def collect(self, dataset: str, features: Float[Tensor, "n d h w"], masks: UInt8[Tensor, "n H W"]) -> None:

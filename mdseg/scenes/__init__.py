@@ -1,14 +1,15 @@
-"""A procedural street world: every experiment runs without downloads, and the truth about label shift is known.
+"""A procedural world of streets and rooms: every experiment runs without downloads.
 
-A scene is painted in classes finer than any dataset's. Each dataset's annotation projects them onto its own label
-table, in that dataset's own files: the loaders that read scenes are the ones that read the real thing.
+The truth about label shift is known, too. A scene is painted in classes finer than any dataset's. Each dataset's
+annotation projects them onto its own label table, in that dataset's own files: the loaders that read scenes are those
+that read the real thing.
 
 May import labels.
 """
 
 from mdseg.scenes.annotation import annotate, projection, true_relations
 from mdseg.scenes.datasets import DATASETS, DOMAINS, scene
-from mdseg.scenes.domains import Domain
+from mdseg.scenes.domains import Domain, Interior
 from mdseg.scenes.generate import generate
 from mdseg.scenes.painter import VERSION
 from mdseg.scenes.sheets import contact_sheet
@@ -21,6 +22,7 @@ __all__ = [
     "WORLD_CLASSES",
     "WORLD_COLORS",
     "Domain",
+    "Interior",
     "annotate",
     "contact_sheet",
     "generate",

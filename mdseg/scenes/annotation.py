@@ -60,7 +60,7 @@ def true_relations(run: Mapping[str, LabelTable] | LabelSpace) -> dict[str, dict
 
     Class c of dataset d implies class k iff every world class that occurs in d's images and that d calls c is called k
     by a dataset of the run. Channels of a disjoint space are not shared, so there c of d implies what another dataset's
-    own channel says.
+    own channel says. Streets and rooms are different worlds, which imply nothing about each other.
 
     Raises:
         ValueError: for a dataset without scenes.
@@ -70,11 +70,12 @@ def true_relations(run: Mapping[str, LabelTable] | LabelSpace) -> dict[str, dict
     relations: dict[str, dict[str, list[str]]] = {}
     for dataset in channels:
         implied: dict[str, set[str]] = {}
+        same_world = [other for other in channels if record_of(other).world == record_of(dataset).world]
         for world in sorted(occurring(dataset)):
             primary = calls[dataset][world]
             if primary is None:
                 continue
-            answers = {calls[other][world] for other in channels}
+            answers = {calls[other][world] for other in same_world}
             others = {name for name in answers if name is not None and name != primary}
             implied[primary] = implied[primary] & others if primary in implied else others
         relations[dataset] = {primary: sorted(others) for primary, others in sorted(implied.items()) if others}

@@ -6,11 +6,14 @@ A new dataset is a new record, with a new function in `writers` if its files are
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from mdseg.labels.tables import LabelTable
 from mdseg.scenes import policies, writers
-from mdseg.scenes.domains import Domain, street
+from mdseg.scenes.domains import Domain, Interior, street
+from mdseg.scenes.indoor import INDOOR, IndoorClass
 from mdseg.scenes.painter import paint_street
+from mdseg.scenes.rooms import paint_room
 from mdseg.scenes.world import WORLD, WorldClass
 from mdseg.scenes.writers import RGB, Mask, Scene, Tree
 
@@ -21,17 +24,17 @@ class SceneDataset:
 
     name: str  # of its descriptor in conf/dataset
     labels: str  # label table in conf/labels
-    raw_id: Callable[[WorldClass, LabelTable], int]  # of a world class in the mask files
+    raw_id: Callable[[Any, LabelTable], int]  # of a world class in the mask files
     folder: str  # below the data's root, as in the descriptor
     write: Callable[[Tree, Scene], None]
-    domain: Domain  # image sizes, camera, traffic, weather, ...
+    domain: Domain | Interior  # image sizes, camera, traffic, weather, ...
     close: Callable[[Tree, Mapping[str, int]], None] | None = None  # writes what describes the whole tree
     splits: tuple[str, ...] = ("train", "val", "test")
     train_is_val: bool = False  # both splits are the same files, written once
     variants: tuple[str, ...] = ()  # other packages of the same data
     reads: str = ""  # the dataset whose files these are, under another label table
-    paint: Callable[[Domain, str, int, int, int], tuple[RGB, Mask]] = paint_street
-    world: tuple[WorldClass, ...] = WORLD  # what the values of the painter's masks mean
+    paint: Callable[[Any, str, int, int, int], tuple[RGB, Mask]] = paint_street
+    world: tuple[WorldClass, ...] | tuple[IndoorClass, ...] = WORLD  # what the values of the painter's masks mean
 
     def scene(self, split: str, index: int, height: int = 128, seed: int = 0) -> tuple[RGB, Mask]:
         """RGB image and world mask."""
@@ -203,6 +206,23 @@ _RECORDS = (
         ),
     ),
     SceneDataset(
+        "sunrgbd", labels="sunrgbd37", raw_id=policies.sunrgbd, folder="sunrgbd", write=writers.sunrgbd,
+        close=writers.sunrgbd_lists, paint=paint_room, world=INDOOR,
+        domain=Interior(
+            "sunrgbd",
+            (
+                *2 * ((427 / 441, 561 / 441, 1.22),), *2 * ((530 / 441, 730 / 441, 1.0),),
+                (531 / 441, 681 / 441, 1.3), *2 * ((1.0, 591 / 441, 1.29),),
+            ),
+            {
+                "bedroom": 3, "living": 1.6, "dining": 1, "office": 2.2, "meeting": 1, "classroom": 1.2, "kitchen": 1.3,
+                "bathroom": 2.1, "library": 1, "storage": 0.7, "shop": 1, "corridor": 0.4,
+            },
+            camera_height=(1.2, 1.7), pitch=(0.05, 0.42), warmth=0.25, saturation=(0.75, 1.05), exposure=(0.8, 1.2),
+            contrast=(0.9, 1.15), noise=(1.0, 3.5), blur=(0.25, 0.5), vignetting=0.18,
+        ),
+    ),
+    SceneDataset(
         "gta5", labels="gta5", raw_id=policies.cityscapes, folder="gta5", splits=("train", "val"), write=writers.gta5,
         close=writers.gta5_lists,
         domain=Domain(
@@ -311,7 +331,7 @@ _RECORDS = (
     )),
 )  # fmt: skip
 DATASETS: Mapping[str, SceneDataset] = {record.name: record for record in _RECORDS}
-DOMAINS: Mapping[str, Domain] = {record.domain.name: record.domain for record in _RECORDS}
+DOMAINS: Mapping[str, Domain | Interior] = {record.domain.name: record.domain for record in _RECORDS}
 
 
 def record_of(dataset: str) -> SceneDataset:
@@ -325,7 +345,9 @@ def record_of(dataset: str) -> SceneDataset:
     return DATASETS[dataset]
 
 
-def scene(domain: str | Domain, split: str, index: int, height: int = 128, seed: int = 0) -> tuple[RGB, Mask]:
+def scene(
+    domain: str | Domain | Interior, split: str, index: int, height: int = 128, seed: int = 0
+) -> tuple[RGB, Mask]:
     """RGB image and world mask of one scene, a function of its arguments and `VERSION` alone.
 
     Args:
@@ -336,6 +358,8 @@ def scene(domain: str | Domain, split: str, index: int, height: int = 128, seed:
     """
     if isinstance(domain, Domain):
         return paint_street(domain, split, index, height, seed)
+    if isinstance(domain, Interior):
+        return paint_room(domain, split, index, height, seed)
     if domain not in DOMAINS:
         raise ValueError(f"unknown domain {domain!r}; known: {', '.join(DOMAINS)}")
     record = next(record for record in DATASETS.values() if record.domain.name == domain)

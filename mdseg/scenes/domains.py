@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from mdseg.scenes.canvas import Color
+from mdseg.scenes.indoor import Indoor
 from mdseg.scenes.world import World as W
 
 # What each feature of a street can put into the picture besides the classes every street has.
@@ -153,6 +154,29 @@ class Domain:
             if frequency > 0:
                 present.update(EMITS[feature])
         return frozenset(present)
+
+
+@dataclass(frozen=True)
+class Interior:
+    """Cameras, kinds of rooms and film of a dataset of rooms; ranges are (low, high), mappings are weights."""
+
+    name: str
+    sensors: tuple[tuple[float, float, float], ...]  # height, width in units of the requested height; focal in heights
+    kinds: Mapping[str, float]
+    camera_height: tuple[float, float]  # metres
+    pitch: tuple[float, float]  # radians downwards
+    warmth: float = 0.0  # -1 blue .. 1 yellow
+    green: float = 0.0
+    saturation: tuple[float, float] = (0.8, 1.0)
+    exposure: tuple[float, float] = (0.85, 1.1)
+    contrast: tuple[float, float] = (0.9, 1.1)
+    noise: tuple[float, float] = (1.5, 4.0)  # grey values
+    blur: tuple[float, float] = (0.3, 0.6)  # image pixels
+    vignetting: float = 0.15
+
+    def occurring(self) -> frozenset[Indoor]:
+        """Classes that its images may contain: those of its kinds of rooms together are all."""
+        return frozenset(Indoor)
 
 
 def street(**changes: float) -> dict[str, float]:

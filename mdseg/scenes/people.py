@@ -7,14 +7,14 @@ from mdseg.scenes.canvas import Canvas, Color, Point, toned
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.world import World
 
-_SKIN = ((224, 178, 150), (198, 146, 112), (150, 104, 76), (110, 74, 54), (236, 196, 172))
-_HAIR = ((40, 30, 24), (20, 18, 18), (92, 62, 38), (170, 140, 90), (120, 116, 112))
-_CLOTH = (
+SKIN = ((224, 178, 150), (198, 146, 112), (150, 104, 76), (110, 74, 54), (236, 196, 172))
+HAIR = ((40, 30, 24), (20, 18, 18), (92, 62, 38), (170, 140, 90), (120, 116, 112))
+CLOTH = (
     (40, 46, 60), (30, 30, 34), (160, 34, 38), (60, 90, 130), (222, 220, 214), (96, 100, 92), (190, 160, 60), (60,
     110, 80),
     (120, 70, 110), (210, 130, 60), (84, 64, 52), (150, 170, 190),
 )  # fmt: skip
-_TROUSERS = ((38, 44, 62), (28, 28, 30), (70, 66, 60), (100, 90, 74), (54, 66, 90))
+TROUSERS = ((38, 44, 62), (28, 28, 30), (70, 66, 60), (100, 90, 74), (54, 66, 90))
 _TYRE = (24, 24, 26)
 
 
@@ -55,10 +55,14 @@ class Figure:
 
 def person(canvas: Canvas, draws: Draws, x: float, z: float, child: bool = False, base: float = 0.0) -> None:
     """Someone standing or walking: legs, coat or dress, arms, head with hair, perhaps a bag."""
-    label = World.CHILD if child else World.PERSON
     figure = Figure(canvas, x, z, base)
     figure.metre *= draws.uniform(0.58, 0.75) if child else draws.uniform(0.92, 1.08)
-    top, legs, skin = draws.choice(_CLOTH), draws.choice(_TROUSERS), draws.choice(_SKIN)
+    standing(figure, draws, World.CHILD if child else World.PERSON)
+
+
+def standing(figure: Figure, draws: Draws, label: int) -> None:
+    """The same, on a figure's spot."""
+    top, legs, skin = draws.choice(CLOTH), draws.choice(TROUSERS), draws.choice(SKIN)
     stride, side = draws.uniform(0.04, 0.3), draws.choice((-1, 1))
     dress = draws.chance(0.25)
     for foot in (-1, 1):
@@ -72,7 +76,7 @@ def person(canvas: Canvas, draws: Draws, x: float, z: float, child: bool = False
     figure.shape(((0.02, 0.84), (0.18, 0.84), (0.23, 1.4), (0.06, 1.4)), toned(top, 0.85), label)
     figure.limb(((0.22, 1.38), (0.3, 1.1), (0.24 - stride * 0.3, 0.85)), toned(top, 0.72), label, 0.1)
     if draws.chance(0.3):
-        figure.shape(((-0.15, 1.0), (0.15, 1.0), (0.15, 1.38), (-0.15, 1.38)), draws.choice(_CLOTH), label)
+        figure.shape(((-0.15, 1.0), (0.15, 1.0), (0.15, 1.38), (-0.15, 1.38)), draws.choice(CLOTH), label)
     _head(figure, draws, 0.0, 1.6, skin, label)
 
 
@@ -81,7 +85,7 @@ def _head(
 ) -> None:
     figure.limb(((dx, h - 0.16), (dx, h)), skin, label, 0.1)
     figure.disc(dx, h + 0.01, 0.12, skin, label)
-    figure.disc(dx, h + 0.06, 0.12 if helmet is None else 0.15, helmet or draws.choice(_HAIR), label)
+    figure.disc(dx, h + 0.06, 0.12 if helmet is None else 0.15, helmet or draws.choice(HAIR), label)
     if helmet is None or draws.chance(0.5):
         figure.disc(dx + draws.uniform(-0.03, 0.03), h - 0.01, 0.08, skin, label)
 
@@ -170,7 +174,7 @@ def _along(figure: Figure, draws: Draws, label: int, motor: bool, towards: bool)
 
 
 def _rider_across(figure: Figure, draws: Draws, label: int, motor: bool) -> None:
-    top, legs, skin = draws.choice(_CLOTH), draws.choice(_TROUSERS), draws.choice(_SKIN)
+    top, legs, skin = draws.choice(CLOTH), draws.choice(TROUSERS), draws.choice(SKIN)
     seat = 0.82 if motor else 0.98
     figure.limb(((-0.25, seat), (0.12, 0.72 if motor else 0.7), (-0.02, 0.34)), legs, label, 0.17)
     figure.shape(((-0.42, seat - 0.08), (-0.12, seat - 0.08), (0.16, seat + 0.5), (-0.14, seat + 0.58)), top, label)
@@ -179,7 +183,7 @@ def _rider_across(figure: Figure, draws: Draws, label: int, motor: bool) -> None
 
 
 def _rider_along(figure: Figure, draws: Draws, label: int, motor: bool, towards: bool) -> None:
-    top, legs, skin = draws.choice(_CLOTH), draws.choice(_TROUSERS), draws.choice(_SKIN)
+    top, legs, skin = draws.choice(CLOTH), draws.choice(TROUSERS), draws.choice(SKIN)
     seat = 0.8 if motor else 0.95
     for foot in (-1, 1):
         figure.limb(((0.1 * foot, seat + 0.05), (0.24 * foot, 0.62), (0.2 * foot, 0.3)), legs, label, 0.16)
@@ -202,8 +206,8 @@ def rider_on_animal(canvas: Canvas, draws: Draws, x: float, z: float) -> None:
     """Someone on a horse."""
     animal(canvas, draws, x, z, horse=True)
     figure = Figure(canvas, x, z)
-    top, skin = draws.choice(_CLOTH), draws.choice(_SKIN)
-    figure.limb(((0.0, 1.5), (0.14, 1.2), (0.06, 0.85)), draws.choice(_TROUSERS), World.OTHER_RIDER, 0.17)
+    top, skin = draws.choice(CLOTH), draws.choice(SKIN)
+    figure.limb(((0.0, 1.5), (0.14, 1.2), (0.06, 0.85)), draws.choice(TROUSERS), World.OTHER_RIDER, 0.17)
     figure.shape(((-0.18, 1.4), (0.18, 1.4), (0.22, 2.0), (-0.22, 2.0)), top, World.OTHER_RIDER)
     figure.limb(((0.16, 1.9), (0.42, 1.6)), top, World.OTHER_RIDER, 0.1)
     _head(figure, draws, 0.0, 2.2, skin, World.OTHER_RIDER)

@@ -3,6 +3,7 @@
 from functools import cache
 
 from mdseg.labels.tables import LabelTable
+from mdseg.scenes.indoor import IndoorClass
 from mdseg.scenes.world import WorldClass
 
 # Cityscapes' ids of its annotation tool, in order; training ignores some of them.
@@ -67,6 +68,11 @@ def camvid11(world: WorldClass, table: LabelTable) -> int:
 def labelmefacade(world: WorldClass, table: LabelTable) -> int:
     """The id of one of the eight classes."""
     return _id_of_class(world.labelmefacade, table)
+
+
+def sunrgbd(indoor: IndoorClass, table: LabelTable) -> int:
+    """The id of one of the 37 classes; what is none of them is 0."""
+    return _id_of_class(indoor.sunrgbd, table)
 
 
 def synthia(world: WorldClass, table: LabelTable) -> int:

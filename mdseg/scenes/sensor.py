@@ -1,11 +1,14 @@
 """From the painted canvas to the photograph: lens, exposure, texture, noise; and the label that goes with it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from mdseg.scenes.canvas import Canvas
-from mdseg.scenes.domains import Domain
+from mdseg.scenes.domains import Domain, Interior
 from mdseg.scenes.draws import Draws
 from mdseg.scenes.textures import clouds, distortion, grain, mottle, vignette
 from mdseg.scenes.weather import Weather
@@ -25,16 +28,18 @@ _TEXTURE = {
 }  # fmt: skip
 
 
-def _texture_table() -> UInt8[np.ndarray, "2 256"]:
+def strengths(
+    textures: Mapping[Any, tuple[float, float]], number: int, usual: tuple[float, float]
+) -> UInt8[np.ndarray, "2 256"]:
+    """Quarters of a grey value of grain and blotches per class, of which there are so many."""
     table = np.zeros((2, 256), np.uint8)
-    table[:, : len(WORLD_CLASSES)] = 6
-    table[:, World.SKY] = 0
-    for label, strengths in _TEXTURE.items():
-        table[:, label] = [round(4 * strength) for strength in strengths]
+    table[:, :number] = [[round(4 * strength)] for strength in usual]
+    for label, pair in textures.items():
+        table[:, label] = [round(4 * strength) for strength in pair]
     return table
 
 
-_STRENGTH = _texture_table()
+_STRENGTH = strengths({World.SKY: (0.0, 0.0), **_TEXTURE}, len(WORLD_CLASSES), (1.5, 1.5))
 
 
 def develop(
@@ -52,27 +57,28 @@ def develop(
     image = cv2.resize(cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB), (width, height), interpolation=cv2.INTER_AREA)
     film = image.astype(np.float32)
     if domain.flat:
-        _grade(film, domain, draws)
+        grade(film, domain, draws)
         return np.clip(film, 0, 255).astype(np.uint8), mask
     if not weather.light.night:
-        film += _texture(mask, draws)[..., None]
+        film += texture(mask, _STRENGTH, draws)[..., None]
     else:
-        film += 0.35 * _texture(mask, draws)[..., None]
+        film += 0.35 * texture(mask, _STRENGTH, draws)[..., None]
     _add_weather(film, weather, draws)
     if "windscreen" in domain.tags:
         _windscreen(film, draws)
     sigma = draws.uniform(*domain.blur) * (height / 128)
     film[:] = cv2.GaussianBlur(film, (0, 0), sigma)
-    _grade(film, domain, draws)
+    grade(film, domain, draws)
     if domain.vignetting:
         film *= (1 - domain.vignetting * vignette(height, width))[..., None]
-    film += (draws.uniform(*domain.noise) * (1.5 if weather.light.night else 1.0)) * _crop(
+    film += (draws.uniform(*domain.noise) * (1.5 if weather.light.night else 1.0)) * crop(
         grain(), height, width, draws
     )[..., None]
     return np.clip(film, 0, 255).astype(np.uint8), mask
 
 
-def _crop(field: np.ndarray, height: int, width: int, draws: Draws) -> np.ndarray:
+def crop(field: np.ndarray, height: int, width: int, draws: Draws) -> np.ndarray:
+    """A part of a large texture."""
     if height > field.shape[0] // 2 or width > field.shape[1] // 2:
         repeats = (2 * height // field.shape[0] + 1, 2 * width // field.shape[1] + 1)
         field = np.tile(field, repeats)
@@ -80,12 +86,13 @@ def _crop(field: np.ndarray, height: int, width: int, draws: Draws) -> np.ndarra
     return field[y : y + height, x : x + width]
 
 
-def _texture(mask: UInt8[np.ndarray, "h w"], draws: Draws) -> np.ndarray:
+def texture(mask: UInt8[np.ndarray, "h w"], strength: UInt8[np.ndarray, "2 256"], draws: Draws) -> np.ndarray:
+    """Grain and blotches in grey values, as strong as each pixel's class has them."""
     height, width = mask.shape
-    fine, coarse = cv2.LUT(mask, _STRENGTH[0]), cv2.LUT(mask, _STRENGTH[1])
-    texture = fine * _crop(grain(), height, width, draws)
-    texture += coarse * _crop(mottle(), height, width, draws)
-    return texture * 0.25
+    fine, coarse = cv2.LUT(mask, strength[0]), cv2.LUT(mask, strength[1])
+    total = fine * crop(grain(), height, width, draws)
+    total += coarse * crop(mottle(), height, width, draws)
+    return total * 0.25
 
 
 def _add_weather(film: np.ndarray, weather: Weather, draws: Draws) -> None:
@@ -116,7 +123,7 @@ def _windscreen(film: np.ndarray, draws: Draws) -> None:
     film += (dirt * low * draws.uniform(8, 30))[..., None]
 
 
-def _grade(film: np.ndarray, domain: Domain, draws: Draws) -> None:
+def grade(film: np.ndarray, domain: Domain | Interior, draws: Draws) -> None:
     """Exposure, white balance, saturation and contrast."""
     exposure, contrast = draws.uniform(*domain.exposure), draws.uniform(*domain.contrast)
     warm, green = 0.08 * domain.warmth + draws.uniform(-0.02, 0.02), 0.06 * domain.green

@@ -288,6 +288,40 @@ def labelmefacade_lists(tree: Tree, counts: Mapping[str, int]) -> None:
             (tree.root / f"{stem}.txt").write_text("".join(lines), encoding="utf-8")
 
 
+def _sunrgbd_files(split: str, index: int) -> tuple[str, str, str]:
+    """Image, depth and mask; val is a part of test, here every second image."""
+    folder, number = ("train", index + 1) if split == "train" else ("test", 2 * index + (1 if split == "test" else 2))
+    return (
+        f"image/{folder}/img-{number:06d}.jpg",
+        f"depth/{folder}/{number:08d}.png",
+        f"label37/{folder}/{number:08d}.png",
+    )
+
+
+def sunrgbd(tree: Tree, scene: Scene) -> None:
+    """SUN RGB-D, the extracted package without its depth images."""
+    image, _, mask = _sunrgbd_files(scene.split, scene.index)
+    _save(tree.file(image), scene.image)
+    _save(tree.file(mask), _ids(scene.raw))
+
+
+def sunrgbd_lists(tree: Tree, counts: Mapping[str, int]) -> None:
+    """Lists of train and of all of test, and in split/ of val and of the rest of test."""
+    lines = {
+        split: [" ".join(_sunrgbd_files(split, index)) for index in range(number)] for split, number in counts.items()
+    }
+    lists = {
+        "split/val37": lines.get("val", []),
+        "split/test37": lines.get("test", []),
+        "train37": lines.get("train", []),
+    }
+    if "test" in lines:
+        lists["test37"] = sorted(lists["split/val37"] + lists["split/test37"])
+    for name, listed in lists.items():
+        if listed:
+            tree.file(f"{name}.txt").write_text("\n".join(listed) + "\n", encoding="utf-8")
+
+
 def _gta5_key(split: str, index: int) -> str:
     return f"{index + 1 + (18000 if split == 'val' else 0):05d}"
 

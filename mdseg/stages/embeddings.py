@@ -69,7 +69,7 @@ class EstimateEmbeddings(Stage):
         if dimension > channels:
             raise ValueError(
                 f"stage {self.name}: run.dimension={dimension}, but the features of this network have {channels} "
-                f"channels, which a PCA only makes fewer; set method.dimension={channels} or less"
+                f"channels, which a PCA only makes fewer; set embedding_dimension={channels} or less"
             )
         for name in self.origins:
             if self.origins[name] not in self.earlier:

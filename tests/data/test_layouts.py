@@ -108,6 +108,7 @@ def test_an_unknown_annotation_is_refused(cityscapes):
         layouts.camvid,
         layouts.camvid32,
         layouts.gta5,
+        layouts.sunrgbd,
         layouts.synthia,
         lambda root, split: layouts.nthu(root, split if split != "val" else "test"),
         lambda root, split: layouts.folder(root, split, "images", "masks"),

@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mdseg.figures import embeddings
 from mdseg.figures import training as figures
 
 
@@ -39,6 +40,46 @@ def test_what_is_no_loss_has_axes_of_its_own():
     assert [axis.get_title() for axis in others] == ["blv/sigma", "pseudo_labels/weight"]
     assert "blv/sigma" not in [line.get_label() for line in left.lines]
     assert right.lines[0].get_label() == "idd teacher 25.0"
+
+
+def test_what_differs_only_after_its_last_slash_shares_axes_and_a_legend():
+    series = {
+        "embedding_norm/town": {0: 1.0},
+        "embedding_norm/farm": {0: 2.0},
+        "pseudo_labels/weight": {0: 0.5},
+        "alone": {0: 1.0},
+    }
+    _, _, *others = figures.curves(series, "title").axes
+    assert [axis.get_title() for axis in others] == ["embedding_norm", "pseudo_labels/weight", "alone"]
+    assert [text.get_text() for text in others[0].get_legend().get_texts()] == ["town", "farm"]
+    assert [axis.get_legend() for axis in others[1:]] == [None, None]
+
+
+def test_entropy_maps_have_a_row_per_image_on_one_colour_scale():
+    image, zero = np.zeros((8, 16, 3), np.uint8), np.zeros((8, 16), np.uint8)
+    rows = [embeddings.EntropyRow(image, {"town": zero, "farm": zero + 0.5}, zero) for _ in range(2)]
+    classes = {name: (["road"], [(128, 64, 128)]) for name in ("town", "farm")}
+    figure = embeddings.entropy_maps({"town": rows, "farm": rows[:1]}, classes, "title")
+    *axes, bar = figure.axes
+    assert len(axes) == 3 * 4
+    assert [axis.get_title() for axis in axes[1:4]] == [
+        "entropy among labels of town, mean 0.00",
+        "entropy among labels of farm, mean 0.50",
+        "nearest label of town",
+    ]
+    assert {image.get_clim() for axis in axes for image in axis.images if image.get_cmap().name == "viridis"} >= {
+        (0, 1)
+    }
+    assert bar.get_xlim() == (0, 1)
+
+
+def test_nearest_labels_stand_beside_the_labelled_ones_where_these_are_known():
+    shares = np.array([25.0, 75.0])
+    names, colors = ["road", "sky"], [(128, 64, 128), (70, 130, 180)]
+    bars = [embeddings.NearestLabels("town", names, colors, shares, known, 10) for known in (shares, None)]
+    first, second = embeddings.nearest_labels(bars, "title").axes
+    assert (len(first.patches), len(second.patches)) == (4, 2)
+    assert [patch.get_height() for patch in second.patches] == [25, 75]
 
 
 def test_a_lesson_shows_eight_pictures_of_every_pair():

@@ -4,7 +4,7 @@ import pytest
 from mdseg.labels.relations import from_pairs
 from mdseg.labels.spaces import disjoint, union
 from mdseg.labels.tables import IGNORE, LabelTable
-from mdseg.scenes import DATASETS, WORLD_CLASSES, annotate, projection, scene, true_relations
+from mdseg.scenes import DATASETS, annotate, projection, scene, true_relations
 from mdseg.scenes.annotation import occurring, raw_ids, table_of
 
 CIBM = ("cityscapes", "idd", "bdd", "mapillary")
@@ -13,7 +13,7 @@ TABLES = {name: LabelTable.load(name) for name in CIBM}
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_every_raw_id_is_known_to_the_table(dataset):
-    assert table_of(dataset).known()[raw_ids(dataset)[: len(WORLD_CLASSES)]].all()
+    assert table_of(dataset).known()[raw_ids(dataset)[: len(DATASETS[dataset].world)]].all()
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -58,6 +58,9 @@ def test_every_class_of_a_table_can_occur_in_its_domain(dataset):
         ("labelmefacade", "person", None),
         ("labelmefacade", "van", None),
         ("labelmefacade", "lane marking", "road"),
+        ("sunrgbd", "wardrobe", "cabinet"),
+        ("sunrgbd", "skirting", "wall"),
+        ("sunrgbd", "monitor", None),
     ],
 )
 def test_annotation_follows_the_policies(dataset, world, name):
@@ -65,8 +68,8 @@ def test_annotation_follows_the_policies(dataset, world, name):
 
 
 def test_a_mask_holds_class_indices_and_ignore():
-    _, world = scene("mapillary", "train", 0, 64)
     for dataset in DATASETS:
+        _, world = DATASETS[dataset].scene("train", 0, 64)
         mask = annotate(world, dataset)
         assert mask.dtype == np.uint8
         assert set(np.unique(mask).tolist()) <= {*range(table_of(dataset).num_classes), IGNORE}
@@ -105,9 +108,9 @@ def test_classes_that_only_overlap_imply_nothing():
     assert all(primary not in others for pairs in relations.values() for primary, others in pairs.items())
 
 
-def test_windows_and_doors_are_buildings_everywhere_else():
+def test_windows_and_doors_are_buildings_in_all_other_streets():
     for dataset in DATASETS:
-        if dataset != "labelmefacade":
+        if dataset not in ("labelmefacade", "sunrgbd"):
             names = {projection(dataset)[world].lower() for world in ("building", "window", "small window", "door")}
             assert names == {"building"}, dataset
 
@@ -117,6 +120,12 @@ def test_a_facade_window_implies_a_building_and_a_building_nothing():
     relations = true_relations(tables)
     assert relations["labelmefacade"] == {"door": ["building"], "window": ["building"]}
     assert relations["camvid11"] == {}
+
+
+def test_rooms_imply_nothing_about_streets_though_both_have_walls_and_doors():
+    street = {name: LabelTable.load(name) for name in ("labelmefacade", "cityscapes")}
+    rooms = {"sunrgbd": table_of("sunrgbd")}
+    assert true_relations({**street, **rooms}) == {**true_relations(street), "sunrgbd": {}}
 
 
 def test_alone_a_dataset_has_no_relations():

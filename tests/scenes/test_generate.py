@@ -74,9 +74,9 @@ def test_a_tree_is_where_its_descriptor_looks_for_it(trees, dataset):
 
 
 @pytest.mark.parametrize("dataset", [tree for tree in TREE_NAMES if "test" in DATASETS[tree].splits])
-def test_only_camvid_labelmefacade_and_the_cities_label_their_test_split(trees, dataset):
+def test_only_camvid_labelmefacade_sunrgbd_and_the_cities_label_their_test_split(trees, dataset):
     masks = {sample.mask for sample in load(dataset, trees[dataset], "test").samples}
-    assert (masks == {None}) == (dataset not in ("camvid11", "camvid32", "labelmefacade", *CITIES))
+    assert (masks == {None}) == (dataset not in ("camvid11", "camvid32", "labelmefacade", "sunrgbd", *CITIES))
 
 
 @pytest.mark.parametrize("dataset", TREE_NAMES)
@@ -123,6 +123,7 @@ def test_names_are_those_of_the_real_files(trees):
         "wilddash": r"[a-z]{2}\d{4}_100000\.png",
         "kitti": r"\d{6}_10\.png",
         "labelmefacade": r"(static|spatial_envelope)_[a-z0-9_]+__[a-zA-Z_]+\d{4}\.jpg",
+        "sunrgbd": r"img-\d{6}\.jpg",
         "gta5": r"\d{5}\.(png|jpg)",
         "synthia": r"\d{7}\.png",
         "taipei": r"pano_\d{5}_\d_\d+\.(png|jpg)",
@@ -211,6 +212,13 @@ def test_traps_of_gta5_are_a_pair_of_two_sizes_two_useless_images_and_a_stale_co
         data = load("gta5", root, "train", size_mismatch="error")
     with pytest.raises(ValueError, match="sizes .* differ"):
         data.check_size(1, data.image(1), data.mask(1))
+
+
+def test_sunrgbd_has_lists_of_all_of_test_and_of_val_and_the_rest(trees):
+    names = ("split/val37.txt", "split/test37.txt", "test37.txt")
+    val, rest, test = ((trees["sunrgbd"] / name).read_text().splitlines() for name in names)
+    assert sorted(val + rest) == test
+    assert test[0] == "image/test/img-000001.jpg depth/test/00000001.png label37/test/00000001.png"
 
 
 def test_gta5_has_its_two_sizes_and_the_palette_of_its_classes(tmp_path):

@@ -23,6 +23,7 @@ FROZEN = {
     "camvid32_merged": (0x493F2677, 0x1EFC2F61),
     "camvid32_strict": (0x493F2677, 0xAA274037),
     "labelmefacade": (0xD614C710, 0xABAECB7F),
+    "sunrgbd": (0x935D8BFF, 0xF0E55625),
     "gta5": (0x5FCB1A70, 0x3214D52E),
     "synthia": (0x5425F2B9, 0x50B6225C),
     "rome": (0x051EDD81, 0x168D70BB),
@@ -80,8 +81,8 @@ def test_the_usual_classes_of_a_street_are_in_most_pictures():
 
 
 def test_every_world_class_occurs_in_some_domain():
-    occurring = set().union(*(domain.occurring() for domain in DOMAINS.values()))
-    assert occurring == set(World)
+    streets = [domain for domain in DOMAINS.values() if isinstance(domain, Domain)]
+    assert set().union(*(domain.occurring() for domain in streets)) == set(World)
 
 
 def test_the_sky_is_above_the_road():
@@ -129,7 +130,7 @@ def test_synthetic_sources_are_smooth_where_real_images_are_rough(domain):
 
 def test_tokyo_drives_on_the_left_and_taipei_on_many_motorcycles():
     assert DOMAINS["tokyo"].left_hand
-    features = {name: domain.features for name, domain in DOMAINS.items()}
+    features = {name: domain.features for name, domain in DOMAINS.items() if isinstance(domain, Domain)}
     assert features["taipei"]["motorcyclist"] == max(feature["motorcyclist"] for feature in features.values())
 
 
