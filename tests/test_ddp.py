@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import torch
 from smoke import SMOKE, command
 
 from mdseg.config.building import Datasets, build_label_space, prepare_data
@@ -30,3 +31,29 @@ def test_two_ranks_train_find_relations_and_evaluate_every_image_once(tmp_path, 
         dataset = Datasets().open(cfg, name, "train")
         labels = np.concatenate([space.train_ids(name)[dataset.mask(i)].ravel() for i in range(len(dataset))])
         assert (counts[row] == np.bincount(labels[labels != 255], minlength=space.num_classes)).all()
+
+
+def test_two_ranks_of_the_universal_method_add_up_what_one_would(tmp_path):
+    """The pixels of an epoch under way, which do not depend on the weights."""
+    overrides = [
+        "experiment=universal_cityscapes_camvid",
+        *SMOKE,
+        "data.fraction=0.1",
+        "stages=[universal]",
+        "stage.universal.from=null",
+        "stage.universal.steps=2",
+        "method.embeddings=random",
+        "method.theta=0.5",
+        "streams.labelled.labelled=12",
+        "streams.unlabelled.batch_size=2",
+    ]
+    saved = []
+    for ranks in (["trainer.devices=2", "trainer.strategy=ddp"], []):
+        done = command(tmp_path, *overrides, *ranks)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (run,) = {*(tmp_path / "runs/universal_cityscapes_camvid").iterdir()} - {each for each, _ in saved}
+        state = torch.load(run / "universal/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        saved.append((run, state["counts"]))
+    (_, counts), (_, expected) = saved
+    assert torch.equal(counts, expected)
+    assert counts.sum() > 0

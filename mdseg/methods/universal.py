@@ -332,13 +332,16 @@ class Universal(Method):
 
     @torch.no_grad()
     def collect(self, dataset: str, features: Float[Tensor, "n d h w"], masks: UInt8[Tensor, "n H W"]) -> None:
-        """Add up pixel embeddings of labelled images for the means of their classes."""
+        """Add up pixel embeddings of labelled images, on all ranks, for the means of their classes."""
         rows, embedded = self.module.rows[dataset], self.module.projection(features)
         classes = class_of_train_id(self.space, dataset).to(masks.device)
+        found_sums, found_counts = torch.zeros_like(self.sums[rows]), torch.zeros_like(self.counts[rows])
         for pixels, mask in zip(embedded, masks, strict=True):
             sums, counts = class_sums(pixels, classes[mask.long()], rows.stop - rows.start, self.align_corners)
-            self.sums[rows] += sums
-            self.counts[rows] += counts
+            found_sums, found_counts = found_sums + sums, found_counts + counts
+        # Those of all ranks at once: what is in buffers must be the same on each, or that of the first one wins.
+        self.sums[rows] += self.trainer.strategy.reduce(found_sums, reduce_op="sum")
+        self.counts[rows] += self.trainer.strategy.reduce(found_counts, reduce_op="sum")
 
     @torch.no_grad()
     def update_embeddings(self, step: int) -> None:
@@ -351,10 +354,9 @@ class Universal(Method):
         for dataset, rows in self.module.rows.items():
             if self.epochs[dataset](step + 1) == self.epochs[dataset](step):
                 continue
-            sums, counts = (self.trainer.strategy.reduce(of[rows], reduce_op="sum") for of in (self.sums, self.counts))
-            means = F.normalize(sums, dim=1).to(self.module.vectors.dtype)
+            means = F.normalize(self.sums[rows], dim=1).to(self.module.vectors.dtype)
             moved = F.normalize(self.theta * self.module.vectors[rows] + (1 - self.theta) * means, dim=1)
-            self.module.vectors[rows] = moved.where(counts[:, None] > 0, self.module.vectors[rows])
+            self.module.vectors[rows] = moved.where(self.counts[rows, None] > 0, self.module.vectors[rows])
             self.sums[rows], self.counts[rows] = 0, 0
 
 
