@@ -66,7 +66,7 @@ class Shared:
     def drawn(
         cls, datasets: Mapping[str, SegmentationDataset], wanted: Sequence[str] | None, per_class: int, seed: int
     ) -> "Shared":
-        """Up to so many pixels of every class and dataset; classes have the colour of the first dataset with them.
+        """Up to so many pixels of every class and dataset; classes have the colour that the dataset with most has.
 
         Raises:
             ValueError: no class is shared, or one that is wanted is not, or there are too few pixels to draw.
@@ -75,7 +75,7 @@ class Shared:
         names = shared_classes(tables, wanted)
         colors = {
             label: color
-            for table in reversed(tables.values())
+            for table in sorted(tables.values(), key=lambda table: table.num_classes)
             for label, color in zip(table.names, table.colors, strict=True)
         }
         places = {name: draw_places(dataset, names, per_class, seed) for name, dataset in datasets.items()}

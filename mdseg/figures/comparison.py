@@ -173,7 +173,15 @@ def feature_figure(
         axis.set_xticks([])
         axis.set_yticks([])
     marks = [
-        Line2D([], [], linestyle="", marker=MARKERS[number % len(MARKERS)], color="0.5", label=name)
+        Line2D(
+            [],
+            [],
+            linestyle="",
+            marker=MARKERS[number % len(MARKERS)],
+            color="black",
+            markerfacecolor="white",
+            label=name,
+        )
         for number, name in enumerate(pixels.datasets)
     ]
     classes = legend(np.unique(pixels.labels).tolist(), pixels.names, pixels.colors)
