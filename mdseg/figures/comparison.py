@@ -151,6 +151,8 @@ def feature_figure(
 ) -> Figure:
     """Features of the same pixels in the plane, one t-SNE per model, side by side: colours are classes, marks datasets.
 
+    The same features give the same picture; last bits (another device or number of threads) can move the points.
+
     Args:
         features: by the model's caption.
     """
