@@ -55,6 +55,7 @@ def step_of(
     method.optimizers = lambda: optimizer  # type: ignore[method-assign]
     method.lr_schedulers = lambda: SimpleNamespace(step=lambda: None)  # type: ignore[method-assign,assignment]
     method.manual_backward = lambda loss: loss.backward()  # type: ignore[method-assign,assignment]
+    method._trainer = SimpleNamespace(world_size=1, log_every_n_steps=10**9)  # nothing else of a trainer is asked for
     method.log = lambda *arguments, **options: None  # type: ignore[method-assign]
     crop = (16, 32) if small_sizes else CROP
     batch = {"labelled": {}, "unlabelled": {}}

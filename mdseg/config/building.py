@@ -115,14 +115,14 @@ class Datasets:
         return {name: self.open_labelled(cfg, name, descriptor(cfg, name).evaluation_split) for name in names}
 
     def selecting(self, cfg: DictConfig) -> dict[str, SegmentationDataset]:
-        """The same datasets on the split `select`, on which weights are chosen that are reported on the other one.
+        """The seen datasets on the split `select`, on which weights are chosen that are reported on the other one.
 
         A dataset that is evaluated on that very split is in both, with a remark.
 
         Raises:
             NoSplit, ValueError: a dataset has no such split, or no masks in it.
         """
-        names = [name for role in EVALUATION_ROLES for name in cfg.evaluate[role]]
+        names = list(cfg.evaluate.seen)
         same = [name for name in names if descriptor(cfg, name).evaluation_split == cfg.select]
         if same:
             warnings.warn(

@@ -160,6 +160,8 @@ def checkpoint_file(path: Path, stage: str | None = None, checkpoint: str = "las
         raise FileNotFoundError(f"{key}={path}: no checkpoint of a stage {stage!r}; there are {list(stages) or 'none'}")
     chosen = stages.get(stage) if stage is not None else next(reversed(stages.values()), None)
     file = chosen / "checkpoints" / f"{checkpoint}.ckpt" if chosen is not None else path
+    if chosen is None and (path / "done").is_file():
+        raise FileNotFoundError(f"{key}={path}: this stage trained nothing; name one that did, or the run folder")
     if not file.is_file():
         raise FileNotFoundError(f"{key}={path}: no checkpoint {checkpoint}.ckpt in it yet")
     return file

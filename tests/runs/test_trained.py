@@ -52,6 +52,13 @@ def test_a_folder_of_runs_is_an_error_that_names_a_run(trained_run):
         load_trained(trained_run.parent)
 
 
+def test_a_stage_that_trains_nothing_says_so(tmp_path):
+    for name in ("config.yaml", "done"):
+        (tmp_path / name).write_text("stages: [alone, embeddings]")
+    with pytest.raises(FileNotFoundError, match="this stage trained nothing; name one that did, or the run folder"):
+        load_trained(tmp_path)
+
+
 def test_a_checkpoint_of_something_else_is_an_error(tmp_path):
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
     with pytest.raises(ValueError, match="no checkpoint of mdseg"):

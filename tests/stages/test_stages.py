@@ -63,3 +63,29 @@ def test_relations_are_compared_only_with_the_truth_of_embedded_data(composed, t
     results = json.loads((folder / "results.json").read_text())
     assert "against_truth" not in results["stages"]["relations"]
     assert [path.name for path in (folder / "null_bce/figures").iterdir()] == ["curves.png"]
+
+
+def test_weights_are_selected_on_one_split_and_reported_on_the_other(composed, tmp_path):
+    cfg = composed("experiment=supervised_camvid", *SMOKE, "steps=4", "val_every=2", "select=val", f"runs={tmp_path}")
+    plan = planned(cfg)
+    fit = plan.stages["fit"]
+    assert [sample.image.parent.name for sample in fit.data.evaluated["camvid11"].samples][0] == "val"
+    assert [sample.image.parent.name for sample in fit.reported.evaluated["camvid11"].samples][0] == "test"
+    assert "selects weights on val, reports them on camvid11" in str(plan)
+    folder = new_folder(cfg)
+    carry_out(cfg, folder)
+    found = json.loads((folder / "results.json").read_text())["stages"]["fit"]
+    assert found["selected"]["split"] == "val"
+    assert found["best"]["mean_seen_miou"] >= found["selected"]["evaluation"]["mean_miou"]["seen"] - 1e-5
+    rows = (folder / "fit/metrics.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows if ",val/camvid11/miou," in row] == ["2", "4"]
+    (reported,) = (row for row in rows if ",test/camvid11/miou," in row)
+    assert reported.split(",")[0] == "4"
+    assert float(reported.split(",")[2]) == pytest.approx(found["evaluation"]["datasets"]["camvid11"]["miou"], abs=1e-5)
+
+
+def test_selecting_needs_a_seen_dataset_and_says_where_the_reported_images_are_the_same(composed):
+    with pytest.raises(ValueError, match="chooses by evaluate.seen, which is empty"):
+        planned(composed("experiment=maxsquare_gta5_cityscapes", *SMOKE, "select=val"))
+    with pytest.warns(UserWarning, match="the images of cityscapes that weights are chosen by are those"):
+        planned(composed("experiment=supervised_cityscapes", *SMOKE, "select=val"))
