@@ -253,7 +253,7 @@ def test_a_universal_network_trains_on_the_embeddings_of_an_earlier_run(composed
     [
         (
             ["embedding_dimension=9"],
-            r"run\.dimension=9, but the features of this network have 8 channels.*set method\.dimension=8 or",
+            r"run\.dimension=9, but the features of this network have 8 channels.*set embedding_dimension=8 or",
         ),
         (["method.centroids=0"], r"run\.centroids: expected a whole number of at least 1, got 0"),
         (["stage.embeddings.run.samples=few"], r"run\.samples: expected a whole number of at least 1, got few"),
