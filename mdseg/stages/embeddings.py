@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from mdseg.runs.dashboard import Dashboard
 from mdseg.runs.log import StageLog
 from mdseg.runs.trained import Trained, load_trained
 from mdseg.stages.stage import Stage
+from mdseg.system.devices import choose_device
 from mdseg.system.files import write_text
 from mdseg.system.ranks import main_process
 from mdseg.system.signals import StopSignals
@@ -96,15 +98,11 @@ class EstimateEmbeddings(Stage):
 
     def __call__(self, stop: StopSignals, dashboard: Dashboard) -> dict[str, Any]:
         seen = {name: self.see(name, dataset) for name, dataset in self.labelled.items()}
-        samples = {
-            name: torch.cat([of_class for of_class in each.samples if len(of_class)]) for name, each in seen.items()
-        }
-        joint = (
-            Projection.fitted(torch.cat(list(samples.values())), self.dimension) if self.pca_scope == "joint" else None
-        )
+        together = Moments.added([each.moments for each in seen.values()])
+        joint = Projection.fitted(together, self.dimension) if self.pca_scope == "joint" else None
         parts = {}
         for name, each in seen.items():
-            reduce = joint or Projection.fitted(samples[name], self.dimension)
+            reduce = joint or Projection.fitted(each.moments, self.dimension)
             parts[name] = self.embed(self.labelled[name], each, reduce)
         found = LabelEmbeddings(parts, self.dimension, self.centroids, self.pca_scope, self.cfg.seed)
         found.save(self.folder / FILE)  # every rank the same: none has to wait for another one's
@@ -121,25 +119,34 @@ class EstimateEmbeddings(Stage):
 
     @torch.no_grad()
     def see(self, name: str, dataset: SegmentationDataset) -> "Seen":
-        """Sums and samples of the features of every class, over all labelled images of a dataset."""
-        trained = self.load(name)
+        """Sums and samples of the features of every class, over all labelled images of a dataset.
+
+        Raises:
+            ValueError: no pixel of theirs has a label.
+        """
+        trained, device = self.load(name), choose_device("cpu" if self.cfg.trainer.accelerator == "cpu" else "auto")
+        trained.model.to(device)
         predictor = trained.predictor(short_side(self.cfg.evaluation, name))
         align_corners, num_classes = trained.cfg.align_corners, dataset.table.num_classes
-        sums, counts = torch.zeros(()), torch.zeros(num_classes, dtype=torch.int64)
-        samples: list[list[Tensor]] = [[] for _ in range(num_classes)]
+        seen = Seen(num_classes, keep=self.centroids > 1)
         for index in range(len(dataset)):
-            features = trained.model.features(predictor.prepared(dataset.image(index)))[0]
-            mask = torch.from_numpy(dataset.mask(index)).long()
-            sums_here, counts_here = class_sums(features, mask, num_classes, align_corners)
-            sums, counts = sums + sums_here.double(), counts + counts_here
+            features = trained.model.features(predictor.prepared(dataset.image(index)).to(device))[0]
+            mask = torch.from_numpy(dataset.mask(index)).long().to(device)
+            sums, counts = class_sums(features, mask, num_classes, align_corners)
             generator = keyed_generator(self.cfg.seed, "embeddings", name, index)
-            for class_index in torch.nonzero(counts_here).flatten().tolist():
+            samples = {}
+            for class_index in torch.nonzero(counts).flatten().tolist():
                 pixels = torch.nonzero(mask == class_index)
-                chosen = generator.permutation(len(pixels))[: self.samples]
-                there = pixels[torch.from_numpy(np.sort(chosen))]
-                samples[class_index].append(features_at(features, there, (mask.shape[0], mask.shape[1]), align_corners))
-        width = features.shape[0]
-        return Seen(sums, counts, [torch.cat(each).double() if each else torch.zeros(0, width) for each in samples])
+                chosen = torch.from_numpy(np.sort(generator.permutation(len(pixels))[: self.samples])).to(device)
+                size = (mask.shape[0], mask.shape[1])
+                samples[class_index] = features_at(features, pixels[chosen], size, align_corners).cpu()
+            seen.add(sums.cpu(), counts.cpu(), samples)
+        if seen.moments.count == 0:
+            raise ValueError(
+                f"stage {self.name}: none of the {len(dataset)} labelled images of {name} has a pixel with a label; "
+                "label other ones: streams.labelled.labelled"
+            )
+        return seen
 
     def embed(self, dataset: SegmentationDataset, seen: "Seen", reduce: "Projection") -> DatasetEmbeddings:
         """Embeddings of the classes that have pixels."""
@@ -148,7 +155,8 @@ class EstimateEmbeddings(Stage):
             mean = reduce(seen.sums[index] / seen.counts[index])
             found = mean[None]
             if self.centroids > 1:
-                found = centres(reduce(seen.samples[index]), mean, self.centroids, self.cfg.seed)
+                pixels = reduce(torch.cat(seen.samples[index]).double())
+                found = centres(pixels, mean, self.centroids, self.cfg.seed)
             vectors.append(found)
             class_index += [index] * self.centroids
         names = tuple(dataset.table.names)
@@ -186,16 +194,55 @@ class EstimateEmbeddings(Stage):
         ]
 
 
-class Seen:
-    """What a dataset's labelled images have shown of its classes.
+class Moments:
+    """Number, sum and products of features, from which mean and covariance follow.
 
     Args:
-        sums: of the features over all pixels of every class.
-        samples: features of some pixels of every class.
+        count: of features.
     """
 
-    def __init__(self, sums: Float64[Tensor, "k d"], counts: Int64[Tensor, " k"], samples: list[Tensor]) -> None:
-        self.sums, self.counts, self.samples = sums, counts, samples
+    def __init__(self, count: int, total: Float64[Tensor, " f"], products: Float64[Tensor, "f f"]) -> None:
+        self.count, self.total, self.products = count, total, products
+
+    @classmethod
+    def of(cls, features: Float[Tensor, "m f"]) -> "Moments":
+        """Those of some features."""
+        exact = features.double()
+        return cls(len(exact), exact.sum(dim=0), exact.t() @ exact)
+
+    @classmethod
+    def added(cls, parts: "Sequence[Moments]") -> "Moments":
+        """Those of all features that the parts are of."""
+        count, total, products = parts[0].count, parts[0].total, parts[0].products
+        for part in parts[1:]:
+            count, total, products = count + part.count, total + part.total, products + part.products
+        return cls(count, total, products)
+
+
+class Seen:
+    """What a dataset's labelled images have shown of its classes so far.
+
+    Args:
+        keep: whether the samples are kept, for K-means; PCA needs their moments only.
+
+    Attributes:
+        sums, counts: of the features over all pixels of every class.
+        samples: features of some pixels of every class, image by image.
+    """
+
+    def __init__(self, num_classes: int, keep: bool) -> None:
+        self.keep, self.sums = keep, torch.zeros(num_classes, 1, dtype=torch.float64)
+        self.counts = torch.zeros(num_classes, dtype=torch.int64)
+        self.samples: list[list[Tensor]] = [[] for _ in range(num_classes)]
+        self.moments = Moments(0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64))
+
+    def add(self, sums: Float[Tensor, "k d"], counts: Int64[Tensor, " k"], samples: Mapping[int, Tensor]) -> None:
+        """What an image has shown; its samples by class."""
+        self.sums, self.counts = self.sums + sums.double(), self.counts + counts
+        for index, features in samples.items():
+            self.moments = Moments.added([self.moments, Moments.of(features)])
+            if self.keep:
+                self.samples[index].append(features)
 
 
 class Projection:
@@ -205,11 +252,10 @@ class Projection:
         self.mean, self.directions = mean, directions
 
     @classmethod
-    def fitted(cls, samples: Float64[Tensor, "m f"], dimension: int) -> "Projection":
+    def fitted(cls, moments: Moments, dimension: int) -> "Projection":
         """The principal directions of samples, each with its largest component positive."""
-        mean = samples.mean(dim=0)
-        centred = samples - mean
-        _, vectors = torch.linalg.eigh(centred.t() @ centred / len(samples))
+        mean = moments.total / moments.count
+        _, vectors = torch.linalg.eigh(moments.products / moments.count - torch.outer(mean, mean))
         directions = vectors.flip(1)[:, :dimension]
         largest = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True))
         return cls(mean, directions * largest.sign())

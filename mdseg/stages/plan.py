@@ -46,6 +46,8 @@ class Plan:
                     if main_process():
                         print(f"{name}: done before", flush=True)
                     continue
+                if stop.received is not None:  # what a library has swallowed of it
+                    stop.leave("stopped")
                 # Taken out of the plan: what a stage holds in memory goes with it.
                 stage = self.stages.pop(name)
                 stage.folder.mkdir(exist_ok=True)

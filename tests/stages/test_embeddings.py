@@ -13,7 +13,7 @@ from smoke import SMOKE
 
 from mdseg.labels.embeddings import FILE, DatasetEmbeddings, load
 from mdseg.runs.trained import load_trained
-from mdseg.stages.embeddings import Projection, centres, cosines
+from mdseg.stages.embeddings import Moments, Projection, centres, cosines
 
 SMALL = [
     "experiment=universal_cityscapes_camvid",
@@ -38,7 +38,7 @@ def samples(count=60, channels=6, seed=0):
 
 def test_directions_are_those_of_a_singular_value_decomposition():
     pixels = samples()
-    projection = Projection.fitted(pixels, 4)
+    projection = Projection.fitted(Moments.of(pixels), 4)
     centred = pixels.numpy() - pixels.numpy().mean(axis=0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     found, expected = projection.directions.numpy(), directions[:4].T
@@ -48,20 +48,20 @@ def test_directions_are_those_of_a_singular_value_decomposition():
 
 def test_the_largest_component_of_every_direction_is_positive():
     for seed in range(5):
-        directions = Projection.fitted(samples(seed=seed), 6).directions
+        directions = Projection.fitted(Moments.of(samples(seed=seed)), 6).directions
         largest = directions.gather(0, directions.abs().argmax(dim=0, keepdim=True))
         assert (largest > 0).all()
 
 
 def test_directions_do_not_depend_on_the_order_of_the_samples():
     pixels = samples()
-    first, second = (Projection.fitted(given, 3).directions for given in (pixels, pixels.flip(0)))
+    first, second = (Projection.fitted(Moments.of(given), 3).directions for given in (pixels, pixels.flip(0)))
     torch.testing.assert_close(first, second)
 
 
 def test_reduced_features_are_centred_and_vary_less_and_less_and_are_not_whitened():
     pixels = samples(count=2000)
-    reduced = Projection.fitted(pixels, 6)(pixels)
+    reduced = Projection.fitted(Moments.of(pixels), 6)(pixels)
     torch.testing.assert_close(reduced.mean(dim=0), torch.zeros(6, dtype=torch.float64))
     variance = reduced.var(dim=0, correction=0)
     assert (variance.diff() < 0).all()
@@ -291,3 +291,10 @@ def test_embeddings_of_another_size_are_refused_when_the_run_is_planned(composed
     cfg = composed(*SMALL, "stages=[universal]", there, "embedding_dimension=4")
     with pytest.raises(ValueError, match=r"with dimension 8, but method\.dimension is 4; make them equal"):
         planned(cfg)
+
+
+def test_moments_of_parts_add_up_to_those_of_the_whole():
+    pixels = samples()
+    parts = Moments.added([Moments.of(pixels[:7]), Moments.of(pixels[7:])])
+    torch.testing.assert_close(parts.products, Moments.of(pixels).products)
+    assert parts.count == len(pixels)

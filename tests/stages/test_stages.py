@@ -69,8 +69,8 @@ def test_weights_are_selected_on_one_split_and_reported_on_the_other(composed, t
     cfg = composed("experiment=supervised_camvid", *SMOKE, "steps=4", "val_every=2", "select=val", f"runs={tmp_path}")
     plan = planned(cfg)
     fit = plan.stages["fit"]
-    assert [sample.image.parent.name for sample in fit.data.evaluated["camvid11"].samples][0] == "val"
-    assert [sample.image.parent.name for sample in fit.reported.evaluated["camvid11"].samples][0] == "test"
+    assert fit.data.evaluated["camvid11"].samples[0].image.parent.name == "val"
+    assert fit.reported.evaluated["camvid11"].samples[0].image.parent.name == "test"
     assert "selects weights on val, reports them on camvid11" in str(plan)
     folder = new_folder(cfg)
     carry_out(cfg, folder)
