@@ -164,6 +164,7 @@ class Universal(Method):
             self.reads = {"labelled": Reads("labelled")}
         self.looking = False  # whether the step under way looks for a collapse: where a row is logged
         self.looks: dict[str, list[Look]] = {}  # what it has seen, by dataset
+        self.agreement: dict[str, list[Tensor]] = {}
         self.shown: dict[str, Shown] = {}  # what pictures show of it
         self.epochs: Mapping[str, Any] = {}
         self.updates = self.module is not None and theta < 1
@@ -239,7 +240,7 @@ class Universal(Method):
         optimizer: Any = self.optimizers()
         trainer: Any = self.trainer  # its annotations leave the interval of the log out
         optimizer.zero_grad()
-        self.looks, self.shown = {}, {}
+        self.looks, self.shown, self.agreement = {}, {}, {}
         self.looking = self.module is not None and (step + 1) % trainer.log_every_n_steps == 0
         with self.averaged_once():
             terms = self.backward_passes(batch)
@@ -267,6 +268,8 @@ class Universal(Method):
                 terms[f"supervised/{dataset}"] = terms.get(f"supervised/{dataset}", 0.0) + loss.detach()
                 if self.updates:
                     self.collect(dataset, features.detach(), part["mask"])
+                if self.looking:
+                    self.agreement.setdefault(dataset, []).append(self.agreeing(dataset, features, part["mask"]))
         for dataset, parts in batch.get("unlabelled", {}).items():
             for part in parts:
                 cross, within = self.entropies(dataset, part["image"])
@@ -315,11 +318,29 @@ class Universal(Method):
         if self.panels:
             self.shown.setdefault(dataset, Shown(image, embedded))
         if self.looking:
-            nearest = first_argmax(self.module.class_scores(embedded, dataset).transpose(0, 1))
-            classes = self.module.classes_present(dataset).to(nearest.device)[nearest.long()]
-            counts = torch.bincount(classes.flatten(), minlength=len(self.module.classes[dataset]))
+            counts = torch.bincount(
+                self.nearest(dataset, embedded).flatten(), minlength=len(self.module.classes[dataset])
+            )
             norm = torch.linalg.vector_norm(embedded.float(), dim=1).mean()
             self.looks.setdefault(dataset, []).append(Look(norm, counts))
+
+    def nearest(self, dataset: str, embedded: Float[Tensor, "n d h w"]) -> Int64[Tensor, "n h w"]:
+        """Class of the own label embedding that is nearest to every pixel."""
+        best = first_argmax(self.module.class_scores(embedded, dataset).transpose(0, 1))
+        return self.module.classes_present(dataset).to(best.device)[best.long()]
+
+    @torch.no_grad()
+    def agreeing(
+        self, dataset: str, features: Float[Tensor, "n d h w"], masks: UInt8[Tensor, "n H W"]
+    ) -> Float[Tensor, ""]:
+        """Share of labelled pixels that are nearest to the embedding of their own label; nan without a labelled pixel.
+
+        Nothing in the loss asks for it: it tells whether unlabelled images decide for the labels that they should.
+        """
+        there = F.interpolate(masks[:, None].float(), features.shape[-2:], mode="nearest")[:, 0].long()
+        labels = class_of_train_id(self.space, dataset).to(masks.device)[there]
+        right = self.nearest(dataset, self.module.projection(features)) == labels
+        return right[labels != IGNORE].float().mean()
 
     def report(self, dataset: str) -> None:
         """Log what a step has seen of a dataset's unlabelled images, in all ranks, and remember it."""
@@ -328,6 +349,9 @@ class Universal(Method):
         look = Look(reduce(norms.mean(), reduce_op="mean"), reduce(counts.sum(dim=0), reduce_op="sum"))
         self.log(f"embedding_norm/{dataset}", look.norm)
         self.log(f"embedding_largest_share/{dataset}", look.largest_share)
+        self.log(
+            f"embedding_agreement/{dataset}", reduce(torch.stack(self.agreement[dataset]).mean(), reduce_op="mean")
+        )
         self.watch.take(dataset, look)
 
     @torch.no_grad()

@@ -495,3 +495,16 @@ def test_embeddings_that_nothing_gives_are_asked_for(folder):
 def test_what_cannot_be_is_refused_before_training(options, message):
     with pytest.raises(ValueError, match=message):
         universal(**options)
+
+
+def test_agreement_is_the_share_of_labelled_pixels_nearest_to_their_own_label(folder):
+    """Every pixel is embedded along the second axis: nearest is class 1 of each dataset."""
+    method = universal(folder=folder)
+    with torch.no_grad():
+        method.module.projection.weight.zero_()
+        method.module.projection.bias.copy_(torch.tensor([0.0, 1.0, 0.0, 0.0]))
+    features = torch.randn(1, 12, 2, 2)
+    first = method.space.class_train_ids["b"][0]
+    mask = torch.tensor([[[first + 1, first], [first + 1, 255]]], dtype=torch.uint8)
+    assert method.agreeing("b", features, mask).item() == pytest.approx(2 / 3)
+    assert method.agreeing("b", features, torch.full_like(mask, 255)).isnan()

@@ -203,7 +203,7 @@ def test_steps_without_a_row_of_the_log_look_at_nothing_and_looking_changes_no_w
     looks, whole = [], EntropyModule.class_scores
     monkeypatch.setattr(EntropyModule, "class_scores", lambda *given: (looks.append(given[2]), whole(*given))[1])
     folder = run(composed, tmp_path, "log_every=3")
-    assert looks == 2 * ["cityscapes", "camvid11"]
+    assert looks == 2 * 2 * ["cityscapes", "camvid11"]  # labelled images, then unlabelled ones
     weights = {name: value for name, value in state(drawn).items() if not name.startswith("watch.")}
     assert all(torch.equal(value, state(folder)[name]) for name, value in weights.items())
     assert not (folder / "universal/figures/entropy.png").exists()
