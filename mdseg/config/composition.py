@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
 from mdseg.config import references
-from mdseg.config.keys import expand
+from mdseg.config.expansion import expand
 from mdseg.system.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them

@@ -3,7 +3,8 @@
 import pytest
 from omegaconf import OmegaConf
 
-from mdseg.config.keys import check_overrides, check_run, expand, restricted, stage_config
+from mdseg.config.expansion import expand
+from mdseg.config.keys import check_overrides, check_run, restricted, stage_config
 from mdseg.run import show_plan
 
 
