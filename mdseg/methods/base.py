@@ -39,7 +39,7 @@ class StreamShape:
 
     Args:
         batch_size: images per step.
-        crop: height and width of its images; of a divided stream those of its first part.
+        crop: height and width of its images; None where a transform does not say, or those of datasets differ.
         datasets: whose images they are.
         epochs: where the stream is divided, for every dataset the epoch that a step lies in.
     """

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,8 @@ class Universal(Method):
     Kalluri et al., ICCV 2019 (arXiv:1811.10323), equations 1 to 5, for any number D of datasets: the paper has two.
     F is the encoder, G_i the classifier of a dataset (its channels of the label space: heads of their own in a disjoint
     space), E the projection of :class:`EntropyModule` and c the label embeddings of an earlier stage. Every forward
-    pass has images of one dataset only, so that batch norm sees one domain at a time, and is followed by its backward
-    pass, so that memory is that of one batch however many there are. Labelled images train encoder and classifier,
-    unlabelled ones encoder and projection.
+    pass is followed by its backward pass, so that memory is that of one pass however many there are. Labelled images
+    train encoder and classifier, unlabelled ones encoder and projection.
 
     Args:
         alpha: weight of the entropy among other datasets' labels.
@@ -106,6 +106,9 @@ class Universal(Method):
         dimension: d of the embeddings.
         centroids: K label embeddings of every class.
         multi_centroid: see :func:`~mdseg.losses.similarity.similarity_entropy`.
+        passes: what goes through the network at once: the images of one dataset (`per_dataset`, as in the authors'
+            code), or as many of each (`joint`, a batch drawn from all datasets as in the paper's text). With the first,
+            batch norm is trained on one domain at a time and evaluated with statistics of all of them together.
         partners: `all` other datasets for every unlabelled batch, or `one` of them, drawn (the same in expectation).
         theta: how much of a label embedding stays after every epoch of its dataset's labelled images; the rest is the
             mean embedding of the class's labelled pixels in that epoch (supplement, eq. 7). 1: they never change.
@@ -128,6 +131,7 @@ class Universal(Method):
         dimension: int,
         centroids: int,
         multi_centroid: str,
+        passes: str,
         partners: str,
         theta: float | int,
         embeddings: str,
@@ -146,9 +150,11 @@ class Universal(Method):
         if theta < 1 and centroids > 1:
             raise ValueError("method.theta: means of classes with several centroids are not told apart; set theta=1")
         one_of("method.multi_centroid", multi_centroid, ("flat", "max"))
+        one_of("method.passes", passes, ("per_dataset", "joint"))
         one_of("method.partners", partners, ("all", "one"))
         one_of("method.embeddings", embeddings, ("given", "random"))
         self.supervised, self.alpha, self.beta, self.partners, self.theta = supervised, alpha, beta, partners, theta
+        self.joint = passes == "joint"
         self.entropy = partial(
             similarity_entropy, centroids=centroids, multi_centroid=multi_centroid, align_corners=self.align_corners
         )
@@ -182,6 +188,11 @@ class Universal(Method):
                 raise ValueError(
                     f"Universal takes one batch of every dataset in a step, but stream {name} mixes them; set "
                     f"streams.{name}.per_dataset={{}}"
+                )
+            if self.joint and streams[name].crop is None:
+                raise ValueError(
+                    "method.passes=joint needs images of one size, but the datasets' transforms in stream "
+                    f"{name} do not all cut the same crop; make them equal, or set method.passes=per_dataset"
                 )
         if self.module is not None:
             there = streams[entries["unlabelled"]].datasets
@@ -258,25 +269,43 @@ class Universal(Method):
         return torch.stack([weights[name.split("/")[0]] * value for name, value in terms.items()]).sum()
 
     def backward_passes(self, batch: StepBatch) -> dict[str, Tensor]:
-        """Forward and backward, one batch of one dataset after the other; returns the terms of the loss."""
+        """Forward and backward, one pass after the other; returns the terms of the loss."""
         terms: dict[str, Tensor] = {}
-        for dataset, parts in batch["labelled"].items():
-            for part in parts:
-                features = self.model.features(part["image"])
-                loss = self.supervised(self.model.classify(features), part["mask"], part["dataset"]) / len(parts)
-                self.manual_backward(loss)
-                terms[f"supervised/{dataset}"] = terms.get(f"supervised/{dataset}", 0.0) + loss.detach()
+        for parts in self.passes(batch["labelled"]):
+            losses = []
+            for dataset, features in self.features(parts).items():
+                part, share = parts[dataset], len(batch["labelled"][dataset])
+                losses.append(self.supervised(self.model.classify(features), part["mask"], part["dataset"]) / share)
+                terms[f"supervised/{dataset}"] = terms.get(f"supervised/{dataset}", 0.0) + losses[-1].detach()
                 if self.updates:
                     self.collect(dataset, features.detach(), part["mask"])
                 if self.looking:
                     self.agreement.setdefault(dataset, []).append(self.agreeing(dataset, features, part["mask"]))
-        for dataset, parts in batch.get("unlabelled", {}).items():
-            for part in parts:
-                cross, within = self.entropies(dataset, part["image"])
-                self.manual_backward((self.alpha * cross + self.beta * within) / len(parts))
+            self.manual_backward(torch.stack(losses).sum())
+        for parts in self.passes(batch.get("unlabelled", {})):
+            losses = []
+            for dataset, features in self.features(parts).items():
+                cross, within = self.entropies(dataset, parts[dataset]["image"], features)
+                share = len(batch["unlabelled"][dataset])
+                losses.append((self.alpha * cross + self.beta * within) / share)
                 for name, value in (("cross", cross), ("within", within)):
-                    terms[f"{name}/{dataset}"] = terms.get(f"{name}/{dataset}", 0.0) + value.detach() / len(parts)
+                    terms[f"{name}/{dataset}"] = terms.get(f"{name}/{dataset}", 0.0) + value.detach() / share
+            self.manual_backward(torch.stack(losses).sum())
         return terms
+
+    def passes(self, batches: Mapping[str, list[StepBatch]]) -> Iterator[dict[str, StepBatch]]:
+        """What goes through the network at once, by dataset, of the batches that a step has of each."""
+        if self.joint:
+            for parts in zip_longest(*batches.values()):
+                yield {name: part for name, part in zip(batches, parts, strict=True) if part is not None}
+        else:
+            yield from ({name: part} for name, parts in batches.items() for part in parts)
+
+    def features(self, parts: Mapping[str, StepBatch]) -> dict[str, Float[Tensor, "n d h w"]]:
+        """The encoder's features of images of several datasets, in one forward pass."""
+        images = [part["image"] for part in parts.values()]
+        features = self.model.features(images[0] if len(images) == 1 else torch.cat(images))
+        return dict(zip(parts, features.split([len(image) for image in images]), strict=True))
 
     @contextmanager
     def averaged_once(self) -> Iterator[None]:
@@ -295,10 +324,12 @@ class Universal(Method):
         for gradient, mean in zip(gradients, together.split([each.numel() for each in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
 
-    def entropies(self, dataset: str, image: Tensor) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
+    def entropies(
+        self, dataset: str, image: Tensor, features: Float[Tensor, "n d h w"]
+    ) -> tuple[Float[Tensor, ""], Float[Tensor, ""]]:
         """Entropy of unlabelled images of a dataset among other datasets' labels, their mean, and among its own."""
         size = (image.shape[-2], image.shape[-1])
-        embedded = self.module.projection(self.model.features(image))
+        embedded = self.module.projection(features)
         self.see(dataset, image, embedded.detach())
         scores = {dataset: self.module.scores(embedded, dataset)} if self.beta else {}
         others = [name for name in self.space.datasets if name != dataset] if self.alpha else []

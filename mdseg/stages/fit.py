@@ -326,11 +326,12 @@ def stream_shapes(data: SegmentationDataModule) -> dict[str, StreamShape]:
     parts: dict[str, list[LoadedStream]] = {}
     for loaded in data.streams.values():
         parts.setdefault(loaded.stream.whole, []).append(loaded)
+    crops = {name: [getattr(part.transform, "crop", None) for part in loaded] for name, loaded in parts.items()}
     return {
         name: StreamShape(
             loaded[0].stream.role,
             sum(part.stream.per_step for part in loaded),
-            getattr(loaded[0].transform, "crop", None),
+            crops[name][0] if all(crop == crops[name][0] for crop in crops[name]) else None,
             tuple(dataset for part in loaded for dataset in part.stream.datasets),
             {part.stream.datasets[0]: part.stream.epoch for part in loaded if part.stream.micro_batches is not None},
         )

@@ -43,7 +43,8 @@ def streams_of(classes, epoch=lambda step: step):
 def universal(classes=TWO, folder=None, lr=0.1, epoch=lambda step: step, steps=1, **options):
     """The method as a stage has it when it begins: its streams known, label embeddings taken from a folder."""
     torch.manual_seed(0)
-    values = {"alpha": 1.0, "beta": 1.0, "centroids": 1, "multi_centroid": "flat", "partners": "all", "theta": 1.0}
+    values = {"alpha": 1.0, "beta": 1.0, "centroids": 1, "multi_centroid": "flat", "theta": 1.0}
+    values |= {"passes": "per_dataset", "partners": "all"}
     space = space_of(classes)
     method = Universal(
         supervised=ce(space, scope="in_space"),
@@ -185,6 +186,38 @@ def test_separate_backward_passes_give_the_gradient_of_the_sum(folder):
         torch.testing.assert_close(gradients(method)[name], expected, rtol=1e-4, atol=1e-6, msg=name)
 
 
+def test_joint_passes_have_the_images_of_all_datasets_and_the_same_loss(folder):
+    method, batch = universal(folder=folder, lr=0.0, passes="joint"), batch_of(labelled=1, unlabelled=2)
+    batch["unlabelled"]["b"].append(batch_of(seed=1)["unlabelled"]["b"][0])  # a third pass, with b alone
+    whole, sizes = copy.deepcopy(method), []
+    method.model.backbone.register_forward_hook(lambda module, given, answer: sizes.append(len(answer)))
+    fit(method, batch)
+    assert sizes == [4, 4, 4, 2]
+
+    terms = {}
+    (a,), (b,) = batch["labelled"].values()
+    logits = whole.model(torch.cat([a["image"], b["image"]]))
+    for name, part, own in (("a", a, logits[:2]), ("b", b, logits[2:])):
+        terms[f"supervised/{name}"] = whole.supervised(own, part["mask"], part["dataset"])
+    statistics = whole.model.state_dict()
+    parts = batch["unlabelled"]
+    for rows in ((parts["a"][0], parts["b"][0]), (parts["a"][1], parts["b"][1]), (None, parts["b"][2])):
+        image = torch.cat([part["image"] for part in rows if part is not None])
+        embedded = whole.module.projection(whole.model.features(image))
+        for name, other, own in (("a", "b", embedded[:-2]), ("b", "a", embedded[-2:])):
+            for term, labels in (("cross", other), ("within", name)) if len(own) else ():
+                scores = F.conv2d(own, whole.module.vectors[whole.module.rows[labels], :, None, None])
+                value = similarity_entropy(scores, SIZE) / len(parts[name])
+                terms[f"{term}/{name}"] = terms.get(f"{term}/{name}", 0.0) + value
+    sum(terms.values()).backward()
+    for name, value in terms.items():
+        torch.testing.assert_close(method.terms[f"train/{name}"], value.detach())
+    for name, expected in gradients(whole).items():
+        torch.testing.assert_close(gradients(method)[name], expected, rtol=1e-4, atol=1e-6, msg=name)
+    for name, value in statistics.items():
+        torch.testing.assert_close(method.model.state_dict()[name], value, msg=name)  # batch norm's, of all datasets
+
+
 def test_the_loss_of_micro_batches_is_their_mean(folder):
     batch, single = batch_of(labelled=2, unlabelled=2), []
     for number in range(2):
@@ -282,7 +315,7 @@ def pair_entropy(method, image, labels):
 
 def test_of_three_datasets_the_cross_term_is_the_mean_over_the_other_two(of_three):
     image = batch_of(THREE)["unlabelled"]["a"][0]["image"]
-    cross, within = of_three.entropies("a", image)
+    cross, within = of_three.entropies("a", image, of_three.model.features(image))
     first, second = (pair_entropy(of_three, image, other) for other in ("b", "c"))
     assert first != second
     assert cross.item() == pytest.approx((first + second) / 2, rel=1e-6)
@@ -293,7 +326,7 @@ def test_one_partner_is_drawn_as_often_as_another(of_three):
     image = batch_of(THREE)["unlabelled"]["a"][0]["image"]
     of_three.partners = "one"
     torch.manual_seed(0)
-    drawn = [round(of_three.entropies("a", image)[0].item(), 5) for _ in range(80)]
+    drawn = [round(of_three.entropies("a", image, of_three.model.features(image))[0].item(), 5) for _ in range(80)]
     first, second = (round(pair_entropy(of_three, image, other), 5) for other in ("b", "c"))
     assert set(drawn) == {first, second}
     assert 25 <= drawn.count(first) <= 55, "the mean is that of all partners"
@@ -330,7 +363,7 @@ def test_several_embeddings_of_a_class_all_take_part(tmp_path, mode):
     scores = scores_of(method, image, "a")
     assert scores.shape[1] == 6
     expected = similarity_entropy(scores, SIZE, centroids=2, multi_centroid=mode)
-    torch.testing.assert_close(method.entropies("a", image)[1], expected)
+    torch.testing.assert_close(method.entropies("a", image, method.model.features(image))[1], expected)
 
 
 def test_classes_without_a_labelled_pixel_compete_for_no_pixel(tmp_path):
@@ -339,7 +372,7 @@ def test_classes_without_a_labelled_pixel_compete_for_no_pixel(tmp_path):
     with pytest.warns(Remark, match="no labelled pixel of a's road; unlabelled images cannot decide for them"):
         method = universal(folder=write_embeddings(tmp_path, vectors)).eval()
     image = batch_of()["unlabelled"]["b"][0]["image"]
-    cross, _ = method.entropies("b", image)
+    cross, _ = method.entropies("b", image, method.model.features(image))
     torch.testing.assert_close(cross, similarity_entropy(scores_of(method, image, "a")[:, [0, 2]], SIZE))
 
 
@@ -447,7 +480,8 @@ def test_without_entropies_it_is_joint_training_that_looks_at_no_unlabelled_imag
 
 def test_with_alpha_0_it_asks_for_no_other_dataset_s_labels(folder):
     method = universal(folder=folder, alpha=0.0)
-    cross, within = method.entropies("a", batch_of()["unlabelled"]["a"][0]["image"])
+    image = batch_of()["unlabelled"]["a"][0]["image"]
+    cross, within = method.entropies("a", image, method.model.features(image))
     assert cross == 0
     assert within > 0
 
@@ -472,6 +506,14 @@ def test_streams_that_lack_or_mix_a_dataset_are_refused(folder, role, change, me
         universal(folder=folder).read(streams)
 
 
+def test_joint_passes_need_crops_of_one_size(folder):
+    streams = streams_of(TWO)
+    streams["unlabelled"] = StreamShape(**{**vars(streams["unlabelled"]), "crop": None})
+    universal(folder=folder).read(streams)
+    with pytest.raises(ValueError, match=r"method\.passes=joint needs images of one size.*in stream unlabelled do not"):
+        universal(folder=folder, passes="joint").read(streams)
+
+
 def test_embeddings_that_nothing_gives_are_asked_for(folder):
     method = universal(folder=folder)
     with pytest.raises(ValueError, match=r"set from\.embeddings to one, method\.embeddings=random.* method\.alpha=0"):
@@ -489,6 +531,7 @@ def test_embeddings_that_nothing_gives_are_asked_for(folder):
         ({"theta": 1.5}, r"method\.theta: expected a number in \[0, 1\], got 1\.5"),
         ({"theta": 0.5, "centroids": 3}, r"method\.theta: means of classes with several centroids.*set theta=1"),
         ({"multi_centroid": "mean"}, r"method\.multi_centroid: expected 'flat' or 'max', got 'mean'"),
+        ({"passes": "both"}, r"method\.passes: expected 'per_dataset' or 'joint', got 'both'"),
         ({"partners": "two"}, r"method\.partners: expected 'all' or 'one', got 'two'"),
     ],
 )
