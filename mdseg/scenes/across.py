@@ -12,7 +12,7 @@ from mdseg.scenes.canvas import Canvas, Color, toned
 from mdseg.scenes.cars import car
 from mdseg.scenes.domains import Domain
 from mdseg.scenes.draws import Draws
-from mdseg.scenes.fronts import View, front
+from mdseg.scenes.fronts import StreetAxes, front
 from mdseg.scenes.plants import GREENS
 from mdseg.scenes.street import KERB
 from mdseg.scenes.weather import Weather
@@ -35,7 +35,7 @@ class _Plan:
 
 def paint_across(canvas: Canvas, domain: Domain, draws: Draws, weather: Weather) -> None:
     """Street, houses and everything before them; the sky is there already."""
-    view, features = View(canvas, draws.uniform(-_TURN, _TURN)), domain.features
+    view, features = StreetAxes(canvas, draws.uniform(-_TURN, _TURN)), domain.features
     near, lanes, walk = draws.uniform(-4, 3.5), draws.uniform(5, 11), draws.uniform(1.5, 4)
     garden = None
     if draws.chance(0.22):
@@ -57,7 +57,7 @@ def paint_across(canvas: Canvas, domain: Domain, draws: Draws, weather: Weather)
     cast.paint()
 
 
-def _paint_ground(view: View, plan: _Plan, draws: Draws) -> None:
+def _paint_ground(view: StreetAxes, plan: _Plan, draws: Draws) -> None:
     canvas = view.canvas
     canvas.at(0)
 
@@ -94,7 +94,7 @@ def _paint_ground(view: View, plan: _Plan, draws: Draws) -> None:
         canvas.fill(view.flat(view.sight(v), (v, v + 0.05), KERB), joint)
 
 
-def _paint_houses(view: View, plan: _Plan, domain: Domain, draws: Draws, greens: str) -> None:
+def _paint_houses(view: StreetAxes, plan: _Plan, domain: Domain, draws: Draws, greens: str) -> None:
     left, right = view.sight(plan.houses)
     u, plots = left - draws.uniform(0, 9), []
     storeys, open_row = draws.uniform(2, 6), draws.chance(0.3)
@@ -112,7 +112,7 @@ def _paint_houses(view: View, plan: _Plan, domain: Domain, draws: Draws, greens:
         _fence(view, draws, plan, plan.garden, greens)
 
 
-def _fence(view: View, draws: Draws, plan: _Plan, label: World, greens: str) -> None:
+def _fence(view: StreetAxes, draws: Draws, plan: _Plan, label: World, greens: str) -> None:
     """Hedge, wall or railing between the pavement and the gardens, with a gap for the gate."""
     canvas, tall = view.canvas, draws.uniform(0.7, 1.6)
     canvas.at(plan.end)
@@ -148,7 +148,7 @@ def _fence(view: View, draws: Draws, plan: _Plan, label: World, greens: str) -> 
 class _Cast:
     """What stands in the street, collected first because the nearest must be painted last, and its shadows."""
 
-    def __init__(self, view: View, plan: _Plan, draws: Draws) -> None:
+    def __init__(self, view: StreetAxes, plan: _Plan, draws: Draws) -> None:
         self.view, self.plan, self.draws = view, plan, draws
         self.acts: list[tuple[float, Callable[[], None]]] = []
         self.shadows: list[np.ndarray] = []

@@ -21,7 +21,7 @@ _BOARDS = ((170, 44, 44), (40, 80, 140), (226, 200, 80), (60, 104, 70), (220, 22
 
 
 @dataclass(frozen=True)
-class View:
+class StreetAxes:
     """The street's own axes, u along it to the right and v across it, away from the camera; `turn` in radians."""
 
     canvas: Canvas
@@ -62,7 +62,7 @@ class View:
 
 
 def front(
-    view: View, draws: Draws, span: tuple[float, float], v: float, tall: float, palette: str, raised: bool
+    view: StreetAxes, draws: Draws, span: tuple[float, float], v: float, tall: float, palette: str, raised: bool
 ) -> None:
     """A house whose front lies at v, between two places along the street; `raised`: a garden before it, no shops."""
     canvas, light = view.canvas, view.canvas.light
@@ -94,11 +94,11 @@ def front(
                   toned(color, tone), shade)  # fmt: skip
 
 
-def _fill(view: View, corners: list[tuple[float, float, float]], color: Color, shade: float) -> None:
+def _fill(view: StreetAxes, corners: list[tuple[float, float, float]], color: Color, shade: float) -> None:
     view.canvas.fill([view.project(*corner) for corner in corners], view.canvas.ink(color, World.BUILDING, shade))
 
 
-def _side_wall(view: View, span: tuple[float, float], v: float, tall: float, rise: float, color: Color) -> None:
+def _side_wall(view: StreetAxes, span: tuple[float, float], v: float, tall: float, rise: float, color: Color) -> None:
     """The wall that faces the camera's own perpendicular; lower neighbours and gaps leave it in sight."""
     if span[0] > 0:
         u, facing = span[0], -1
@@ -111,7 +111,7 @@ def _side_wall(view: View, span: tuple[float, float], v: float, tall: float, ris
     _fill(view, corners, toned(color, 0.92), shade)
 
 
-def _chimneys(view: View, draws: Draws, span: tuple[float, float], y: float, v: float) -> None:
+def _chimneys(view: StreetAxes, draws: Draws, span: tuple[float, float], y: float, v: float) -> None:
     canvas = view.canvas
     for _ in range(draws.count(0.9)):
         u = draws.uniform(*span)
@@ -120,7 +120,7 @@ def _chimneys(view: View, draws: Draws, span: tuple[float, float], y: float, v: 
 
 
 def _details(
-    view: View, draws: Draws, span: tuple[float, float], sight: tuple[float, float], v: float, tall: float,
+    view: StreetAxes, draws: Draws, span: tuple[float, float], sight: tuple[float, float], v: float, tall: float,
     color: Color, shade: float, raised: bool,
 ) -> None:  # fmt: skip
     storey, shops = draws.uniform(2.9, 3.7), not raised and tall > 5.5 and draws.chance(0.25)
@@ -153,13 +153,13 @@ def _details(
 
 
 def _band(
-    view: View, sight: tuple[float, float], low: float, high: float, v: float, color: Color, shade: float
+    view: StreetAxes, sight: tuple[float, float], low: float, high: float, v: float, color: Color, shade: float
 ) -> None:
     _fill(view, [(sight[0], low, v), (sight[1], low, v), (sight[1], high, v), (sight[0], high, v)], color, shade)
 
 
 def _panes(
-    view: View, draws: Draws, left: np.ndarray, right: np.ndarray, low: np.ndarray, high: np.ndarray, v: float,
+    view: StreetAxes, draws: Draws, left: np.ndarray, right: np.ndarray, low: np.ndarray, high: np.ndarray, v: float,
     color: Color, shade: float,
 ) -> None:  # fmt: skip
     """Rows of windows, all of one make: shutters, frame, glass, the sky in it, a bar down the middle."""
@@ -192,7 +192,7 @@ def _panes(
 
 
 def _balconies(
-    view: View, draws: Draws, left: np.ndarray, right: np.ndarray, low: np.ndarray, v: float, shade: float
+    view: StreetAxes, draws: Draws, left: np.ndarray, right: np.ndarray, low: np.ndarray, v: float, shade: float
 ) -> None:
     """Slabs with railings before every window of some storeys; outlines of windows do not follow the bars."""
     canvas = view.canvas
@@ -210,7 +210,7 @@ def _balconies(
 
 
 def _shops(
-    view: View, draws: Draws, span: tuple[float, float], sight: tuple[float, float], v: float, storey: float,
+    view: StreetAxes, draws: Draws, span: tuple[float, float], sight: tuple[float, float], v: float, storey: float,
     shade: float,
 ) -> None:  # fmt: skip
     """Glass from the plinth to the board above it, a door here and there, awnings."""
@@ -239,7 +239,7 @@ def _shops(
                          (a, storey * 0.66, v - 1.1)], draws.choice(_BOARDS), 1.0)  # fmt: skip
 
 
-def _door(view: View, draws: Draws, u: float, v: float, color: Color, shade: float) -> None:
+def _door(view: StreetAxes, draws: Draws, u: float, v: float, color: Color, shade: float) -> None:
     canvas, half, tall = view.canvas, draws.uniform(0.45, 0.7), draws.uniform(2.1, 2.5)
     frame = view.grid(
         np.array([u - half - 0.15]), np.array([u + half + 0.15]), np.array([0.0]), np.array([tall + 0.2]), v

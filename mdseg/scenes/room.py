@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from mdseg.scenes.canvas import Color
 from mdseg.scenes.draws import Draws
-from mdseg.scenes.view import Place, Spot, View
+from mdseg.scenes.view import Place, RoomView, Spot
 
 WOODS: tuple[Color, ...] = (
     (164, 116, 74), (120, 78, 48), (196, 158, 112), (88, 58, 42), (210, 182, 142), (142, 92, 52), (226, 222, 214),
@@ -98,7 +98,7 @@ class Style:
 class Room:
     """A box with walls at x = 0, x = width, z = 0, z = depth; filled first, painted when it is full."""
 
-    def __init__(self, view: View, draws: Draws, size: Spot, style: Style) -> None:
+    def __init__(self, view: RoomView, draws: Draws, size: Spot, style: Style) -> None:
         self.view, self.draws, self.style = view, draws, style
         self.width, self.height, self.depth = size
         self.walls = (

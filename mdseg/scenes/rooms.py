@@ -16,7 +16,7 @@ from mdseg.scenes.room import FABRICS, METAL, PALE, WOODS, Room, Style
 from mdseg.scenes.room_kinds import KINDS
 from mdseg.scenes.sensor import crop, grade, strengths, texture
 from mdseg.scenes.textures import grain, vignette
-from mdseg.scenes.view import View
+from mdseg.scenes.view import RoomView
 
 _WALLS: tuple[Color, ...] = (
     (226, 220, 206), (214, 206, 190), (232, 230, 226), (206, 212, 216), (220, 204, 176), (196, 206, 188),
@@ -60,7 +60,7 @@ def _empty_room(canvas: Canvas, interior: Interior, draws: Draws, kind: str) -> 
     aim = atan2(wide * draws.uniform(0.05, 0.95) - x, deep * draws.uniform(0.75, 1.0) - z)
     position = (x, draws.uniform(*interior.camera_height), max(z, 0.25))
     light = (draws.uniform(-3.14, 3.14), draws.uniform(0.22, 0.45))
-    view = View(canvas, position, aim, draws.uniform(*interior.pitch), light)
+    view = RoomView(canvas, position, aim, draws.uniform(*interior.pitch), light)
     style = Style(
         wall=draws.choice(_WALLS),
         trim=draws.choice(((236, 234, 228), (226, 220, 208), draws.choice(WOODS))),

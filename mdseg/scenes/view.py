@@ -41,7 +41,7 @@ class Place(NamedTuple):
         return dz * s - dx * c, dx * s + dz * c
 
 
-class View:
+class RoomView:
     """Paints what a camera at a position of the room sees, far things first.
 
     Args:

@@ -10,7 +10,7 @@ from mdseg.scenes import DATASETS, scene
 from mdseg.scenes.canvas import Camera, Canvas, Light
 from mdseg.scenes.indoor import INDOOR, Indoor
 from mdseg.scenes.room_kinds import KINDS
-from mdseg.scenes.view import Place, View
+from mdseg.scenes.view import Place, RoomView
 
 INTERIOR = DATASETS["sunrgbd"].domain
 KNOWN_BY = {
@@ -31,7 +31,7 @@ def classes(kind, number=12):
 def looking(yaw=0.0, pitch=0.0):
     """A camera at (2, 1.5, 0) of a canvas of 100 x 200."""
     canvas = Canvas(50, 100, Camera(100, 100, 50, 0.0), Light(haze=(0, 0, 0), density=0.0))
-    return View(canvas, (2.0, 1.5, 0.0), yaw, pitch, (0.0, 0.3))
+    return RoomView(canvas, (2.0, 1.5, 0.0), yaw, pitch, (0.0, 0.3))
 
 
 def test_every_kind_has_what_it_is_known_by():
