@@ -223,7 +223,7 @@ def trained_rows():
 # Two steps of every stage, and what a handful of images makes necessary besides.
 TWO_STEPS = {
     "universal": [
-        *(f"stage.{stage}.steps=2" for stage in ("alone", "fine_tuned", "universal")),
+        *(f"stage.{stage}.steps=2" for stage in ("alone", "fine_tuned", "joint", "universal")),
         "streams.labelled.labelled=3",
         "embedding_dimension=8",
     ]
