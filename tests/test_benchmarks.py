@@ -1,0 +1,34 @@
+"""Every case that benchmarks time still runs, at its smallest size."""
+
+import pytest
+
+from benchmarks import evaluation, losses, universal
+
+SUPERVISED = (
+    "plain Null BCE", "fused Null BCE", "fused Null BCE, autograd", "fused Class-Relational BCE", "plain CE",
+    "fused CE", "fused CE, autograd", "plain OHEM", "fused OHEM",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SUPERVISED)
+def test_supervised_losses(name):
+    losses.build(name, "cpu", small=True)()
+
+
+@pytest.mark.parametrize("name", losses.UNLABELLED)
+def test_losses_of_unlabelled_images(name):
+    losses.build_unlabelled(name, "cpu", small=True)()
+
+
+@pytest.mark.parametrize("logits", [evaluation.random_logits, evaluation.smooth_logits])
+@pytest.mark.parametrize("method", ["interpolate, arg-max, JaccardIndex", "banded"])
+def test_evaluation(logits, method):
+    evaluation.build(logits, method, "cpu", small=True)()
+
+
+@pytest.mark.parametrize("passes", ["per_dataset", "joint"])
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+@pytest.mark.parametrize("partners", ["all", "one"])
+def test_steps_of_universal_training(passes, weight, partners):
+    step = universal.step_of((4, 3, 5), weight, weight, "cpu", small_sizes=True, passes=passes, partners=partners)
+    assert step().isfinite()
