@@ -329,6 +329,12 @@ def test_a_relation_file_with_an_unknown_class_is_named_with_the_nearest_one(com
             "did you mean evaluation.short_side or transform.short_side?",
         ),
         (["experiment=uniseg_cib", "model.x=2"], "model.x=2: there is no such key; model has _target_, head, "),
+        (["experiment=uniseg_cib", "optimizer.amsgrad=true"], "weight_decay; +optimizer.amsgrad=true adds it"),
+        (["experiment=uniseg_cib", "sizes={idd:[4,6]}"], "sizes has none so far; +sizes={idd:[4,6]} adds it"),
+        (
+            ["experiment=universal_cityscapes_idd", "streams.labelled.per_dataset={idd:{batch_size:2}}"],
+            "has none so far; +streams.labelled.per_dataset={idd:{batch_size:2}} adds it",
+        ),
         (["experiment=uniseg_cib", "mixing={a:1"], "mixing={a:1: not key=value as Hydra reads it"),
         (["experiment=uniseg_cib", "seed=1,2"], "To sweep over it, add --multirun"),
         (["experiment=broken", "hydra.searchpath=[file://conf]"], 'conf/experiment/broken.yaml", line 2'),

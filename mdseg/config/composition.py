@@ -293,7 +293,8 @@ def _unknown_key(parent: DictConfig, full_key: str, override: str) -> str:
     if elsewhere:
         return f"there is no such key; did you mean {' or '.join(elsewhere[:4])}?"
     if where:
-        return f"there is no such key; {where} has {', '.join(keys) or 'none'}"
+        there = f"{where} has {', '.join(keys)}" if keys else f"{where} has none so far"
+        return f"there is no such key; {there}; +{override} adds it"
     return "there is no such key; --cfg job shows all that there are"
 
 
