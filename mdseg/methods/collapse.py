@@ -10,13 +10,16 @@ from torch import Tensor, nn
 
 from mdseg.system.wording import Remark
 
-ONE_CLASS = 0.95  # share of the pixels that are nearest to one class from which on a look is one at a collapse
+FEW = 0.5  # of the number of labels among labelled pixels: below it a look is one at a collapse
+NEARLY_ONE = (
+    1.25  # labels: below it, too, unless labelled pixels have hardly more; 95 % of one and 5 % of another: 1.22
+)
 IN_SUCCESSION = 3  # such looks that make one
 LONG_VECTORS = 20.0  # times the first mean norm of pixel embeddings
 KEPT = 10  # looks whose histograms are kept, for pictures
 ADVICE = (
-    "Lower {} (the weights of the entropy), or give the labels more to say: more labelled images "
-    "(streams.labelled.labelled)."
+    "Lower {} (the weights of the entropy), let label embeddings follow the labelled pixels (method.theta=0.5), or "
+    "give the labels more to say: more labelled images (streams.labelled.labelled)."
 )
 
 
@@ -41,12 +44,15 @@ class CollapseWatch(nn.Module):
     """Remembers looks at every dataset's unlabelled images, in the checkpoint, and warns once of each way to collapse.
 
     The entropy of a pixel is low when it has decided for a label. It is as low when all pixels, whatever they show,
-    have decided for the same one; and it falls without any decision when pixel embeddings grow: scores are dot
+    have decided for the same few, or one; and it falls without any decision when pixel embeddings grow: scores are dot
     products, so longer vectors make every softmax sharper.
 
     Args:
         classes: names of every dataset's classes.
         weights: names of the options that weigh the entropy, for advice.
+
+    Attributes:
+        labelled: labelled pixels of every class, by dataset, where they are known.
     """
 
     looks: Int64[Tensor, " d"]
@@ -57,6 +63,7 @@ class CollapseWatch(nn.Module):
     def __init__(self, classes: Mapping[str, tuple[str, ...]], weights: str) -> None:
         super().__init__()
         self.classes, self.weights = dict(classes), weights
+        self.labelled: Mapping[str, Int64[Tensor, " c"]] = {}
         datasets, most = len(classes), max(map(len, classes.values()))
         self.register_buffer("looks", torch.zeros(datasets, dtype=torch.int64))
         self.register_buffer("counts", torch.zeros(datasets, KEPT, most, dtype=torch.int64))
@@ -70,26 +77,40 @@ class CollapseWatch(nn.Module):
             self.first_norm[row] = look.norm
         self.counts[row, self.looks[row] % KEPT, : len(look.counts)] = look.counts
         self.looks[row] += 1
-        for way, message in enumerate((self.one_class(row), self.long_vectors(row, look.norm.item()))):
+        for way, message in enumerate((self.few_labels(row), self.long_vectors(row, look.norm.item()))):
             if message and not self.warned[row, way]:
                 self.warned[row, way] = True
                 warnings.warn(f"unlabelled images of {dataset}: {message}", Remark, stacklevel=2)
 
-    def one_class(self, row: int) -> str | None:
-        """What to say where nearly all pixels have been nearest to one class, in the last looks."""
+    def few_labels(self, row: int) -> str | None:
+        """What to say where pixels have been nearest to a few labels only, or one, in the last looks."""
         looks = int(self.looks[row])
         if looks < IN_SUCCESSION:
             return None
-        counts = self.counts[row, [(looks - 1 - back) % KEPT for back in range(IN_SUCCESSION)]]
-        shares = counts.amax(dim=1) / counts.sum(dim=1)
-        if shares.min() < ONE_CLASS:
+        names = list(self.classes.values())[row]
+        last = [(looks - 1 - back) % KEPT for back in range(IN_SUCCESSION)]
+        counts = self.counts[row, last, : len(names)]
+        if max(number_of_labels(each) for each in counts) >= self.least(row):
             return None
-        name = list(self.classes.values())[row][int(counts[0].argmax())]
+        shares = 100 * counts[0] / counts[0].sum()
+        first, *others = [index for index in shares.argsort(descending=True).tolist()[:3] if shares[index] >= 0.5]
+        more = "".join(f", {shares[index]:.0f} % to {names[index]}" for index in others)
+        labelled = self.labelled.get(list(self.classes)[row])
+        instead = "" if labelled is None else f", and labelled pixels for {number_of_labels(labelled):.1f}"
         return (
-            f"{100 * shares[0].item():.0f} % of their pixels are nearest to the label {name}, and for {IN_SUCCESSION} "
-            "rows of the log nearly all have been nearest to one. Their entropy is low because they all give the same "
+            f"{shares[first]:.0f} % of their pixels are nearest to the label {names[first]}{more}. That stands for "
+            f"{number_of_labels(counts[0]):.1f} labels (the exponential of the shares' entropy){instead}; for "
+            f"{IN_SUCCESSION} rows of the log it has been as few. Their entropy is low because most give the same "
             f"answer, not because they are told apart. {ADVICE.format(self.weights)}"
         )
+
+    def least(self, row: int) -> float:
+        """Number of labels below which a look is one at a collapse."""
+        labelled = self.labelled.get(list(self.classes)[row])
+        if labelled is None:
+            return NEARLY_ONE
+        there = number_of_labels(labelled)
+        return max(FEW * there, min(NEARLY_ONE, there))
 
     def long_vectors(self, row: int, norm: float) -> str | None:
         """What to say where pixel embeddings have become long."""
@@ -108,3 +129,9 @@ class CollapseWatch(nn.Module):
         for row, (dataset, names) in enumerate(self.classes.items()):
             if looks := min(int(self.looks[row]), KEPT):
                 yield dataset, looks, self.counts[row, :, : len(names)].sum(dim=0)
+
+
+def number_of_labels(counts: Int64[Tensor, " c"]) -> float:
+    """Labels of one frequency that are as different as these: the exponential of the entropy of the shares."""
+    shares = counts.double() / counts.sum()
+    return torch.special.entr(shares).sum().exp().item()

@@ -227,6 +227,7 @@ class Universal(Method):
         found = embeddings.load(path)
         embeddings.check(found, path, self.module.classes, self.module.dimension, self.module.centroids)
         self.module.take(found)
+        self.watch.labelled = self.module.pixels
         for name, part in found.datasets.items():
             if name in self.module.classes and part.absent:
                 warnings.warn(

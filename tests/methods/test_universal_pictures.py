@@ -1,6 +1,7 @@
 """Diagnostics and pictures of the universal method: warnings of a collapse, entropy maps, histograms."""
 
 import json
+import math
 import warnings
 from types import SimpleNamespace
 
@@ -48,6 +49,37 @@ def test_three_looks_in_succession_at_one_class_are_a_collapse_of_which_is_warne
     assert number == 5
     assert message.startswith("unlabelled images of town: 97 % of their pixels are nearest to the label sky")
     assert "Lower method.alpha " in message
+
+
+def watch_with(**labelled):
+    watch = CollapseWatch(CLASSES, "method.alpha")
+    watch.labelled = {name: torch.tensor(counts) for name, counts in labelled.items()}
+    return watch
+
+
+def test_few_labels_are_a_collapse_where_labelled_pixels_have_many():
+    two = look(50, 50, 0)  # 2 labels
+    assert not remarks(CollapseWatch(CLASSES, "method.alpha"), two, two, two)
+    assert not remarks(watch_with(town=[5, 80, 15]), two, two, two)  # 1.8
+    watch = CollapseWatch({"town": tuple("abcdef")}, "method.alpha")
+    watch.labelled = {"town": torch.tensor([3, 3, 3, 3, 3, 3])}  # 6
+    two = look(60, 40, 0, 0, 0, 0)
+    ((number, message),) = remarks(watch, two, two, two, two)
+    assert number == 2
+    assert "60 % of their pixels are nearest to the label a, 40 % to b. That stands for 2.0 labels" in message
+    assert "and labelled pixels for 6.0;" in message
+
+
+@pytest.mark.parametrize(("counts", "number"), [([7, 0, 0], 1), ([5, 5, 0], 2), ([1, 1, 1], 3), ([9, 1, 0], 1.3841)])
+def test_the_number_of_labels_is_the_exponential_of_their_entropy(counts, number):
+    assert collapse.number_of_labels(torch.tensor(counts)) == pytest.approx(number, abs=1e-4)
+
+
+def test_where_nearly_all_labelled_pixels_are_of_one_class_so_may_the_others_be():
+    one = look(2, 97, 1)
+    assert not remarks(watch_with(town=[2, 97, 1]), one, one, one)
+    assert remarks(watch_with(town=[2, 97, 1]), *[look(0, 100, 0)] * 3)
+    assert remarks(watch_with(town=[10, 80, 10]), one, one, one)
 
 
 def test_pixel_embeddings_of_many_times_their_first_length_are_warned_of_once():
@@ -255,7 +287,7 @@ def said(caught):
 def test_a_resumed_run_logs_and_warns_as_one_that_was_not_stopped(
     composed, drawn, tmp_path, monkeypatch, at, before, after
 ):
-    monkeypatch.setattr(collapse, "ONE_CLASS", 0.0)
+    monkeypatch.setattr(CollapseWatch, "least", lambda watch, row: math.inf)
     folder, warned = broken_off(composed, tmp_path, monkeypatch, at)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
