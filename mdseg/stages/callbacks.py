@@ -28,7 +28,9 @@ class Save(Callback):
         self.path, self.every, self.steps, self.val_every, self.stop = path, every, steps, val_every, stop
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        launcher = trainer.strategy.launcher
         self.stop.stepping = True
+        self.stop.listen(None if launcher is None else launcher.kill)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: Method, outputs: Any, batch: Any, step: int) -> None:
         trained = step + 1

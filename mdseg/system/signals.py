@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -23,12 +24,23 @@ class StopSignals:
     def __init__(self) -> None:
         self.received: int | None = None
         self.stepping = False
+        self.forward: Callable[[int], None] | None = None
 
     def __enter__(self) -> "StopSignals":
-        self.previous: dict[int, Any] = {
-            number: signal.signal(number, self._receive) for number in (signal.SIGTERM, signal.SIGINT)
-        }
+        self.previous = self.listen()
         return self
+
+    def listen(self, forward: Callable[[int], None] | None = None) -> dict[int, Any]:
+        """Take the signals, also from who has put a handler of its own before this one; returns those there were.
+
+        Lightning does so for SIGTERM when a fit begins, and leaves at the end of the step with exit code 0 where the
+        signal comes after the last callback, while the log is written.
+
+        Args:
+            forward: hands SIGTERM on to processes that this one has started.
+        """
+        self.forward = forward
+        return {number: signal.signal(number, self._receive) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -39,6 +51,8 @@ class StopSignals:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
         self.received = number
+        if self.forward is not None and number == signal.SIGTERM:
+            self.forward(number)
         if not self.stepping:
             self.leave("stopped")
 

@@ -1,12 +1,17 @@
+import os
 import re
+import signal
 from types import SimpleNamespace
 
 import pytest
+import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers import Logger
 from pytorch_lightning.trainer.states import TrainerFn
 from smoke import SMOKE, forked
+from torch.utils.data import DataLoader
 
-from mdseg.stages.callbacks import EndAlone, Finite, Progress, SaveBest, duration
+from mdseg.stages.callbacks import EndAlone, Finite, Progress, Save, SaveBest, duration
 from mdseg.system.signals import Stopped, StopSignals
 
 
@@ -65,6 +70,67 @@ def test_a_signal_outside_a_step_stops_at_once_and_inside_it_waits():
     with pytest.raises(Stopped) as stopped, stop:
         stop._receive(2, None)
     assert stopped.value.code == 130
+
+
+class Regression(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+
+    def training_step(self, batch, step):
+        loss = self.layer(batch).square().mean()
+        self.log("loss", loss)
+        return loss
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+class SignalWhileLogging(Logger):
+    """Sends a signal to its own process while a row of the log is written, after the callbacks of the step."""
+
+    name = version = None
+
+    def __init__(self, step, number):
+        super().__init__()
+        self.step, self.number = step, number
+
+    def log_metrics(self, metrics, step):
+        if step == self.step:
+            os.kill(os.getpid(), self.number)
+
+    def log_hyperparams(self, *arguments):
+        pass
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_the_log_is_written_stops_after_the_next_step(tmp_path, number):
+    """pytorch-lightning 2.6.6 ends such a fit with SIGTERMException, a SystemExit with code 0, and nothing saved."""
+    stop = StopSignals()
+    trainer = pl.Trainer(
+        callbacks=[Save(tmp_path / "last.ckpt", 1000, 10, 1000, stop)],
+        logger=SignalWhileLogging(3, number),
+        log_every_n_steps=1,
+        max_epochs=1,
+        accelerator="cpu",
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+    )
+    with pytest.raises(Stopped) as stopped, stop:
+        trainer.fit(Regression(), DataLoader(torch.ones(10, 1)))
+    assert (stopped.value.code, stopped.value.what) == (128 + number, "stopped after step 5 of 10")
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 5
+
+
+def test_sigterm_is_handed_on_to_started_processes():
+    handed = []
+    with StopSignals() as stop:
+        stop.stepping = True
+        stop.listen(handed.append)
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert handed == [signal.SIGTERM]
 
 
 FIT = ["experiment=uniseg_cib", *SMOKE, "stages=[null_bce]", "stage.null_bce.steps=5"]
