@@ -64,7 +64,7 @@ def check(overrides: Sequence[str]) -> None:
     from mdseg.config.building import label_table, prepare_data
     from mdseg.data.check import check_dataset
     from mdseg.data.check_report import as_json, as_text
-    from mdseg.data.layouts import SPLITS
+    from mdseg.data.listing import SPLITS
     from mdseg.system.files import write_text
 
     if cfg.split not in (None, *SPLITS):

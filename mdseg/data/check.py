@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mdseg.data.dataset import Sample, SegmentationDataset, UnknownLabels, seem_mapped
-from mdseg.data.layouts import SPLITS, IncompleteSplit, NoSplit
+from mdseg.data.listing import SPLITS, IncompleteSplit, NoSplit
 from mdseg.data.statistics import count_classes
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.system.wording import shortened

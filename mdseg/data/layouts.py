@@ -10,41 +10,42 @@ A layout raises FileNotFoundError where a folder is missing, :class:`NoSplit` wh
 import math
 import re
 import warnings
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from mdseg.data import sunrgbd as sunrgbd_files
 from mdseg.data.dataset import Sample, read_size
+from mdseg.data.listing import (
+    IMAGES,
+    SPLITS,
+    Files,
+    IncompleteSplit,
+    NoSplit,
+    check_listed,
+    check_option,
+    checked_root,
+    columns_of,
+    descend,
+    files_in,
+    images_in,
+    lines_of,
+    list_of,
+    names_of,
+    numbered,
+    on_disk,
+    paired,
+    select,
+    unlabelled,
+    without_suffix,
+)
 from mdseg.system.wording import Remark
 
-IMAGES = (".jpeg", ".jpg", ".png")  # many users convert to JPEG; where both exist the last one, PNG, is taken
 JPEG_FIRST = (".png", ".jpeg", ".jpg")
-SPLITS = ("train", "val", "test")
 GTA5_USELESS = {"15188": "white", "17705": "black"}
 GTA5_VAL = 500  # images; the multi-source paper's test subset where GTA5 is the target has as many
 SYNTHIA_TRAIN = 9000  # of 9400 images, in the public list
 SUNRGBD_TEST = 5050  # of 10335 images that are numbered through
-
-Files = dict[str, Path]
-
-
-class NoSplit(FileNotFoundError):
-    """The dataset has no images of this split; many have no labelled test split, some no training split."""
-
-
-class IncompleteSplit(FileNotFoundError):
-    """Files of a split are missing.
-
-    Args:
-        found: the samples that are complete.
-        faults: what is wrong → with which files.
-    """
-
-    def __init__(self, message: str, found: list[Sample], faults: dict[str, list[Path]]) -> None:
-        super().__init__(message)
-        self.found, self.faults = found, faults
 
 
 def cityscapes(root: str | Path, split: str, annotation: str = "label_ids") -> list[Sample]:
@@ -55,12 +56,12 @@ def cityscapes(root: str | Path, split: str, annotation: str = "label_ids") -> l
     Args:
         annotation: `label_ids`, or `train_ids` (files that its preparation tool writes).
     """
-    root, ending = _root(root, split), {"label_ids": "_gtFine_labelIds", "train_ids": "_gtFine_labelTrainIds"}
-    _check_option("annotation", annotation, ending)
-    images = _images(root / "leftImg8bit" / split, "_leftImg8bit", pattern="*/*")
+    root, ending = checked_root(root, split), {"label_ids": "_gtFine_labelIds", "train_ids": "_gtFine_labelTrainIds"}
+    check_option("annotation", annotation, ending)
+    images = images_in(root / "leftImg8bit" / split, "_leftImg8bit", pattern="*/*")
     if split == "test":
-        return _unlabelled(images)
-    return _paired(images, _files(root / "gtFine" / split, ending[annotation], (".png",), pattern="*/*"))
+        return unlabelled(images)
+    return paired(images, files_in(root / "gtFine" / split, ending[annotation], (".png",), pattern="*/*"))
 
 
 def idd(root: str | Path, split: str, annotation: str = "level3") -> list[Sample]:
@@ -71,14 +72,14 @@ def idd(root: str | Path, split: str, annotation: str = "level3") -> list[Sample
         annotation: `level3` or `label_ids` (PNGs of AutoNUE's tool; the latter needs `labels: idd_label_ids`), or
             `polygons` (the JSON files of the download, drawn when read).
     """
-    root = _descend(_root(root, split), "IDD_Segmentation")
+    root = descend(checked_root(root, split), "IDD_Segmentation")
     endings = {"level3": "_gtFine_labellevel3Ids", "label_ids": "_gtFine_labelids", "polygons": "_gtFine_polygons"}
-    _check_option("annotation", annotation, endings)
-    images = _images(root / "leftImg8bit" / split, "_leftImg8bit", pattern="*/*")
+    check_option("annotation", annotation, endings)
+    images = images_in(root / "leftImg8bit" / split, "_leftImg8bit", pattern="*/*")
     if split == "test":
-        return _unlabelled(images)
+        return unlabelled(images)
     suffix = ".json" if annotation == "polygons" else ".png"
-    return _paired(images, _files(root / "gtFine" / split, endings[annotation], (suffix,), pattern="*/*"))
+    return paired(images, files_in(root / "gtFine" / split, endings[annotation], (suffix,), pattern="*/*"))
 
 
 def bdd(root: str | Path, split: str) -> list[Sample]:
@@ -86,18 +87,18 @@ def bdd(root: str | Path, split: str) -> list[Sample]:
 
     One archive of the new layout lacks six images and six masks: files without a partner are left out with a warning.
     """
-    root = _descend(_root(root, split), "bdd100k")
+    root = descend(checked_root(root, split), "bdd100k")
     new, old = root / "images" / "10k", root / "seg" / "images"
     if not new.is_dir() and not old.is_dir():
         raise FileNotFoundError(f"neither {new} (new layout) nor {old} (old layout) exists (set data.root or the root)")
-    images = _images((new if new.is_dir() else old) / split)
+    images = images_in((new if new.is_dir() else old) / split)
     if split == "test":
-        return _unlabelled(images)
+        return unlabelled(images)
     if new.is_dir():
-        masks = _files(root / "labels" / "sem_seg" / "masks" / split, suffixes=(".png",))
+        masks = files_in(root / "labels" / "sem_seg" / "masks" / split, suffixes=(".png",))
     else:
-        masks = _files(root / "seg" / "labels" / split, "_train_id", (".png",))
-    return _paired(images, masks, lone="warn")
+        masks = files_in(root / "seg" / "labels" / split, "_train_id", (".png",))
+    return paired(images, masks, lone="warn")
 
 
 def mapillary(root: str | Path, split: str) -> list[Sample]:
@@ -106,44 +107,44 @@ def mapillary(root: str | Path, split: str) -> list[Sample]:
     Raises:
         ValueError: there are only v2.0 labels, which have 124 classes.
     """
-    folder = _root(root, split) / {"train": "training", "val": "validation", "test": "testing"}[split]
-    images = _images(folder / "images")
+    folder = checked_root(root, split) / {"train": "training", "val": "validation", "test": "testing"}[split]
+    images = images_in(folder / "images")
     if split == "test":
-        return _unlabelled(images)
+        return unlabelled(images)
     labels = folder / "labels" if (folder / "labels").is_dir() else folder / "v1.2" / "labels"
     if not labels.is_dir() and (folder / "v2.0" / "labels").is_dir():
         raise ValueError(f"{folder} has only v2.0 labels (124 classes); v1.2 labels (66) are needed in {labels}")
-    return _paired(images, _files(labels, suffixes=(".png",)))
+    return paired(images, files_in(labels, suffixes=(".png",)))
 
 
 def wilddash(root: str | Path, split: str) -> list[Sample]:
     """WildDash 1: flat folders wd_val_01 (val) and wd_bench_01 (test, unlabelled); there is no training split."""
     if split == "train":
         raise NoSplit("WildDash 1 has no training split; its 70 labelled images are `val`")
-    folder = _descend(_root(root, split), "wd_val_01" if split == "val" else "wd_bench_01")
+    folder = descend(checked_root(root, split), "wd_val_01" if split == "val" else "wd_bench_01")
     # Masks and colour maps lie in the same folder, with longer names.
-    images = {key: path for key, path in _images(folder).items() if re.fullmatch(r"[a-z]{2}\d{4}_\d{6}", key)}
+    images = {key: path for key, path in images_in(folder).items() if re.fullmatch(r"[a-z]{2}\d{4}_\d{6}", key)}
     if split == "test":
-        return _unlabelled(images)
-    return _paired(images, _files(folder, "_labelIds", (".png",)))
+        return unlabelled(images)
+    return paired(images, files_in(folder, "_labelIds", (".png",)))
 
 
 def wilddash2(root: str | Path, split: str) -> list[Sample]:
     """WildDash 2: the public images are train and val alike, the benchmark (wd_both_02) is test, unlabelled."""
-    root = _root(root, split)
+    root = checked_root(root, split)
     if split == "test":
-        return _unlabelled(_images(_descend(root, "wd_both_02") / "images"))
-    folder = _descend(_descend(root, "wd_public_02"), "wd_public_v2p0")
-    return _paired(_images(folder / "images"), _files(folder / "labels", suffixes=(".png",)))
+        return unlabelled(images_in(descend(root, "wd_both_02") / "images"))
+    folder = descend(descend(root, "wd_public_02"), "wd_public_v2p0")
+    return paired(images_in(folder / "images"), files_in(folder / "labels", suffixes=(".png",)))
 
 
 def kitti(root: str | Path, split: str) -> list[Sample]:
     """KITTI semantics 2015: the 200 labelled images are train and val alike (no official split); test is unlabelled."""
-    root = _root(root, split)
+    root = checked_root(root, split)
     if split == "test":
-        return _unlabelled(_images(root / "testing" / "image_2"))
+        return unlabelled(images_in(root / "testing" / "image_2"))
     folder = root / "training"
-    return _paired(_images(folder / "image_2"), _files(folder / "semantic", suffixes=(".png",)))
+    return paired(images_in(folder / "image_2"), files_in(folder / "semantic", suffixes=(".png",)))
 
 
 def camvid(root: str | Path, split: str) -> list[Sample]:
@@ -151,20 +152,20 @@ def camvid(root: str | Path, split: str) -> list[Sample]:
 
     The lists hold absolute paths of another machine: only the last two components count.
     """
-    root = _descend(_root(root, split), "CamVid")
+    root = descend(checked_root(root, split), "CamVid")
     list_file = root / f"{split}.txt"
     if not list_file.is_file():
-        return _paired(_images(root / split), _files(root / f"{split}annot", suffixes=(".png",)))
+        return paired(images_in(root / split), files_in(root / f"{split}annot", suffixes=(".png",)))
     images: Files = {}
     masks: Files = {}
     missing: list[Path] = []
-    for line in _lines(list_file):
+    for line in lines_of(list_file):
         image, mask = (
-            _on_disk(root.joinpath(*PurePosixPath(path).parts[-2:]), missing) for path in _columns(line, list_file)
+            on_disk(root.joinpath(*PurePosixPath(path).parts[-2:]), missing) for path in columns_of(line, list_file)
         )
         images[image.stem], masks[image.stem] = image, mask
-    _check_listed(list_file, missing, images, masks)
-    return _paired(images, masks)
+    check_listed(list_file, missing, images, masks)
+    return paired(images, masks)
 
 
 def camvid32(root: str | Path, split: str, lists: str | Path | None = None) -> list[Sample]:
@@ -176,15 +177,15 @@ def camvid32(root: str | Path, split: str, lists: str | Path | None = None) -> l
         lists: folder of {split}.txt, whose lines begin with an image's name or path (SegNet's lists will do), by
             default root; needed where the folders do not say the split.
     """
-    root = _root(root, split)
+    root = checked_root(root, split)
     if (root / split).is_dir():
-        return _paired(_images(root / split), _files(root / f"{split}_labels", "_L", (".png",)))
-    images = _images(root / "701_StillsRaw_full")
+        return paired(images_in(root / split), files_in(root / f"{split}_labels", "_L", (".png",)))
+    images = images_in(root / "701_StillsRaw_full")
     labels = root / "LabeledApproved_full"
-    masks = _files(labels if labels.is_dir() else root / "Labels32-RGB", "_L", (".png",))
+    masks = files_in(labels if labels.is_dir() else root / "Labels32-RGB", "_L", (".png",))
     list_file = Path(lists or root) / f"{split}.txt"
-    names = [_without_suffix(PurePosixPath(_columns(line, list_file)[0]).name) for line in _lines(list_file)]
-    return _paired(_select(images, names, list_file), _select(masks, names, list_file))
+    names = [without_suffix(PurePosixPath(columns_of(line, list_file)[0]).name) for line in lines_of(list_file)]
+    return paired(select(images, names, list_file), select(masks, names, list_file))
 
 
 def gta5(root: str | Path, split: str, lists: str | Path | None = None, size_mismatch: str = "resize") -> list[Sample]:
@@ -199,18 +200,18 @@ def gta5(root: str | Path, split: str, lists: str | Path | None = None, size_mis
         size_mismatch: what is done where an image and its mask differ in size, as 20801 to 20860 do: `resize` the mask
             (nearest neighbour), `skip` the pair, or `error` when it is read.
     """
-    _check_option("size_mismatch", size_mismatch, ("error", "resize", "skip"))
-    root = _root(root, split)
-    images = _numbered(_images(root / "images"), 5, root / "images")
-    masks = _numbered(_files(root / "labels", suffixes=(".png",)), 5, root / "labels")
-    list_file = _list_of(split, root if lists is None else Path(lists), needed=lists is not None)
+    check_option("size_mismatch", size_mismatch, ("error", "resize", "skip"))
+    root = checked_root(root, split)
+    images = numbered(images_in(root / "images"), 5, root / "images")
+    masks = numbered(files_in(root / "labels", suffixes=(".png",)), 5, root / "labels")
+    list_file = list_of(split, root if lists is None else Path(lists), needed=lists is not None)
     if list_file is not None:
-        keys = [key.zfill(5) for key in _names(list_file)]
+        keys = [key.zfill(5) for key in names_of(list_file)]
         keys = [key for key in keys if key in images or key not in GTA5_USELESS]
-        images, masks = _select(images, keys, list_file), _select(masks, keys, list_file)
+        images, masks = select(images, keys, list_file), select(masks, keys, list_file)
     elif split == "test":
         raise NoSplit(f"GTA5 has no test split without lists; put {split}.txt into {root} or set the layout's `lists`")
-    samples = _useful(_paired(images, masks))
+    samples = _useful(paired(images, masks))
     if list_file is None and split == "val":
         samples = samples[:GTA5_VAL]
         warnings.warn(
@@ -266,18 +267,18 @@ def synthia(root: str | Path, split: str, annotation: str = "labels", lists: str
             three, images up to 0008999 are train and the rest is val; of a copy that has none beyond, the last
             400 / 9400 are val. There is no test.
     """
-    _check_option("annotation", annotation, ("labels", "train_ids", "mapped"))
-    root = _root(root, split)
-    root = _descend(_descend(root, "RAND_CITYSCAPES"), "SYNTHIA_RAND_CITYSCAPES")
-    images = _numbered(_images(root / "RGB"), 7, root / "RGB")
+    check_option("annotation", annotation, ("labels", "train_ids", "mapped"))
+    root = checked_root(root, split)
+    root = descend(descend(root, "RAND_CITYSCAPES"), "SYNTHIA_RAND_CITYSCAPES")
+    images = numbered(images_in(root / "RGB"), 7, root / "RGB")
     masks = _synthia_masks(root, annotation)
-    list_file = _list_of(split, root if lists is None else Path(lists), needed=lists is not None)
+    list_file = list_of(split, root if lists is None else Path(lists), needed=lists is not None)
     if list_file is not None:
-        keys = [key.zfill(7) for key in _names(list_file)]
-        return _paired(_select(images, keys, list_file), _select(masks, keys, list_file))
+        keys = [key.zfill(7) for key in names_of(list_file)]
+        return paired(select(images, keys, list_file), select(masks, keys, list_file))
     if split == "test":
         raise NoSplit(f"SYNTHIA has no test split without lists; put {split}.txt into {root} or set `lists`")
-    pairs = _paired(images, masks)
+    pairs = paired(images, masks)
     trained = sum(int(sample.key) < SYNTHIA_TRAIN for sample in pairs)
     if trained == len(pairs) > 1:
         trained -= math.ceil(len(pairs) * 400 / 9400)
@@ -292,7 +293,7 @@ def _synthia_masks(root: Path, annotation: str) -> Files:
     folder, ending = {"labels": (labels, ""), "train_ids": (labels, "_labelTrainIds"), "mapped": (mapped, "")}[
         annotation
     ]
-    return _numbered(_files(folder, ending, (".png",)), 7, folder)
+    return numbered(files_in(folder, ending, (".png",)), 7, folder)
 
 
 def nthu(root: str | Path, split: str) -> list[Sample]:
@@ -301,19 +302,19 @@ def nthu(root: str | Path, split: str) -> list[Sample]:
     List/{train,test}.txt names the images; without it a split is everything in its folder. Where an image exists as
     JPEG and PNG, the JPEG is taken.
     """
-    root = _root(root, split)
+    root = checked_root(root, split)
     if split == "val":
         raise NoSplit("NTHU has no val split; the labelled images of a city are `test`")
-    images = _images(root / "Images" / split.capitalize(), suffixes=JPEG_FIRST)
+    images = images_in(root / "Images" / split.capitalize(), suffixes=JPEG_FIRST)
     list_file = root / "List" / f"{split}.txt"
     if list_file.is_file():
-        images = _select(images, _names(list_file), list_file)
+        images = select(images, names_of(list_file), list_file)
     if split == "train":
-        return _unlabelled(images)
-    masks = _files(root / "Labels" / "Test", "_eval", (".png",))
+        return unlabelled(images)
+    masks = files_in(root / "Labels" / "Test", "_eval", (".png",))
     if list_file.is_file():
         masks = {key: path for key, path in masks.items() if key in images}
-    return _paired(images, masks)
+    return paired(images, masks)
 
 
 def sunrgbd(root: str | Path, split: str, annotation: str = "extracted") -> list[Sample]:
@@ -325,8 +326,8 @@ def sunrgbd(root: str | Path, split: str, annotation: str = "extracted") -> list
             `official` (SUNRGBD/ and SUNRGBDtoolbox/, masks of SUNRGBD2Dseg.mat; without val), or `seg_mat` (the same
             with every scene's own seg.mat: regions whose name is that of a class; without val).
     """
-    _check_option("annotation", annotation, ("extracted", "official", "seg_mat"))
-    root = _root(root, split)
+    check_option("annotation", annotation, ("extracted", "official", "seg_mat"))
+    root = checked_root(root, split)
     if annotation == "extracted":
         numbered = (root / "image").is_dir() and not any((root / "image" / name).is_dir() for name in SPLITS)
         return _sunrgbd_numbered(root, split) if numbered else _sunrgbd_listed(root, split)
@@ -359,22 +360,22 @@ def _sunrgbd_listed(root: Path, split: str) -> list[Sample]:
     images: Files = {}
     masks: Files = {}
     missing: list[Path] = []
-    for line in _lines(list_file):
+    for line in lines_of(list_file):
         columns = line.split()
         if len(columns) < 2:
             raise ValueError(f"{list_file}: expected 'image depth label' in a line, got '{line}'")
-        image, mask = _on_disk(root / columns[0], missing), _on_disk(root / columns[-1], missing)
+        image, mask = on_disk(root / columns[0], missing), on_disk(root / columns[-1], missing)
         images[image.stem], masks[image.stem] = image, mask
-    _check_listed(list_file, missing, images, masks)
-    return _paired(images, masks)
+    check_listed(list_file, missing, images, masks)
+    return paired(images, masks)
 
 
 def _sunrgbd_numbered(root: Path, split: str) -> list[Sample]:
     """image/ and label37/ without folders of splits; val takes its numbers from split/val37.txt."""
-    images, masks = (_by_number(_files(root / name, suffixes=IMAGES), root / name) for name in ("image", "label37"))
+    images, masks = (_by_number(files_in(root / name, suffixes=IMAGES), root / name) for name in ("image", "label37"))
     if split == "val":
-        names = [line.split()[0] for line in _lines(root / "split" / "val37.txt")]
-        wanted = {_number(_without_suffix(PurePosixPath(name).name)) for name in names}
+        names = [line.split()[0] for line in lines_of(root / "split" / "val37.txt")]
+        wanted = {_number(without_suffix(PurePosixPath(name).name)) for name in names}
     else:
         wanted = {key for key in images.keys() | masks.keys() if (int(key) <= SUNRGBD_TEST) == (split == "test")}
     if not wanted & images.keys():
@@ -382,7 +383,7 @@ def _sunrgbd_numbered(root: Path, split: str) -> list[Sample]:
             f"{root / 'image'} has no images of the {split} split: 1 to {SUNRGBD_TEST} are test, others train"
         )
     images, masks = ({key: path for key, path in files.items() if key in wanted} for files in (images, masks))
-    return _paired(images, masks)
+    return paired(images, masks)
 
 
 def _by_number(files: Files, folder: Path) -> Files:
@@ -447,19 +448,19 @@ def folder(
             it a split is everything in its folders.
         image_ending, mask_ending: what file names have besides the common key, as `_leftImg8bit`.
     """
-    root = _root(root, split)
-    images = _images(root / image_dir.format(split=split), image_ending, pattern="**/*")
+    root = checked_root(root, split)
+    images = images_in(root / image_dir.format(split=split), image_ending, pattern="**/*")
     masks: Files | None = None
     if mask_dir is not None:
         masks_at = root / mask_dir.format(split=split)
         if split != "test" or masks_at.is_dir():
-            masks = _files(masks_at, mask_ending, (".png",), pattern="**/*")
+            masks = files_in(masks_at, mask_ending, (".png",), pattern="**/*")
     if lists is not None:
         images, listed_masks = _listed(root, root / lists.format(split=split), images, masks or {}, image_ending)
         masks = None if masks is None or (split == "test" and not listed_masks) else listed_masks
     elif masks is not None and "{split}" in image_dir and "{split}" not in str(mask_dir):
         masks = {key: path for key, path in masks.items() if key in images}  # one mask folder serves all splits
-    return _unlabelled(images) if masks is None else _paired(images, masks)
+    return unlabelled(images) if masks is None else paired(images, masks)
 
 
 def _listed(root: Path, list_file: Path, images: Files, masks: Files, image_ending: str) -> tuple[Files, Files]:
@@ -468,170 +469,15 @@ def _listed(root: Path, list_file: Path, images: Files, masks: Files, image_endi
     chosen: Files = {}
     chosen_masks: Files = {}
     missing: list[Path] = []
-    for line in _lines(list_file):
-        key = _without_suffix(line).removesuffix(image_ending)
+    for line in lines_of(list_file):
+        key = without_suffix(line).removesuffix(image_ending)
         if key in images:
             image, mask = images[key], [masks[key]] if key in masks else []
         else:
-            image, *mask = (_on_disk(root / path, missing) for path in _columns(line, list_file))
+            image, *mask = (on_disk(root / path, missing) for path in columns_of(line, list_file))
             key = key_of.get(image, image.stem)
         chosen[key] = image
         if mask:
             chosen_masks[key] = mask[0]
-    _check_listed(list_file, missing, chosen, chosen_masks)
+    check_listed(list_file, missing, chosen, chosen_masks)
     return chosen, chosen_masks
-
-
-def _root(root: str | Path, split: str) -> Path:
-    _check_option("split", split, SPLITS)
-    if not Path(root).is_dir():
-        raise FileNotFoundError(f"no folder {root} (set data.root or the dataset's root)")
-    return Path(root)
-
-
-def _descend(folder: Path, name: str) -> Path:
-    return folder / name if (folder / name).is_dir() else folder
-
-
-def _check_option(option: str, value: str, allowed: Iterable[str]) -> None:
-    if value not in allowed:
-        raise ValueError(f"{option} '{value}', expected one of {list(allowed)}")
-
-
-def _images(folder: Path, ending: str = "", suffixes: tuple[str, ...] = IMAGES, pattern: str = "*") -> Files:
-    """The images of a split.
-
-    Raises:
-        NoSplit: there are none.
-    """
-    try:
-        return _files(folder, ending, suffixes, pattern)
-    except FileNotFoundError as error:
-        raise NoSplit(str(error)) from error
-
-
-def _files(folder: Path, ending: str = "", suffixes: tuple[str, ...] = IMAGES, pattern: str = "*") -> Files:
-    """Key → file: name relative to the folder, without ending and suffix, both matched in any case.
-
-    Where a name exists with several suffixes, the last of `suffixes` is taken.
-    """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder} (set data.root or the dataset's root)")
-    files: Files = {}
-    found = [path for path in sorted(folder.glob(pattern)) if path.suffix.lower() in suffixes]
-    for path in sorted(found, key=lambda path: suffixes.index(path.suffix.lower())):
-        name = path.stem
-        hidden = name.startswith(".")  # "._name.png" is what macOS leaves in archives
-        if name.lower().endswith(ending.lower()) and not hidden:
-            files[path.relative_to(folder).parent.joinpath(name[: len(name) - len(ending)]).as_posix()] = path
-    if not files:
-        raise FileNotFoundError(f"no files {pattern}{ending} with suffix {', '.join(suffixes)} in {folder}")
-    return files
-
-
-def _numbered(files: Files, digits: int, folder: Path) -> Files:
-    """Files whose whole name is a number of so many digits: other tools' files lie beside them."""
-    numbered = {key: path for key, path in files.items() if re.fullmatch(rf"\d{{{digits}}}", key)}
-    if not numbered:
-        first = next(iter(files.values())).name
-        raise FileNotFoundError(
-            f"no file in {folder} is named by {digits} digits, such as {'1'.zfill(digits)}.png ({first})"
-        )
-    return numbered
-
-
-def _list_of(split: str, folder: Path, needed: bool) -> Path | None:
-    """The list of a split, which must exist where `lists` is set or the folder has a list of another split."""
-    if needed or any((folder / f"{other}.txt").is_file() for other in SPLITS):
-        return folder / f"{split}.txt"
-    return None
-
-
-def _names(list_file: Path) -> list[str]:
-    """File names of a list without folder and suffix."""
-    return [_without_suffix(PurePosixPath(line).name) for line in _lines(list_file)]
-
-
-def _paired(images: Files, masks: Files, lone: str = "error") -> list[Sample]:
-    """Samples of a labelled split.
-
-    Args:
-        lone: what is done about files without a partner: `error`, or `warn` and leave them out.
-
-    Raises:
-        IncompleteSplit: there are such files, or nothing else.
-    """
-    keys = sorted(images.keys() & masks.keys())
-    pairs = [Sample(key, images[key], masks[key]) for key in keys]
-    without_mask, without_image = sorted(images.keys() - masks.keys()), sorted(masks.keys() - images.keys())
-    if without_mask or without_image:
-        message = _count(without_mask, images, "images without mask") + _count(
-            without_image, masks, "masks without image"
-        )
-        if lone == "error" or not keys:
-            faults = {
-                "image without mask": [images[key] for key in without_mask],
-                "mask without image": [masks[key] for key in without_image],
-            }
-            raise IncompleteSplit(f"{message}{len(keys)} pairs; both are needed in a labelled split", pairs, faults)
-        warnings.warn(f"{message}left out, {len(keys)} pairs remain", Remark, stacklevel=3)
-    return pairs
-
-
-def _count(keys: list[str], files: Files, what: str) -> str:
-    return f"{len(keys)} {what}, the first is {files[keys[0]]}; " if keys else ""
-
-
-def _unlabelled(images: Files) -> list[Sample]:
-    return [Sample(key, path, None) for key, path in sorted(images.items())]
-
-
-def _select(files: Files, keys: list[str], list_file: Path) -> Files:
-    missing = [key for key in keys if key not in files]
-    if missing:
-        folder = next(iter(files.values())).parent
-        raise FileNotFoundError(
-            f"{list_file} names {len(missing)} files that {folder} lacks, the first is '{missing[0]}'"
-        )
-    return {key: files[key] for key in keys}
-
-
-def _lines(list_file: Path) -> list[str]:
-    if not list_file.is_file():
-        raise NoSplit(f"no list {list_file} of the split's images; set the layout's `lists`")
-    lines = [line.strip() for line in list_file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not lines:
-        raise ValueError(f"{list_file} is empty")
-    return lines
-
-
-def _columns(line: str, list_file: Path) -> list[str]:
-    columns = line.split("\t") if "\t" in line else line.split()
-    if len(columns) > 2:
-        raise ValueError(f"{list_file}: expected a name or 'image mask' in a line, got '{line}'")
-    return columns
-
-
-def _on_disk(path: Path, missing: list[Path]) -> Path:
-    """The listed file, or the same image in another format; what does not exist is added to `missing`."""
-    for candidate in (path, *(path.with_suffix(suffix) for suffix in reversed(IMAGES))):
-        if candidate.is_file():
-            return candidate
-    missing.append(path)
-    return path
-
-
-def _check_listed(list_file: Path, missing: list[Path], images: Files, masks: Files) -> None:
-    if missing:
-        listed = [Sample(key, images[key], masks[key]) for key in sorted(images.keys() & masks.keys())]
-        found = [sample for sample in listed if not {sample.image, sample.mask} & set(missing)]
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise IncompleteSplit(
-            f"{list_file} names {missing[0]}, which does not exist in any of {', '.join(IMAGES)}{more}",
-            found,
-            {f"named in {list_file.name}, but missing": missing},
-        )
-
-
-def _without_suffix(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).suffix.lower() in IMAGES else name

@@ -9,6 +9,7 @@ from hydra.utils import instantiate
 from mdseg import conf_dir
 from mdseg.data import layouts
 from mdseg.data.dataset import Sample
+from mdseg.data.listing import IncompleteSplit, NoSplit
 from mdseg.labels.tables import LabelTable
 from mdseg.system.wording import Remark
 
@@ -238,7 +239,7 @@ def test_wilddash_1_tells_images_from_masks_in_one_flat_folder(tmp_path):
         (key, f"wd_val_01/{key}.png", f"wd_val_01/{key}_labelIds.png") for key in ("au0000_100000", "zz0001_100000")
     ]
     assert layouts.wilddash(tmp_path, "test")[0].mask is None
-    with pytest.raises(layouts.NoSplit, match="no training split"):
+    with pytest.raises(NoSplit, match="no training split"):
         layouts.wilddash(tmp_path, "train")
 
 
@@ -345,7 +346,7 @@ def test_gta5_without_lists_trains_on_all_images_and_says_where_its_val_comes_fr
     assert len(layouts.gta5(tmp_path, "train")) == 3
     with pytest.warns(Remark, match="val is its first 2 images, which are in train too"):
         assert [sample.key for sample in layouts.gta5(tmp_path, "val")] == ["00001", "00002"]
-    with pytest.raises(layouts.NoSplit, match="no test split without lists"):
+    with pytest.raises(NoSplit, match="no test split without lists"):
         layouts.gta5(tmp_path, "test")
 
 
@@ -358,7 +359,7 @@ def test_gta5_takes_lists_of_numbers_or_file_names_in_its_folder_or_elsewhere(tm
     (lists / "train.txt").write_text(lines)
     options = {} if own else {"lists": str(lists)}
     assert [sample.key for sample in layouts.gta5(root, "train", **options)] == ["00001", "00003"]
-    with pytest.raises(layouts.NoSplit, match=r"no list .*val.txt"):
+    with pytest.raises(NoSplit, match=r"no list .*val.txt"):
         layouts.gta5(root, "val", **options)
     (lists / "val.txt").write_text("4\n")
     with pytest.raises(FileNotFoundError, match=r"val.txt names 1 files that .* lacks, the first is '00004'"):
@@ -398,7 +399,7 @@ def test_gta5_pairs_of_different_sizes_are_resized_or_left_out_and_counted(tmp_p
 def test_gta5_labels_of_images_that_were_not_downloaded_are_counted(tmp_path):
     gta5_tree(tmp_path, "00001")
     write(tmp_path, "labels/00002.png", "labels/00003.png")
-    with pytest.raises(layouts.IncompleteSplit, match=r"2 masks without image, the first is .*00002.png"):
+    with pytest.raises(IncompleteSplit, match=r"2 masks without image, the first is .*00002.png"):
         layouts.gta5(tmp_path, "train")
 
 
@@ -426,7 +427,7 @@ def test_synthia_is_found_under_both_names_of_its_folder_and_split_by_number(tmp
         (key, f"{top}RGB/{key}.png", f"{top}GT/LABELS/{key}.png") for key in ("0000000", "0008999")
     ]
     assert [sample.key for sample in layouts.synthia(tmp_path / folder, "val")] == ["0009000", "0009399"]
-    with pytest.raises(layouts.NoSplit, match="no test split"):
+    with pytest.raises(NoSplit, match="no test split"):
         layouts.synthia(tmp_path, "test")
 
 
@@ -441,7 +442,7 @@ def test_of_a_smaller_copy_of_synthia_the_last_images_are_val(tmp_path, images, 
 def test_a_copy_of_synthia_without_images_of_a_split_says_so(tmp_path):
     synthia_tree(tmp_path, (9000, 9001))
     assert len(layouts.synthia(tmp_path, "val")) == 2
-    with pytest.raises(layouts.NoSplit, match=r"none of the 2 images in .*RGB is of the train split; set `lists`"):
+    with pytest.raises(NoSplit, match=r"none of the 2 images in .*RGB is of the train split; set `lists`"):
         layouts.synthia(tmp_path, "train")
 
 
@@ -503,7 +504,7 @@ def test_nthu_labels_its_test_split_and_takes_the_jpeg_where_there_are_two(rome)
 
 
 def test_nthu_says_where_the_labels_are_when_asked_for_val(rome):
-    with pytest.raises(layouts.NoSplit, match="labelled images of a city are `test`"):
+    with pytest.raises(NoSplit, match="labelled images of a city are `test`"):
         layouts.nthu(rome, "val")
 
 
@@ -603,9 +604,9 @@ def test_a_real_dataset_is_listed_in_full(name, counts):
 
 def test_a_split_without_images_is_told_from_one_with_missing_masks(tmp_path):
     write(tmp_path, "train/a.png", "train/b.png", "trainannot/b.png", "trainannot/c.png")
-    with pytest.raises(layouts.NoSplit, match="no folder .*val"):
+    with pytest.raises(NoSplit, match="no folder .*val"):
         layouts.camvid(tmp_path, "val")
-    with pytest.raises(layouts.IncompleteSplit) as caught:
+    with pytest.raises(IncompleteSplit) as caught:
         layouts.camvid(tmp_path, "train")
     assert [sample.key for sample in caught.value.found] == ["b"]
     assert caught.value.faults == {
@@ -618,9 +619,7 @@ def test_all_listed_files_that_are_missing_are_known(tmp_path):
     write(tmp_path, "train/a.png", "trainannot/a.png", "train/b.png")
     lines = "".join(f"x/train/{name}.png x/trainannot/{name}.png\n" for name in "abc")
     (tmp_path / "train.txt").write_text(lines)
-    with pytest.raises(
-        layouts.IncompleteSplit, match=r"trainannot/b.png, which does not exist .*\(and 2 more\)"
-    ) as caught:
+    with pytest.raises(IncompleteSplit, match=r"trainannot/b.png, which does not exist .*\(and 2 more\)") as caught:
         layouts.camvid(tmp_path, "train")
     assert [sample.key for sample in caught.value.found] == ["a"]
     (missing,) = caught.value.faults.values()

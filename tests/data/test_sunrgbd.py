@@ -12,7 +12,7 @@ from scipy.io import savemat
 from mdseg.data import layouts
 from mdseg.data.check import list_split
 from mdseg.data.dataset import SegmentationDataset
-from mdseg.data.layouts import IncompleteSplit, NoSplit
+from mdseg.data.listing import IncompleteSplit, NoSplit
 from mdseg.labels.tables import IGNORE, LabelTable
 
 TABLE = LabelTable.load("sunrgbd37")
