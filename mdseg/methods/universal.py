@@ -1,6 +1,5 @@
 """Universal semi-supervised segmentation (Kalluri et al., ICCV 2019, arXiv:1811.10323)."""
 
-import math
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -12,11 +11,10 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Float64, Int64, UInt8
-from torch import Tensor, nn
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
 
 from mdseg.labels import embeddings
-from mdseg.labels.embeddings import DatasetEmbeddings, LabelEmbeddings
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
 from mdseg.losses.similarity import similarity_entropy
@@ -24,67 +22,8 @@ from mdseg.losses.unlabelled import one_of
 from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
 from mdseg.methods.collapse import CollapseWatch, Look
 from mdseg.methods.entropy_maps import EntropyMaps, Shown
-from mdseg.pixels.argmax import first_argmax
-from mdseg.pixels.classwise import class_sums
+from mdseg.methods.entropy_module import EntropyModule
 from mdseg.system.wording import Remark
-
-
-class EntropyModule(nn.Module):
-    """A projection of the encoder's features into the space of label embeddings, and the embeddings of all datasets.
-
-    Args:
-        features: channels of the encoder's features.
-        classes: names of every dataset's classes.
-        dimension: d of the embeddings.
-        centroids: embeddings of every class.
-    """
-
-    vectors: Float[Tensor, "r d"]
-
-    def __init__(self, features: int, classes: Mapping[str, tuple[str, ...]], dimension: int, centroids: int) -> None:
-        super().__init__()
-        self.classes, self.dimension, self.centroids = dict(classes), dimension, centroids
-        self.projection = nn.Conv2d(features, dimension, kernel_size=1)
-        nn.init.normal_(self.projection.weight, std=math.sqrt(2 / dimension))
-        nn.init.zeros_(self.projection.get_parameter("bias"))
-        counts = [centroids * len(names) for names in classes.values()]
-        starts = [sum(counts[:position]) for position in range(len(counts))]
-        self.rows = {
-            name: slice(start, start + count) for name, start, count in zip(classes, starts, counts, strict=True)
-        }
-        self.register_buffer("vectors", torch.zeros(sum(counts), dimension))
-        self.present: dict[str, Tensor] = {}  # rows of each dataset, from its first one on, that take part
-        self.pixels: dict[str, Tensor] = {}  # labelled pixels of every class that the embeddings were measured on
-
-    def take(self, found: LabelEmbeddings) -> None:
-        """Embeddings that :func:`mdseg.labels.embeddings.check` has let through, at unit length."""
-        for name, rows in self.rows.items():
-            part: DatasetEmbeddings = found.datasets[name]
-            vectors = torch.zeros(rows.stop - rows.start, self.dimension)
-            order = torch.argsort(part.class_index, stable=True)
-            place = part.class_index[order] * self.centroids + torch.arange(len(order)) % self.centroids
-            vectors[place] = F.normalize(part.vectors[order].float(), dim=1)
-            self.vectors[rows] = vectors
-            self.present[name] = place
-            self.pixels[name] = part.pixels
-
-    def draw(self, generator: torch.Generator) -> None:
-        """Random directions for all classes, as the authors' code has them where no file is given."""
-        self.vectors.copy_(F.normalize(torch.randn(self.vectors.shape, generator=generator), dim=1))
-        self.present = {name: torch.arange(rows.stop - rows.start) for name, rows in self.rows.items()}
-
-    def scores(self, embedded: Float[Tensor, "n d h w"], dataset: str) -> Float[Tensor, "n r h w"]:
-        """Dot product of every pixel embedding with those of a dataset's labels."""
-        return F.conv2d(embedded, self.vectors[self.rows[dataset], :, None, None].to(embedded.dtype))
-
-    def class_scores(self, embedded: Float[Tensor, "n d h w"], dataset: str) -> Float[Tensor, "n m h w"]:
-        """Best score of every class of a dataset that has embeddings, see :meth:`classes_present`."""
-        rows = self.present[dataset].to(embedded.device)
-        return self.scores(embedded, dataset)[:, rows].unflatten(1, (-1, self.centroids)).amax(dim=2)
-
-    def classes_present(self, dataset: str) -> Int64[Tensor, " m"]:
-        """Those of a dataset's classes that have embeddings."""
-        return self.present[dataset][:: self.centroids] // self.centroids
 
 
 class Universal(Method):
@@ -120,8 +59,6 @@ class Universal(Method):
 
     reads: Mapping[str, Reads] = {"labelled": Reads("labelled"), "unlabelled": Reads("unlabelled")}
     takes = ("embeddings",)
-    sums: Float64[Tensor, "r d"]  # of pixel embeddings in the epoch under way, where they move the label embeddings
-    counts: Int64[Tensor, " r"]
 
     def __init__(
         self,
@@ -163,7 +100,7 @@ class Universal(Method):
         self.module: Any = None  # an `EntropyModule`, where the entropy counts
         if alpha or beta:
             classes = {name: classes_of(self.space, name) for name in self.space.datasets}
-            self.module = EntropyModule(feature_channels(self.model), classes, dimension, centroids)
+            self.module = EntropyModule(feature_channels(self.model), classes, dimension, centroids, theta)
             weights = [f"method.{name}" for name, value in (("alpha", alpha), ("beta", beta)) if value]
             self.watch = CollapseWatch(classes, " and ".join(weights))
         else:
@@ -173,10 +110,7 @@ class Universal(Method):
         self.agreement: dict[str, list[Tensor]] = {}
         self.shown: dict[str, Shown] = {}  # what pictures show of it
         self.epochs: Mapping[str, Any] = {}
-        self.updates = self.module is not None and theta < 1
-        if self.updates:
-            self.register_buffer("sums", torch.zeros_like(self.module.vectors, dtype=torch.float64))
-            self.register_buffer("counts", torch.zeros(len(self.module.vectors), dtype=torch.int64))
+        self.updates = self.module is not None and theta < 1  # label embeddings move
 
     def read(self, streams: Mapping[str, StreamShape]) -> None:
         if self.module is None:
@@ -260,7 +194,9 @@ class Universal(Method):
         schedule: Any = self.lr_schedulers()
         schedule.step()
         if self.updates:
-            self.update_embeddings(step)
+            for dataset in self.module.rows:
+                if self.epochs[dataset](step + 1) != self.epochs[dataset](step):
+                    self.module.move(dataset)
 
         for name, value in terms.items():
             self.log(f"train/{name}", value)
@@ -351,15 +287,10 @@ class Universal(Method):
             self.shown.setdefault(dataset, Shown(image, embedded))
         if self.looking:
             counts = torch.bincount(
-                self.nearest(dataset, embedded).flatten(), minlength=len(self.module.classes[dataset])
+                self.module.nearest(embedded, dataset).flatten(), minlength=len(self.module.classes[dataset])
             )
             norm = torch.linalg.vector_norm(embedded.float(), dim=1).mean()
             self.looks.setdefault(dataset, []).append(Look(norm, counts))
-
-    def nearest(self, dataset: str, embedded: Float[Tensor, "n d h w"]) -> Int64[Tensor, "n h w"]:
-        """Class of the own label embedding that is nearest to every pixel."""
-        best = first_argmax(self.module.class_scores(embedded, dataset).transpose(0, 1))
-        return self.module.classes_present(dataset).to(best.device)[best.long()]
 
     @torch.no_grad()
     def agreeing(
@@ -371,7 +302,7 @@ class Universal(Method):
         """
         there = F.interpolate(masks[:, None].float(), features.shape[-2:], mode="nearest")[:, 0].long()
         labels = class_of_train_id(self.space, dataset).to(masks.device)[there]
-        right = self.nearest(dataset, self.module.projection(features)) == labels
+        right = self.module.nearest(self.module.projection(features), dataset) == labels
         return right[labels != IGNORE].float().mean()
 
     def report(self, dataset: str) -> None:
@@ -389,31 +320,11 @@ class Universal(Method):
     @torch.no_grad()
     def collect(self, dataset: str, features: Float[Tensor, "n d h w"], masks: UInt8[Tensor, "n H W"]) -> None:
         """Add up pixel embeddings of labelled images, on all ranks, for the means of their classes."""
-        rows, embedded = self.module.rows[dataset], self.module.projection(features)
-        classes = class_of_train_id(self.space, dataset).to(masks.device)
-        found_sums, found_counts = torch.zeros_like(self.sums[rows]), torch.zeros_like(self.counts[rows])
-        for pixels, mask in zip(embedded, masks, strict=True):
-            sums, counts = class_sums(pixels, classes[mask.long()], rows.stop - rows.start, self.align_corners)
-            found_sums, found_counts = found_sums + sums, found_counts + counts
+        classes = class_of_train_id(self.space, dataset).to(masks.device)[masks.long()]
+        sums, counts = self.module.class_sums(self.module.projection(features), classes, dataset, self.align_corners)
         # Those of all ranks at once: what is in buffers must be the same on each, or that of the first one wins.
-        self.sums[rows] += self.trainer.strategy.reduce(found_sums, reduce_op="sum")
-        self.counts[rows] += self.trainer.strategy.reduce(found_counts, reduce_op="sum")
-
-    @torch.no_grad()
-    def update_embeddings(self, step: int) -> None:
-        r"""After the last step of an epoch of a dataset's labelled images, move its label embeddings.
-
-        .. math:: c \leftarrow \theta c + (1 - \theta) \mu
-
-        Supplement B, equation 7; both at unit length, before and after. Classes without a pixel stay.
-        """
-        for dataset, rows in self.module.rows.items():
-            if self.epochs[dataset](step + 1) == self.epochs[dataset](step):
-                continue
-            means = F.normalize(self.sums[rows], dim=1).to(self.module.vectors.dtype)
-            moved = F.normalize(self.theta * self.module.vectors[rows] + (1 - self.theta) * means, dim=1)
-            self.module.vectors[rows] = moved.where(self.counts[rows, None] > 0, self.module.vectors[rows])
-            self.sums[rows], self.counts[rows] = 0, 0
+        reduce = self.trainer.strategy.reduce
+        self.module.add(reduce(sums, reduce_op="sum"), reduce(counts, reduce_op="sum"), dataset)
 
 
 def classes_of(space: LabelSpace, dataset: str) -> tuple[str, ...]:

@@ -1,150 +1,32 @@
 import copy
-import math
-import warnings
-from functools import partial
 
 import pytest
-import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
-from torch.utils.data import DataLoader
+from universal_parts import (
+    SIZE,
+    THREE,
+    TWO,
+    Losses,
+    batch_of,
+    fit,
+    gradients,
+    scores_of,
+    some_vectors,
+    streams_of,
+    universal,
+    write_embeddings,
+)
 
-from mdseg.labels.embeddings import FILE, DatasetEmbeddings, LabelEmbeddings
-from mdseg.labels.spaces import disjoint
-from mdseg.labels.tables import LabelTable
-from mdseg.losses.cross_entropy import ce
 from mdseg.losses.similarity import similarity_entropy
 from mdseg.methods.base import StreamShape
-from mdseg.methods.schedules import poly
-from mdseg.methods.universal import EntropyModule, Universal
-from mdseg.models.small import small
-from mdseg.system.wording import Remark
-
-SIZE, DIMENSION = (16, 24), 4
-TWO = {"a": ("car", "road", "sky"), "b": ("road", "tree")}
-THREE = {**TWO, "c": ("car", "tree", "pole", "wall")}
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*(LeafSpec|does not have many workers|no `val_dataloader`)")
-
-
-def space_of(classes):
-    def table(name, names):
-        colors, raw_ids = tuple((index, 0, 0) for index in range(9)), tuple((index,) for index in range(9))
-        return LabelTable(name, names, colors[: len(names)], "id", raw_ids[: len(names)])
-
-    return disjoint({name: table(name, names) for name, names in classes.items()})
-
-
-def streams_of(classes, epoch=lambda step: step):
-    epochs = dict.fromkeys(classes, epoch)
-    return {role: StreamShape(role, 4, SIZE, tuple(classes), epochs) for role in ("labelled", "unlabelled")}
-
-
-def universal(classes=TWO, folder=None, lr=0.1, epoch=lambda step: step, steps=1, **options):
-    """The method as a stage has it when it begins: its streams known, label embeddings taken from a folder."""
-    torch.manual_seed(0)
-    values = {"alpha": 1.0, "beta": 1.0, "centroids": 1, "multi_centroid": "flat", "theta": 1.0}
-    values |= {"passes": "per_dataset", "partners": "all"}
-    space = space_of(classes)
-    method = Universal(
-        supervised=ce(space, scope="in_space"),
-        dimension=DIMENSION,
-        embeddings="given" if folder else "random",
-        model=small(space.num_classes, head="linear", widths=(8, 8, 8, 8, 8), feature_width=12),
-        space=space,
-        evaluated={},
-        optimizer=partial(torch.optim.SGD, lr=lr),
-        scheduler=poly,
-        head_lr_factor=1.0,
-        decay_norms=True,
-        steps=steps,
-        seed=0,
-        align_corners=False,
-        **(values | options),
-    )
-    method.expect(["embeddings"] if folder else [])
-    method.read(streams_of(classes, epoch))
-    if folder:
-        method.start_from("embeddings", folder)
-    else:
-        method.setup("fit")
-    return method
-
-
-def write_embeddings(folder, vectors, classes=TWO, centroids=1):
-    """A file with these vectors, by dataset and class; classes without any have no labelled pixel."""
-    parts = {}
-    for name, names in classes.items():
-        rows = {index: vectors[name][of_class] for index, of_class in enumerate(names) if of_class in vectors[name]}
-        class_index = torch.tensor([index for index in rows for _ in range(centroids)])
-        pixels = torch.tensor([int(index in rows) for index in range(len(names))])
-        parts[name] = DatasetEmbeddings(
-            names, torch.tensor(list(rows.values())).view(-1, DIMENSION), class_index, pixels
-        )
-    LabelEmbeddings(parts, DIMENSION, centroids, "per_dataset", 0).save(folder / FILE)
-    return folder
-
-
-def some_vectors(classes=TWO, scale=1.0):
-    """The first class of every dataset along the first axis, the second along the second, ..."""
-    return {
-        name: {of_class: (scale * torch.eye(DIMENSION)[index]).tolist() for index, of_class in enumerate(names)}
-        for name, names in classes.items()
-    }
 
 
 @pytest.fixture
 def folder(tmp_path):
     return write_embeddings(tmp_path, some_vectors())
-
-
-def batch_of(classes=TWO, seed=0, labelled=1, unlabelled=1):
-    """Micro-batches of two images of every dataset; masks have the train ids of its channels."""
-    generator, batch, space = torch.Generator().manual_seed(seed), {"labelled": {}, "unlabelled": {}}, space_of(classes)
-    for name in sorted(classes):  # the same images in whatever order the datasets come
-        own = space.class_train_ids[name]
-        for role, parts in (("labelled", labelled), ("unlabelled", unlabelled)):
-            for _ in range(parts):
-                image = torch.randint(0, 256, (2, 3, *SIZE), generator=generator, dtype=torch.uint8)
-                mask = torch.randint(0, len(own), (2, *SIZE), generator=generator) + own[0]
-                part = {"image": image, "dataset": torch.full((2,), space.dataset_index(name))}
-                part |= {"mask": mask.to(torch.uint8)} if role == "labelled" else {}
-                batch[role].setdefault(name, []).append(part)
-    return {role: {name: batch[role][name] for name in classes if name in batch[role]} for role in batch}
-
-
-class Losses(pl.Callback):
-    """What the training step has answered, step by step."""
-
-    def __init__(self):
-        self.values = []
-
-    def on_train_batch_end(self, trainer, method, outputs, batch, step):
-        self.values.append(outputs["loss"])
-
-
-def fit(method, *batches, callbacks=()):
-    """Train these batches, one a step."""
-    trainer = pl.Trainer(
-        callbacks=list(callbacks),
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(method, DataLoader(list(batches), batch_size=None))
-    return method
-
-
-def scores_of(method, image, dataset):
-    embedded = method.module.projection(method.model.features(image))
-    return F.conv2d(embedded, method.module.vectors[method.module.rows[dataset], :, None, None])
-
-
-def gradients(method):
-    return {name: parameter.grad for name, parameter in method.named_parameters()}
 
 
 # The loss and its gradient
@@ -330,135 +212,6 @@ def test_one_partner_is_drawn_as_often_as_another(of_three):
     first, second = (round(pair_entropy(of_three, image, other), 5) for other in ("b", "c"))
     assert set(drawn) == {first, second}
     assert 25 <= drawn.count(first) <= 55, "the mean is that of all partners"
-
-
-# Label embeddings
-
-
-def test_the_length_of_a_stored_embedding_does_not_matter(tmp_path):
-    vectors = {**some_vectors(), "b": {"road": [3.0, 4.0, 0.0, 0.0], "tree": [0.0, 0.0, 0.0, 0.1]}}
-    shorter = {name: {key: [0.01 * x for x in of] for key, of in rows.items()} for name, rows in vectors.items()}
-    losses = []
-    for stored in (vectors, shorter):
-        method = universal(folder=write_embeddings(tmp_path, stored))
-        assert method.module.vectors[3].tolist() == pytest.approx([0.6, 0.8, 0, 0])
-        losses.append(fit(method, batch_of()).terms)
-    for name, value in losses[0].items():
-        torch.testing.assert_close(losses[1][name], value)
-
-
-def test_several_embeddings_stand_class_by_class_whatever_their_order_in_the_file():
-    parts = {"a": DatasetEmbeddings(("x", "y"), torch.eye(4), torch.tensor([1, 0, 1, 0]), torch.ones(2).long())}
-    module = EntropyModule(3, {"a": ("x", "y")}, dimension=4, centroids=2)
-    module.take(LabelEmbeddings(parts, 4, 2, "joint", 0))
-    assert torch.equal(module.vectors, torch.eye(4)[[1, 3, 0, 2]])
-
-
-@pytest.mark.parametrize("mode", ["flat", "max"])
-def test_several_embeddings_of_a_class_all_take_part(tmp_path, mode):
-    vectors = {name: {key: [of, of[::-1]] for key, of in rows.items()} for name, rows in some_vectors().items()}
-    folder = write_embeddings(tmp_path, vectors, centroids=2)
-    method = universal(folder=folder, centroids=2, multi_centroid=mode).eval()
-    image = batch_of()["unlabelled"]["a"][0]["image"]
-    scores = scores_of(method, image, "a")
-    assert scores.shape[1] == 6
-    expected = similarity_entropy(scores, SIZE, centroids=2, multi_centroid=mode)
-    torch.testing.assert_close(method.entropies("a", image, method.model.features(image))[1], expected)
-
-
-def test_classes_without_a_labelled_pixel_compete_for_no_pixel(tmp_path):
-    vectors = some_vectors()
-    del vectors["a"]["road"]
-    with pytest.warns(Remark, match="no labelled pixel of a's road; unlabelled images cannot decide for them"):
-        method = universal(folder=write_embeddings(tmp_path, vectors)).eval()
-    image = batch_of()["unlabelled"]["b"][0]["image"]
-    cross, _ = method.entropies("b", image, method.model.features(image))
-    torch.testing.assert_close(cross, similarity_entropy(scores_of(method, image, "a")[:, [0, 2]], SIZE))
-
-
-def test_no_remark_where_all_classes_have_pixels(folder):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Remark)
-        universal(folder=folder)
-
-
-def test_random_embeddings_are_directions_that_follow_from_the_seed():
-    first, second = (universal().module.vectors for _ in range(2))
-    assert torch.equal(first, second)
-    torch.testing.assert_close(first.norm(dim=1), torch.ones(5))
-    assert len(torch.unique(first, dim=0)) == 5
-
-
-def test_embeddings_of_other_sizes_are_refused(tmp_path):
-    folder = write_embeddings(tmp_path, some_vectors())
-    with pytest.raises(ValueError, match=r"with centroids 1, but method\.centroids is 3"):
-        universal(folder=folder, centroids=3)
-    with pytest.raises(ValueError, match="no label embeddings of dataset 'c', but of a, b"):
-        universal(THREE, folder)
-
-
-def test_frozen_embeddings_stay_as_they_are(folder):
-    method = universal(folder=folder)
-    before = method.module.vectors.clone()
-    fit(method, batch_of(seed=0), batch_of(seed=1), batch_of(seed=2))
-    assert torch.equal(method.module.vectors, before)
-    assert {"sums", "counts"}.isdisjoint(method.state_dict())
-
-
-def class_means(method, batches):
-    """Normalised mean of the upsampled pixel embeddings of every class, over labelled batches."""
-    model, sums = method.model.train(), torch.zeros(5, DIMENSION, dtype=torch.float64)
-    for batch in batches:
-        for parts in batch["labelled"].values():
-            embedded = method.module.projection(model.features(parts[0]["image"]))
-            wide = F.interpolate(embedded, size=SIZE, mode="bilinear", align_corners=False).movedim(1, -1).double()
-            for train_id in range(5):
-                sums[train_id] += wide[parts[0]["mask"] == train_id].sum(dim=0)
-    return F.normalize(sums, dim=1).float()
-
-
-@pytest.mark.parametrize("theta", [0.0, 0.5])
-def test_after_an_epoch_embeddings_move_to_the_means_of_their_classes(folder, theta):
-    method = universal(folder=folder, lr=0.0, theta=theta, epoch=lambda step: step // 2, steps=3)
-    batches = [batch_of(seed=seed) for seed in range(3)]
-    before = method.module.vectors.clone()
-    with torch.no_grad():
-        means = class_means(copy.deepcopy(method), batches[:2])
-    fit(method, batches[0])
-    assert torch.equal(method.module.vectors, before), "the epoch is not over"
-    method = universal(folder=folder, lr=0.0, theta=theta, epoch=lambda step: step // 2, steps=3)
-    fit(method, *batches)
-    expected = F.normalize(theta * before + (1 - theta) * means, dim=1)
-    torch.testing.assert_close(method.module.vectors, expected, rtol=1e-4, atol=1e-5)
-    assert method.counts.sum() == 4 * math.prod(SIZE), "the third step begins another epoch"
-
-
-def test_embeddings_of_classes_without_a_pixel_in_the_epoch_stay(folder):
-    method, batch = universal(folder=folder, theta=0.0), batch_of()
-    mask = batch["labelled"]["a"][0]["mask"]
-    mask[mask == 1] = 255
-    before = method.module.vectors.clone()
-    fit(method, batch)
-    moved = (method.module.vectors != before).any(dim=1)
-    assert moved.tolist() == [True, False, True, True, True]
-    assert method.counts.sum() == 0
-
-
-def test_every_dataset_has_epochs_of_its_own(folder):
-    method = universal(folder=folder, theta=0.0)
-    method.epochs = {"a": lambda step: step, "b": lambda step: 0}
-    before = method.module.vectors.clone()
-    fit(method, batch_of())
-    assert (method.module.vectors != before).any(dim=1).tolist() == [True, True, True, False, False]
-    assert method.counts[3:].sum() == 2 * math.prod(SIZE)
-
-
-def test_what_the_epoch_has_added_up_is_in_the_checkpoint(folder):
-    method = fit(universal(folder=folder, theta=0.5, epoch=lambda step: 0), batch_of())
-    saved = method.state_dict()
-    assert saved["counts"].sum() == 4 * math.prod(SIZE)
-    assert saved["sums"].abs().sum() > 0
-    assert "module.vectors" in saved
 
 
 # What it reads and trains

@@ -16,7 +16,8 @@ from mdseg.labels.embeddings import DatasetEmbeddings, LabelEmbeddings
 from mdseg.methods import collapse
 from mdseg.methods.collapse import CollapseWatch, Look
 from mdseg.methods.entropy_maps import EntropyMaps, Shown, entropy_share, shares
-from mdseg.methods.universal import EntropyModule, Universal
+from mdseg.methods.entropy_module import EntropyModule
+from mdseg.methods.universal import Universal
 from mdseg.run import resume
 from mdseg.runs.log import read_metrics
 from mdseg.system.wording import Remark
@@ -126,7 +127,7 @@ def test_histograms_are_of_the_last_looks():
 
 def module(centroids=1, absent=()):
     """Label embeddings along the axes; classes may have none."""
-    made, start, parts = EntropyModule(4, CLASSES, 6, centroids), 0, {}
+    made, start, parts = EntropyModule(4, CLASSES, 6, centroids, theta=1), 0, {}
     for name, classes in CLASSES.items():
         there = [index for index, label in enumerate(classes) if label not in absent]
         index = torch.tensor(there).repeat_interleave(centroids)
