@@ -1,6 +1,7 @@
 """Pictures: prediction panels, the relation heatmap, lessons of self-training, curves."""
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -121,9 +122,14 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str 
     for name, values in others.items():
         groups.setdefault(name.rpartition("/")[0] or name, {})[name] = values
     count = 2 + len(groups)
-    figure = Figure(figsize=(6 * count, 4), layout="constrained")
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(6 * columns, 4 * rows), layout="constrained")
     figure.suptitle(title, fontsize=11)
-    left, right, *last = figure.subplots(1, count, sharex=True)
+    left, right, *last = figure.subplots(rows, columns, sharex=True, squeeze=False).flat
+    for unused in last[len(groups) :]:
+        unused.remove()
+    last = last[: len(groups)]
     _lines(left, losses)
     for axis, (group, members) in zip(last, groups.items(), strict=True):
         _lines(axis, {name.rpartition("/")[2]: values for name, values in members.items()})
@@ -138,7 +144,7 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str 
     right.set_title("mIoU %, and its last value", fontsize=9)
     for axis in (left, right, *last):
         axis.set_xlabel("step", fontsize=8)
-        axis.tick_params(labelsize=8)
+        axis.tick_params(labelsize=8, labelbottom=True)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.grid(alpha=0.3)
     left.set_xlim(0, 1.02 * left.get_xlim()[1])  # no marker on the frame

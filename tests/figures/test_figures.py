@@ -55,6 +55,14 @@ def test_what_differs_only_after_its_last_slash_shares_axes_and_a_legend():
     assert [axis.get_legend() for axis in others[1:]] == [None, None]
 
 
+def test_many_curves_stand_in_rows():
+    series = {"train/supervised": {0: 1.0}, "a/x": {0: 1.0}, "b/x": {0: 1.0}, "c/x": {0: 1.0}}
+    figure = figures.curves(series, "title")
+    assert len(figure.axes) == 5
+    assert {axis.get_subplotspec().get_geometry()[:2] for axis in figure.axes} == {(2, 3)}
+    assert figure.get_figwidth() < 20
+
+
 def test_entropy_maps_have_a_row_per_image_on_one_colour_scale():
     image, zero = np.zeros((8, 16, 3), np.uint8), np.zeros((8, 16), np.uint8)
     rows = [embeddings.EntropyRow(image, {"town": zero, "farm": zero + 0.5}, zero) for _ in range(2)]
