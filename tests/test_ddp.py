@@ -53,7 +53,7 @@ def test_two_ranks_of_the_universal_method_add_up_what_one_would(tmp_path):
         assert done.returncode == 0, done.stdout + done.stderr
         (run,) = {*(tmp_path / "runs/universal_cityscapes_camvid").iterdir()} - {each for each, _ in saved}
         state = torch.load(run / "universal/checkpoints/last.ckpt", weights_only=True)["state_dict"]
-        saved.append((run, state["counts"]))
+        saved.append((run, state["module.counts"]))
     (_, counts), (_, expected) = saved
     assert torch.equal(counts, expected)
     assert counts.sum() > 0

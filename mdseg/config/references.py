@@ -11,6 +11,7 @@ from mdseg import conf_dir
 
 SUM = "sum"  # what stands for the dataset where a paper ranks by the sum of the mIoUs of all of them
 OTHER_METHOD = ("family=", "method=", "loss/")  # what overrides begin with that leave a row only its name
+OPTIONS = ("method.", "loss.")  # and those that make it another one, unless it was published, too
 
 
 @dataclass(frozen=True)
@@ -20,13 +21,11 @@ class Published:
     Args:
         values: `miou` or the name of a subset of the classes → mIoU.
         dataset: which one; `SUM`: the sum over all of the entry's, where it has several.
-        given: what a run's command has besides experiment and row for the entry to hold; None: any.
         host: the published network where the row has another one.
     """
 
     values: dict[str, float]
     dataset: str
-    given: str | None = None
     host: str | None = None
 
 
@@ -42,20 +41,33 @@ def rows(experiment: str) -> list[str]:
 
 
 def published(experiment: str, row: str, overrides: Sequence[str] = ()) -> list[Published]:
-    """What is published for a run: entries for its very overrides, or, where there are none, those for any.
+    """What is published for a run: of the entries that hold for it, those that say most of what its command has.
 
-    An entry that is `usual` is also for runs that do not set the key of its `given`. Nothing where an override chooses
-    another method or loss than the row's.
+    Nothing where an override chooses another method or loss than the row's, or sets an option of theirs that no entry
+    is about.
     """
     if any(override.startswith(OTHER_METHOD) for override in overrides):
         return []
-    entries = _table(experiment).get("rows", {}).get(row, ())
-    kept = [entry for entry in entries if entry.get("given") in overrides]
-    if not kept:
-        keys = {override.partition("=")[0] for override in overrides}
-        usual = [entry for entry in entries if entry.get("usual") and entry["given"].partition("=")[0] not in keys]
-        kept = [entry for entry in entries if entry.get("given") is None] + usual
+    entries = [entry for entry in _table(experiment).get("rows", {}).get(row, ()) if _holds(entry, overrides)]
+    named = [len(set(overrides) & {*_words(entry, "given"), *_words(entry, "usual")}) for entry in entries]
+    kept = [entry for entry, number in zip(entries, named, strict=True) if number == max(named)]
     return [published for entry in kept for published in _by_dataset(entry, _table(experiment).get("dataset"))]
+
+
+def _holds(entry: dict[str, Any], overrides: Sequence[str]) -> bool:
+    given, usual = _words(entry, "given"), _words(entry, "usual")
+    keys = {override.partition("=")[0] for override in overrides}
+    departs = any(override.startswith(OPTIONS) for override in overrides if override not in (*given, *usual))
+    return (
+        not departs
+        and set(given) <= set(overrides)
+        and all(word in overrides or word.partition("=")[0] not in keys for word in usual)
+    )
+
+
+def _words(entry: dict[str, Any], key: str) -> list[str]:
+    words = entry.get(key, [])
+    return [words] if isinstance(words, str) else words
 
 
 def _by_dataset(entry: dict[str, Any], only: str | None) -> list[Published]:
@@ -63,7 +75,7 @@ def _by_dataset(entry: dict[str, Any], only: str | None) -> list[Published]:
     values = {only: entry["values"]} if only else dict(entry["values"])
     if len(values) > 1:
         values[SUM] = {"miou": round(sum(of_dataset["miou"] for of_dataset in values.values()), 2)}
-    return [Published(of, name, entry.get("given"), entry.get("host")) for name, of in values.items()]
+    return [Published(of, name, entry.get("host")) for name, of in values.items()]
 
 
 def _table(experiment: str) -> dict[str, Any]:
