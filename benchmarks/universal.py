@@ -42,8 +42,16 @@ def step_of(
     torch.manual_seed(0)
     space = disjoint({f"d{index}": table(f"d{index}", count) for index, count in enumerate(classes)})
     method = Universal(
-        ce(space, scope="in_space", align_corners=False),
-        *(alpha, beta, DIMENSION, 1, "flat", passes, partners, 1.0, "given"),
+        supervised=ce(space, scope="in_space", align_corners=False),
+        alpha=alpha,
+        beta=beta,
+        dimension=DIMENSION,
+        centroids=1,
+        multi_centroid="flat",
+        passes=passes,
+        partners=partners,
+        theta=1.0,
+        embeddings="given",
         model=small(space.num_classes, head="linear"),
         space=space,
         evaluated={},

@@ -18,6 +18,7 @@ from typing import Any
 from rich.table import Table
 
 from mdseg.config import references
+from mdseg.config.expansion import alike
 from mdseg.config.references import SUM, Published
 from mdseg.evaluation.tables import by_network, percent, render
 
@@ -184,18 +185,32 @@ def row_lines(experiment: str, runs: Sequence[Run]) -> list[Line]:
 def _last_results(run: Run) -> dict[tuple[int, str], dict[str, dict[str, Any]]]:
     """Position and name of every network → dataset → what the last stage that evaluated it measured.
 
-    With several seen datasets also the sum of their mIoUs, null where one of them is.
+    Where that is one of several that a stage with `each: pair` stands for, their mean. With several seen datasets also
+    the sum of their mIoUs, null where one of them is.
     """
-    last = {dataset: evaluation for evaluation in run.evaluations.values() for dataset in evaluation["datasets"]}
+    last = {dataset: stage for stage, evaluation in run.evaluations.items() for dataset in evaluation["datasets"]}
     found: dict[tuple[int, str], dict[str, dict[str, Any]]] = defaultdict(dict)
-    for dataset, evaluation in last.items():
-        for place, (network, node) in enumerate(by_network(evaluation).items()):
-            found[place, network][dataset] = node["datasets"][dataset]
+    for dataset, stage in last.items():
+        nodes = [by_network(run.evaluations[name]) for name in alike(stage, dataset, run.evaluations)]
+        for place, network in enumerate(nodes[0]):
+            found[place, network][dataset] = _mean_entry([node[network]["datasets"][dataset] for node in nodes])
     for entries in found.values():
         seen = [entry["miou"] for entry in entries.values() if entry["role"] == "seen"]
         if len(seen) > 1:
             entries[SUM] = {"miou": None if None in seen else sum(seen)}
     return found
+
+
+def _mean_entry(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What several stages measured on a dataset, averaged; null where one of them has null."""
+
+    def mean(values: Sequence[float | None]) -> float | None:
+        known = [value for value in values if value is not None]
+        return sum(known) / len(known) if len(known) == len(values) else None
+
+    first = entries[0]
+    subsets = {name: mean([entry["subsets"][name] for entry in entries]) for name in first.get("subsets", {})}
+    return {"role": first["role"], "miou": mean([entry["miou"] for entry in entries]), "subsets": subsets}
 
 
 def _mious(entries: Iterable[dict[str, Any]]) -> dict[str, list[float]]:
@@ -225,7 +240,7 @@ def _overrides(run: Path) -> tuple[str, ...]:
     command = run / "command.txt"
     words = shlex.split(command.read_text())[3:] if command.is_file() else []
     # Each seed starts from weights of its own: where they lie is no setting, that they come from elsewhere is one.
-    words = [re.sub(r"^((?:stage\.[^.]+\.)?from)=.*/.*$", r"\1=...", word) for word in words]
+    words = [re.sub(r"^(\+*(?:stage\.[^.]+\.)?from(?:\.\w+)*)=.*/.*$", r"\1=...", word) for word in words]
     return tuple(word for word in words if not word.startswith(NOT_A_SETTING))
 
 

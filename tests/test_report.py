@@ -158,6 +158,24 @@ def test_a_row_with_a_stage_per_dataset_has_the_last_one_of_each(tmp_path):
     ]
 
 
+def test_of_several_pairs_that_end_on_a_dataset_the_mean_counts(tmp_path):
+    stages = {"cityscapes": {"cityscapes": 0.1}, "camvid11": {"camvid11": 0.2}, "idd": {"idd": 0.2}}
+    tuned = {
+        "cityscapes_from_camvid11": 0.3,
+        "cityscapes_from_idd": 0.5,
+        "camvid11_from_idd": 0.4,
+        "idd_from_camvid11": 0.1,
+    }
+    pairs = {stage: {stage.partition("_")[0]: miou} for stage, miou in tuned.items()}
+    universal_run(tmp_path, "fine_tune", **stages, **pairs)
+    assert {cells[1]: cells[3] for cells in lines_of(summary_table(tmp_path))} == {
+        "cityscapes": "40.0",
+        "camvid11": "40.0",
+        "idd": "10.0",
+        "sum": "90.0",
+    }
+
+
 def test_a_run_that_is_not_done_counts_for_what_it_has_measured(tmp_path):
     universal_run(tmp_path, "supervised", cityscapes={"cityscapes": 0.1}, camvid11={"camvid11": 0.2})
     universal_run(tmp_path, "supervised", cityscapes={"cityscapes": 0.3})
@@ -189,11 +207,12 @@ def test_settings_of_a_row_are_told_apart_and_given_their_own_published_values(t
     assert lines[1].split("│")[5].strip() == "72.01"
 
 
-def test_runs_from_weights_of_their_own_are_one_setting_that_says_so(tmp_path):
+@pytest.mark.parametrize("key", ["stage.adapt.from", "from", "stage.adapt.from.embeddings", "+stage.adapt.from.model"])
+def test_runs_from_weights_of_their_own_are_one_setting_that_says_so(tmp_path, key):
     for seed in range(2):
-        row_run(tmp_path, "iw", 0.4, "stages=[adapt]", f"stage.adapt.from=/runs/{seed}/source")
+        row_run(tmp_path, "iw", 0.4, "stages=[adapt]", f"{key}=/runs/{seed}/source")
     row_run(tmp_path, "source_only", 0.3)
-    assert cells(summary_table(tmp_path))["iw"][:3] == ["stages=[adapt] stage.adapt.from=...", "2", "40.0 ± 0.0"]
+    assert cells(summary_table(tmp_path))["iw"][:3] == [f"stages=[adapt] {key}=...", "2", "40.0 ± 0.0"]
 
 
 def test_what_all_runs_of_a_table_share_is_said_once(tmp_path):

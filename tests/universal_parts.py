@@ -38,12 +38,11 @@ def universal(classes=TWO, folder=None, lr=0.1, epoch=lambda step: step, steps=1
     """The method as a stage has it when it begins: its streams known, label embeddings taken from a folder."""
     torch.manual_seed(0)
     values = {"alpha": 1.0, "beta": 1.0, "centroids": 1, "multi_centroid": "flat", "theta": 1.0}
-    values |= {"passes": "per_dataset", "partners": "all"}
+    values |= {"passes": "per_dataset", "partners": "all", "dimension": DIMENSION}
+    values |= {"embeddings": "given" if folder else "random"}
     space = space_of(classes)
     method = Universal(
         supervised=ce(space, scope="in_space"),
-        dimension=DIMENSION,
-        embeddings="given" if folder else "random",
         model=small(space.num_classes, head="linear", widths=(8, 8, 8, 8, 8), feature_width=12),
         space=space,
         evaluated={},
@@ -60,8 +59,6 @@ def universal(classes=TWO, folder=None, lr=0.1, epoch=lambda step: step, steps=1
     method.read(streams_of(classes, epoch))
     if folder:
         method.start_from("embeddings", folder)
-    else:
-        method.setup("fit")
     return method
 
 

@@ -1,6 +1,6 @@
 """Stages that a run has once per dataset, written out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -49,6 +49,12 @@ def expand(cfg: DictConfig) -> None:
                 nodes[called] = OmegaConf.create(node | {"only": dataset} | start)
                 stages.append(called)
     cfg.stage, cfg.stages = nodes, stages
+
+
+def alike(stage: str, dataset: str, stages: Iterable[str]) -> list[str]:
+    """Those of a run's stages that one with `each: pair` stands for on a dataset, where this one is among them."""
+    start = f"{dataset}_from_"
+    return [name for name in stages if name.startswith(start)] if stage.startswith(start) else [stage]
 
 
 def _from(node: DictConfig) -> Any:

@@ -11,16 +11,11 @@ from torch import Tensor, nn
 from mdseg.system.wording import Remark
 
 FEW = 0.5  # of the number of labels among labelled pixels: below it a look is one at a collapse
-NEARLY_ONE = (
-    1.25  # labels: below it, too, unless labelled pixels have hardly more; 95 % of one and 5 % of another: 1.22
-)
+# Number of labels below which it is one, too, unless labelled pixels have hardly more; 95 % and 5 % of two are 1.22.
+NEARLY_ONE = 1.25
 IN_SUCCESSION = 3  # such looks that make one
 LONG_VECTORS = 20.0  # times the first mean norm of pixel embeddings
 KEPT = 10  # looks whose histograms are kept, for pictures
-ADVICE = (
-    "Lower {} (the weights of the entropy), let label embeddings follow the labelled pixels (method.theta=0.5), or "
-    "give the labels more to say: more labelled images (streams.labelled.labelled)."
-)
 
 
 class Look(NamedTuple):
@@ -49,7 +44,7 @@ class CollapseWatch(nn.Module):
 
     Args:
         classes: names of every dataset's classes.
-        weights: names of the options that weigh the entropy, for advice.
+        advice: what to do about a collapse.
 
     Attributes:
         labelled: labelled pixels of every class, by dataset, where they are known.
@@ -60,9 +55,9 @@ class CollapseWatch(nn.Module):
     first_norm: Float[Tensor, " d"]
     warned: Bool[Tensor, "d 2"]
 
-    def __init__(self, classes: Mapping[str, tuple[str, ...]], weights: str) -> None:
+    def __init__(self, classes: Mapping[str, tuple[str, ...]], advice: str) -> None:
         super().__init__()
-        self.classes, self.weights = dict(classes), weights
+        self.classes, self.advice = dict(classes), advice
         self.labelled: Mapping[str, Int64[Tensor, " c"]] = {}
         datasets, most = len(classes), max(map(len, classes.values()))
         self.register_buffer("looks", torch.zeros(datasets, dtype=torch.int64))
@@ -101,7 +96,7 @@ class CollapseWatch(nn.Module):
             f"{shares[first]:.0f} % of their pixels are nearest to the label {names[first]}{more}. That stands for "
             f"{number_of_labels(counts[0]):.1f} labels (the exponential of the shares' entropy){instead}; for "
             f"{IN_SUCCESSION} rows of the log it has been as few. Their entropy is low because most give the same "
-            f"answer, not because they are told apart. {ADVICE.format(self.weights)}"
+            f"answer, not because they are told apart. {self.advice}"
         )
 
     def least(self, row: int) -> float:
@@ -120,7 +115,7 @@ class CollapseWatch(nn.Module):
         return (
             f"their pixel embeddings have a mean norm of {norm:.3g}, {norm / first:.0f} times that of the first row of "
             "the log. Long vectors make every pixel sure of its nearest label, right or wrong, so the entropy falls "
-            f"without anything being learnt. {ADVICE.format(self.weights)} A higher optimizer.weight_decay holds them "
+            f"without anything being learnt. {self.advice} A higher optimizer.weight_decay holds them "
             "back, too."
         )
 

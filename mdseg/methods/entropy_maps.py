@@ -38,25 +38,25 @@ class EntropyMaps(Callback):
     def __init__(self, count: int) -> None:
         self.count = count
 
-    def on_train_batch_end(self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, step: int) -> None:
+    def on_train_batch_end(self, trainer: pl.Trainer, method: Any, outputs: Any, batch: Any, step: int) -> None:
         if not picture_is_due(trainer, step) or trainer.logger is None:
             return
         log: Any = trainer.logger  # the stage's, which takes pictures
-        classes = {name: (module.module.classes[name], own_colors(module.space, name)) for name in module.shown}
-        blocks = {name: self.rows(module, name, shown) for name, shown in module.shown.items()}
+        classes = {name: (method.module.classes[name], own_colors(method.space, name)) for name in method.shown}
+        blocks = {name: self.rows(method, name, shown) for name, shown in method.shown.items()}
         log.picture("entropy", figures.entropy_maps(blocks, classes, f"step {step + 1}: unlabelled images"))
         bars = [
-            figures.NearestLabels(name, *classes[name], shares(counts), shares(module.module.pixels.get(name)), looks)
-            for name, looks, counts in module.watch.histograms()
+            figures.NearestLabels(name, *classes[name], shares(counts), shares(method.module.pixels.get(name)), looks)
+            for name, looks, counts in method.watch.histograms()
         ]
         if bars:
             title = f"step {step + 1}: which of its dataset's labels is nearest to a pixel of an unlabelled image"
             log.picture("nearest_labels", figures.nearest_labels(bars, title))
 
     @torch.no_grad()
-    def rows(self, module: Any, dataset: str, shown: Shown) -> list[figures.EntropyRow]:
+    def rows(self, method: Any, dataset: str, shown: Shown) -> list[figures.EntropyRow]:
         """What is drawn of the first images of a dataset."""
-        of_labels, align_corners = module.module, module.align_corners
+        of_labels, align_corners = method.module, method.align_corners
         images, embedded = shown.image[: self.count], shown.embedded[: self.count].float()
         size = (images.shape[-2], images.shape[-1])
         present = of_labels.classes_present(dataset)
@@ -65,7 +65,7 @@ class EntropyMaps(Callback):
         )
         others = [name for name in of_labels.classes if name != dataset]
         entropies = {
-            name: entropy_share(rivals(module, embedded, name), size, align_corners).cpu().numpy()
+            name: entropy_share(rivals(method, embedded, name), size, align_corners).cpu().numpy()
             for name in (dataset, *others)
         }
         return [
@@ -76,11 +76,11 @@ class EntropyMaps(Callback):
         ]
 
 
-def rivals(module: Any, embedded: Float[Tensor, "n d h w"], dataset: str) -> Float[Tensor, "n m h w"]:
+def rivals(method: Any, embedded: Float[Tensor, "n d h w"], dataset: str) -> Float[Tensor, "n m h w"]:
     """Scores of what the method's entropy is over: label embeddings of a dataset, or the best one of every class."""
-    if module.by_class:
-        return module.module.class_scores(embedded, dataset)
-    return module.module.scores(embedded, dataset)[:, module.module.present[dataset].to(embedded.device)]
+    if method.by_class:
+        return method.module.class_scores(embedded, dataset)
+    return method.module.scores(embedded, dataset)[:, method.module.present[dataset].to(embedded.device)]
 
 
 def entropy_share(

@@ -101,13 +101,21 @@ class Universal(Method):
         if alpha or beta:
             classes = {name: classes_of(self.space, name) for name in self.space.datasets}
             self.module = EntropyModule(feature_channels(self.model), classes, dimension, centroids, theta)
+            if self.random:
+                self.module.draw(torch.Generator().manual_seed(self.seed))
             weights = [f"method.{name}" for name, value in (("alpha", alpha), ("beta", beta)) if value]
-            self.watch = CollapseWatch(classes, " and ".join(weights))
+            moving = "let label embeddings follow the labelled pixels (method.theta=0.5), "
+            self.watch = CollapseWatch(
+                classes,
+                f"Lower {' and '.join(weights)} (the weights of the entropy), "
+                f"{moving if theta == 1 and centroids == 1 else ''}or give the labels more to say: more labelled "
+                "images (streams.labelled.labelled).",
+            )
         else:
             self.reads = {"labelled": Reads("labelled")}
         self.looking = False  # whether the step under way looks for a collapse: where a row is logged
         self.looks: dict[str, list[Look]] = {}  # what it has seen, by dataset
-        self.agreement: dict[str, list[Tensor]] = {}
+        self.agreement: dict[str, list[Tensor]] = {}  # labelled pixels nearest to their own label, and all of them
         self.shown: dict[str, Shown] = {}  # what pictures show of it
         self.epochs: Mapping[str, Any] = {}
         self.updates = self.module is not None and theta < 1  # label embeddings move
@@ -170,10 +178,6 @@ class Universal(Method):
                     Remark,
                     stacklevel=2,
                 )
-
-    def setup(self, stage: str) -> None:
-        if self.module is not None and self.random and not self.module.present:
-            self.module.draw(torch.Generator().manual_seed(self.seed))
 
     def configure_callbacks(self) -> list[pl.Callback]:
         return [EntropyMaps(self.panels)] if self.panels and self.module is not None else []
@@ -287,7 +291,8 @@ class Universal(Method):
             self.shown.setdefault(dataset, Shown(image, embedded))
         if self.looking:
             counts = torch.bincount(
-                self.module.nearest(embedded, dataset).flatten(), minlength=len(self.module.classes[dataset])
+                self.module.nearest(embedded, dataset).flatten(),
+                minlength=len(self.module.classes[dataset]),
             )
             norm = torch.linalg.vector_norm(embedded.float(), dim=1).mean()
             self.looks.setdefault(dataset, []).append(Look(norm, counts))
@@ -295,15 +300,15 @@ class Universal(Method):
     @torch.no_grad()
     def agreeing(
         self, dataset: str, features: Float[Tensor, "n d h w"], masks: UInt8[Tensor, "n H W"]
-    ) -> Float[Tensor, ""]:
-        """Share of labelled pixels that are nearest to the embedding of their own label; nan without a labelled pixel.
+    ) -> Int64[Tensor, "2"]:
+        """Labelled pixels that are nearest to the embedding of their own label, and all of them.
 
         Nothing in the loss asks for it: it tells whether unlabelled images decide for the labels that they should.
         """
         there = F.interpolate(masks[:, None].float(), features.shape[-2:], mode="nearest")[:, 0].long()
         labels = class_of_train_id(self.space, dataset).to(masks.device)[there]
         right = self.module.nearest(self.module.projection(features), dataset) == labels
-        return right[labels != IGNORE].float().mean()
+        return torch.stack([right[labels != IGNORE].sum(), (labels != IGNORE).sum()])
 
     def report(self, dataset: str) -> None:
         """Log what a step has seen of a dataset's unlabelled images, in all ranks, and remember it."""
@@ -312,9 +317,8 @@ class Universal(Method):
         look = Look(reduce(norms.mean(), reduce_op="mean"), reduce(counts.sum(dim=0), reduce_op="sum"))
         self.log(f"embedding_norm/{dataset}", look.norm)
         self.log(f"embedding_largest_share/{dataset}", look.largest_share)
-        self.log(
-            f"embedding_agreement/{dataset}", reduce(torch.stack(self.agreement[dataset]).mean(), reduce_op="mean")
-        )
+        right, labelled = reduce(torch.stack(self.agreement[dataset]).sum(dim=0), reduce_op="sum")
+        self.log(f"embedding_agreement/{dataset}", right / labelled)
         self.watch.take(dataset, look)
 
     @torch.no_grad()

@@ -74,6 +74,25 @@ def test_random_embeddings_are_directions_that_follow_from_the_seed():
     assert len(torch.unique(first, dim=0)) == 5
 
 
+def test_moved_random_embeddings_are_those_of_the_checkpoint():
+    method = fit(universal(theta=0.5), batch_of())
+    moved = method.module.vectors.clone()
+    again = universal(theta=0.5)
+    again.load_state_dict(method.state_dict())
+    for stage in ("validate", "fit"):  # as Lightning does after a checkpoint is loaded
+        again.setup(stage)
+    assert torch.equal(again.module.vectors, moved)
+    assert not torch.equal(moved, universal(theta=0.5).module.vectors)
+
+
+def test_the_projection_begins_as_that_of_the_authors():
+    """Convolutions of theirs: normal, with a standard deviation of sqrt(2 / (k^2 channels)); no bias."""
+    projection = EntropyModule(512, {"a": ("x", "y")}, dimension=128, centroids=1, theta=1).projection
+    assert projection.weight.std().item() == pytest.approx(math.sqrt(2 / 128), rel=0.02)
+    assert projection.weight.mean().item() == pytest.approx(0, abs=0.002)
+    assert not projection.bias.any()
+
+
 def test_embeddings_of_other_sizes_are_refused(tmp_path):
     folder = write_embeddings(tmp_path, some_vectors())
     with pytest.raises(ValueError, match=r"with centroids 1, but method\.centroids is 3"):

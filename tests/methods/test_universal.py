@@ -280,6 +280,8 @@ def test_embeddings_that_nothing_gives_are_asked_for(folder):
     [
         ({"alpha": -1}, r"method\.alpha: expected at least 0, got -1"),
         ({"beta": -0.5}, r"method\.beta: expected at least 0, got -0\.5"),
+        ({"dimension": 0}, r"method\.dimension: expected at least 1, got 0"),
+        ({"embeddings": "file"}, r"method\.embeddings: expected 'given' or 'random', got 'file'"),
         ({"centroids": 0}, r"method\.centroids: expected at least 1, got 0"),
         ({"theta": 1.5}, r"method\.theta: expected a number in \[0, 1\], got 1\.5"),
         ({"theta": 0.5, "centroids": 3}, r"method\.theta: means of classes with several centroids.*set theta=1"),
@@ -293,7 +295,7 @@ def test_what_cannot_be_is_refused_before_training(options, message):
         universal(**options)
 
 
-def test_agreement_is_the_share_of_labelled_pixels_nearest_to_their_own_label(folder):
+def test_agreement_counts_the_labelled_pixels_nearest_to_their_own_label(folder):
     """Every pixel is embedded along the second axis: nearest is class 1 of each dataset."""
     method = universal(folder=folder)
     with torch.no_grad():
@@ -302,5 +304,18 @@ def test_agreement_is_the_share_of_labelled_pixels_nearest_to_their_own_label(fo
     features = torch.randn(1, 12, 2, 2)
     first = method.space.class_train_ids["b"][0]
     mask = torch.tensor([[[first + 1, first], [first + 1, 255]]], dtype=torch.uint8)
-    assert method.agreeing("b", features, mask).item() == pytest.approx(2 / 3)
-    assert method.agreeing("b", features, torch.full_like(mask, 255)).isnan()
+    assert method.agreeing("b", features, mask).tolist() == [2, 3]
+    assert method.agreeing("b", features, torch.full_like(mask, 255)).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({}, "Lower method.alpha and method.beta (the weights of the entropy), let label embeddings follow the "),
+        ({"beta": 0.0}, "Lower method.alpha (the weights of the entropy), let label embeddings follow the "),
+        ({"theta": 0.5}, "Lower method.alpha and method.beta (the weights of the entropy), or give the labels more"),
+        ({"centroids": 2}, "Lower method.alpha and method.beta (the weights of the entropy), or give the labels more"),
+    ],
+)
+def test_advice_on_a_collapse_is_what_the_options_leave(options, advice):
+    assert universal(**options).watch.advice.startswith(advice)

@@ -45,24 +45,24 @@ def remarks(watch, *looks, dataset="town"):
 
 def test_three_looks_in_succession_at_one_class_are_a_collapse_of_which_is_warned_once():
     one, several = look(2, 97, 1), look(10, 80, 10)
-    said = remarks(CollapseWatch(CLASSES, "method.alpha"), one, one, several, one, one, one, one)
+    said = remarks(CollapseWatch(CLASSES, "Lower method.alpha."), one, one, several, one, one, one, one)
     ((number, message),) = said
     assert number == 5
     assert message.startswith("unlabelled images of town: 97 % of their pixels are nearest to the label sky")
-    assert "Lower method.alpha " in message
+    assert message.endswith("not because they are told apart. Lower method.alpha.")
 
 
 def watch_with(**labelled):
-    watch = CollapseWatch(CLASSES, "method.alpha")
+    watch = CollapseWatch(CLASSES, "Lower method.alpha.")
     watch.labelled = {name: torch.tensor(counts) for name, counts in labelled.items()}
     return watch
 
 
 def test_few_labels_are_a_collapse_where_labelled_pixels_have_many():
     two = look(50, 50, 0)  # 2 labels
-    assert not remarks(CollapseWatch(CLASSES, "method.alpha"), two, two, two)
+    assert not remarks(CollapseWatch(CLASSES, "Lower method.alpha."), two, two, two)
     assert not remarks(watch_with(town=[5, 80, 15]), two, two, two)  # 1.8
-    watch = CollapseWatch({"town": tuple("abcdef")}, "method.alpha")
+    watch = CollapseWatch({"town": tuple("abcdef")}, "Lower method.alpha.")
     watch.labelled = {"town": torch.tensor([3, 3, 3, 3, 3, 3])}  # 6
     two = look(60, 40, 0, 0, 0, 0)
     ((number, message),) = remarks(watch, two, two, two, two)
@@ -85,18 +85,20 @@ def test_where_nearly_all_labelled_pixels_are_of_one_class_so_may_the_others_be(
 
 def test_pixel_embeddings_of_many_times_their_first_length_are_warned_of_once():
     lengths = [look(1, 1, 1, norm=norm) for norm in (2.0, 39.0, 41.0, 50.0)]
-    ((number, message),) = remarks(CollapseWatch(CLASSES, "method.beta"), *lengths)
+    ((number, message),) = remarks(CollapseWatch(CLASSES, "Lower method.beta."), *lengths)
     assert number == 2
     assert "a mean norm of 41" in message
     assert "20 times" in message
 
 
 def test_healthy_pixels_get_no_warning():
-    assert not remarks(CollapseWatch(CLASSES, "method.alpha"), *[look(5, 80, 15, norm=1.0 + n) for n in range(15)])
+    assert not remarks(
+        CollapseWatch(CLASSES, "Lower method.alpha."), *[look(5, 80, 15, norm=1.0 + n) for n in range(15)]
+    )
 
 
 def test_every_dataset_is_watched_by_itself():
-    watch = CollapseWatch(CLASSES, "method.alpha")
+    watch = CollapseWatch(CLASSES, "Lower method.alpha.")
     assert not remarks(watch, look(9, 0, 0), look(9, 0, 0))
     assert not remarks(watch, look(9, 0), look(9, 0), dataset="farm")
     ((_, message),) = remarks(watch, look(9, 0), dataset="farm")
@@ -106,7 +108,7 @@ def test_every_dataset_is_watched_by_itself():
 @pytest.mark.parametrize("at", range(1, 7))
 def test_a_watch_from_a_checkpoint_goes_on_as_if_nothing_had_happened(at):
     looks = [look(1, 98, 1, norm=norm) for norm in (1.0, 2.0, 3.0, 5.0, 21.0, 22.0, 1.0)]
-    whole, first, second = (CollapseWatch(CLASSES, "method.alpha") for _ in range(3))
+    whole, first, second = (CollapseWatch(CLASSES, "Lower method.alpha.") for _ in range(3))
     expected, before = remarks(whole, *looks), remarks(first, *looks[:at])
     second.load_state_dict(first.state_dict())
     after = [(number + at, message) for number, message in remarks(second, *looks[at:])]
@@ -115,7 +117,7 @@ def test_a_watch_from_a_checkpoint_goes_on_as_if_nothing_had_happened(at):
 
 
 def test_histograms_are_of_the_last_looks():
-    watch = CollapseWatch(CLASSES, "method.alpha")
+    watch = CollapseWatch(CLASSES, "Lower method.alpha.")
     for number in range(collapse.KEPT + 2):
         watch.take("town", look(1, number, 0))
     ((dataset, looks, counts),) = watch.histograms()
