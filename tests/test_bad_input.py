@@ -230,6 +230,20 @@ def test_a_bad_file_on_one_of_two_ranks_ends_both_with_its_message(tmp_path, tre
     assert checkpoints.trained_steps(checkpoints.load(run / "fit/checkpoints/last.ckpt")) == 2
 
 
+def test_images_that_weights_are_chosen_by_and_that_are_reported_are_counted(configured, tree):
+    for split, names in (("train", "3 4 5"), ("val", "0"), ("test", "0 1 2")):
+        (tree / f"{split}.txt").write_text("\n".join(names.split()))
+    layout = ("image_dir=images/train", "mask_dir=masks/train", "lists='{split}.txt'")
+    overrides = [f"++datasets.folder.layout.{option}" for option in layout]
+    with pytest.warns(UserWarning, match="select=val: weights are chosen by 1 of the 3 reported images of folder"):
+        planned(configured(*overrides, "select=val", "datasets.folder.evaluation_split=test"))
+
+
+def test_a_split_to_select_on_that_a_dataset_lacks_is_not_needed(configured, tree):
+    shutil.rmtree(tree / "images/test", ignore_errors=True)
+    refused_before_a_folder_is_made(configured("select=test"), "select=test: ", "select=null reports the last weights")
+
+
 # Label tables and spaces
 
 

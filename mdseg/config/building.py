@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mdseg.config.keys import descriptor, is_generated, label_source, labelled_datasets, laid_over, plain, present, tree
 from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset, load_table
+from mdseg.data.listing import NoSplit
 from mdseg.data.selection import LoadedStream, divided, select_streams
 from mdseg.data.streams import Stream
 from mdseg.data.transforms import RandomCrop, strict
@@ -117,21 +118,40 @@ class Datasets:
     def selecting(self, cfg: DictConfig) -> dict[str, SegmentationDataset]:
         """The seen datasets on the split `select`, on which weights are chosen that are reported on the other one.
 
-        A dataset that is evaluated on that very split is in both, with a remark.
+        Images that are in both are remarked.
 
         Raises:
-            NoSplit, ValueError: a dataset has no such split, or no masks in it.
+            FileNotFoundError, ValueError: a dataset has no such split, or no masks in it.
         """
-        names = list(cfg.evaluate.seen)
-        same = [name for name in names if descriptor(cfg, name).evaluation_split == cfg.select]
-        if same:
+        found = {}
+        for name in cfg.evaluate.seen:
+            try:
+                found[name] = self.open_labelled(cfg, name, cfg.select)
+            except FileNotFoundError as error:
+                if isinstance(error.__cause__, NoSplit):
+                    more = "select=null reports the last weights and needs no such images"
+                    raise FileNotFoundError(f"select={cfg.select}: {error}; {more}") from error
+                raise
+        self.remark_reported(cfg, found)
+        return found
+
+    def remark_reported(self, cfg: DictConfig, selecting: Mapping[str, SegmentationDataset]) -> None:
+        """Remark where weights are chosen by images that are reported."""
+        both = []
+        for name, dataset in selecting.items():
+            split = descriptor(cfg, name).evaluation_split
+            reported = {sample.image for sample in self.open_labelled(cfg, name, split).samples}
+            images = {sample.image for sample in dataset.samples}
+            if common := len(reported & images):
+                every = "all" if common == len(reported) else f"{common} of the {len(reported)}"
+                both.append(f"{every} reported images of {name}")
+        if both:
             warnings.warn(
-                f"select={cfg.select}: the images of {', '.join(same)} that weights are chosen by are those that are "
-                "reported, as in most papers; datasets.<name>.evaluation_split names others",
+                f"select={cfg.select}: weights are chosen by {', '.join(both)}, as in most papers; "
+                "datasets.<name>.evaluation_split names other ones",
                 Remark,
-                stacklevel=2,
+                stacklevel=3,
             )
-        return {name: self.open_labelled(cfg, name, cfg.select) for name in names}
 
     def streams(self, cfg: DictConfig, transforms: Mapping[str, RandomCrop]) -> dict[str, LoadedStream]:
         """The streams of a stage, with their datasets and subsets; every dataset in a labelled stream has masks."""
@@ -173,15 +193,18 @@ def evaluated_tables(cfg: DictConfig) -> dict[str, Evaluated]:
 def count_steps(steps: int | str | None, streams: Sequence[Stream]) -> int:
     """Steps of a fit: a number, `"150 epochs"` of the first stream or `"200 epochs of unlabelled"`, another one.
 
-    Rounded up; 0 where nothing is trained.
+    Rounded up; 0 where nothing is trained. An epoch of a stream with parts (`per_dataset`) is one of the part that
+    takes longest; the others begin anew meanwhile.
 
     Raises:
         ValueError: neither of these, or less than one step.
     """
     if steps is None:
         return 0
-    units = ["epochs", *(f"epochs of {stream.name}" for stream in streams[1:])]
-    per_epoch = {unit: len(stream) / stream.per_step for unit, stream in zip(units, streams, strict=True)}
+    per_epoch: dict[str, float] = {}
+    for stream in streams:
+        unit = "epochs" if stream.whole == streams[0].whole else f"epochs of {stream.whole}"
+        per_epoch[unit] = max(per_epoch.get(unit, 0.0), len(stream) / stream.per_step)
     number, *words = str(steps).split() or [""]
     unit = " ".join(words)
     try:
@@ -189,7 +212,7 @@ def count_steps(steps: int | str | None, streams: Sequence[Stream]) -> int:
     except (ValueError, KeyError):
         count = 0
     if count < 1:
-        epochs = " or ".join(f'"<n> {unit}"' for unit in units)
+        epochs = " or ".join(f'"<n> {unit}"' for unit in per_epoch)
         raise ValueError(f"steps: expected a positive number of steps or {epochs}, got {steps!r}")
     return count
 

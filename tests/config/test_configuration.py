@@ -137,6 +137,16 @@ def test_steps_may_be_epochs_of_another_stream():
         count_steps("200 epochs of target", [a_stream(), unlabelled])
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_epoch_of_several_datasets_is_that_of_the_one_that_takes_longest(first):
+    """Kalluri's code repeats the shorter labelled set."""
+    parts = [Stream(f"labelled/{name}", "labelled", (name,), (count,), 8) for name, count in (("a", 48), ("b", 100))]
+    assert count_steps("2 epochs", [parts[first], parts[1 - first]]) == 25
+    with pytest.raises(ValueError, match="got \"?'2 epochs of labelled/b") as refused:
+        count_steps("2 epochs of labelled/b", parts)
+    assert str(refused.value).count("epochs") == 2
+
+
 def test_uniseg_s_150_epochs():
     assert count_steps("150 epochs", [a_stream(34968, 32)]) == 163913
 

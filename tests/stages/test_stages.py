@@ -87,5 +87,5 @@ def test_weights_are_selected_on_one_split_and_reported_on_the_other(composed, t
 def test_selecting_needs_a_seen_dataset_and_says_where_the_reported_images_are_the_same(composed):
     with pytest.raises(ValueError, match="chooses by evaluate.seen, which is empty"):
         planned(composed("experiment=maxsquare_gta5_cityscapes", *SMOKE, "select=val"))
-    with pytest.warns(UserWarning, match="the images of cityscapes that weights are chosen by are those"):
+    with pytest.warns(UserWarning, match="weights are chosen by all reported images of cityscapes, as in most papers"):
         planned(composed("experiment=supervised_cityscapes", *SMOKE, "select=val"))
