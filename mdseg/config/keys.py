@@ -26,6 +26,7 @@ STREAM = (
 OPTIONAL = ("transform", "rare_class", "per_dataset", "micro_batches")  # of a stream; null where they are left out
 DATASET = ("layout", "root", "labels", "evaluation_split")
 FROM_GROUPS = ("data", "label_space", "logger", "method", "model", "optimizer", "scheduler", "trainer", "transform")
+FOR_OTHERS = ("blv_sigma", "embedding_dimension", "passes", "unlabelled_per_step")  # keys that do nothing themselves
 AT_LEAST = {  # key → the least that it may be
     "log_every": 1,
     "val_every": 1,
@@ -236,15 +237,18 @@ def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """Refuse a command-line value that the run or a stage would overrule without a word.
 
     Raises:
-        ValueError: an override of a key that a stage sets itself, not written for that stage, or of an object that all
-            stages replace.
+        ValueError: an override of a key that a stage sets itself, not written for that stage, of an object that all
+            stages replace, or of a key that only others refer to and none does.
     """
+    referring = OmegaConf.to_yaml(cfg)
     own = {name: cfg.stage[name] for name in cfg.stages if name in cfg.stage}
     stages = {name: {} if node is None else plain(node) for name, node in own.items()}
     for override in overrides:
         key = override.split("=", 1)[0].lstrip("+~").replace("/", ".")
         if key.split(".")[0] == "stage":
             continue
+        if key in FOR_OTHERS and f"${{{key}}}" not in referring:
+            raise ValueError(f"{override}: nothing in this run reads {key}; leave it out")
         setting = [name for name, values in stages.items() if _sets(values, key.split("."))]
         replacing = [name for name, values in stages.items() if _replaces(values, key.split("."))]
         if setting or (replacing and len(replacing) == len(stages)):

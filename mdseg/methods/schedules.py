@@ -13,6 +13,7 @@ def poly(
     warmup: int = 0,
     floor: float = 0.0,
     horizon: int | None = None,
+    falls: int | None = None,
 ) -> LambdaLR:
     r"""Polynomial decay, after a linear warm-up.
 
@@ -27,12 +28,15 @@ def poly(
         warmup: steps of the warm-up; 0 starts at the full rate.
         floor: learning rate that the decay ends at, in every group (mmsegmentation's `min_lr`).
         horizon: steps of the decay where a fit stops before its end; None: those of the fit.
+        falls: how many rates the decay goes through, each for as many steps; None: one per step. Codes that set the
+            rate once per epoch have the number of epochs.
     """
     horizon = horizon or steps
 
     def factor(step: int, share: float) -> float:
         rising = min(1.0, (step + 1) / warmup) if warmup else 1.0
-        return rising * (share + (1 - share) * max(0.0, 1 - step / horizon) ** power)
+        past = step * falls // horizon / falls if falls else step / horizon
+        return rising * (share + (1 - share) * max(0.0, 1 - past) ** power)
 
     shares = [floor / group["lr"] if floor else 0.0 for group in optimizer.param_groups]
     return LambdaLR(optimizer, [partial(factor, share=share) for share in shares])

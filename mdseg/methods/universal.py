@@ -46,8 +46,9 @@ class Universal(Method):
         centroids: K label embeddings of every class.
         multi_centroid: see :func:`~mdseg.losses.similarity.similarity_entropy`.
         passes: what goes through the network at once: the images of one dataset (`per_dataset`, as in the authors'
-            code), or as many of each (`joint`, a batch drawn from all datasets as in the paper's text). With the first,
-            batch norm is trained on one domain at a time and evaluated with statistics of all of them together.
+            code), or of all datasets (`joint`, a batch drawn from all of them as in the paper's text). With the first,
+            batch norm is trained on one domain at a time and evaluated with statistics of all of them together; with
+            the second, too, where datasets have different numbers of unlabelled batches in a step.
         partners: `all` other datasets for every unlabelled batch, or `one` of them, drawn (the same in expectation).
         theta: how much of a label embedding stays after every epoch of its dataset's labelled images; the rest is the
             mean embedding of the class's labelled pixels in that epoch (supplement, eq. 7). 1: they never change.

@@ -120,6 +120,15 @@ def test_other_overrides_are_accepted():
     check_overrides(config(), ["lr=2", "stage.first.steps=9", "experiment=x", "+new.key=1", "loss/target=none"])
 
 
+def test_a_key_that_nothing_of_the_run_refers_to_is_refused():
+    cfg = config()
+    cfg.passes, cfg.method = "joint", {"passes": "${passes}"}
+    check_overrides(cfg, ["passes=per_dataset"])
+    cfg.method = {}
+    with pytest.raises(ValueError, match="passes=per_dataset: nothing in this run reads passes; leave it out"):
+        check_overrides(cfg, ["passes=per_dataset"])
+
+
 def a_stream(images=100, batch_size=8):
     return Stream("labelled", "labelled", ("a",), (images,), batch_size)
 

@@ -34,6 +34,12 @@ def test_a_fit_may_stop_long_before_its_schedule():
     assert values == [2.0 * (1 - step / 10) ** 0.9 for step in range(5)]
 
 
+def test_a_rate_that_falls_once_an_epoch_is_that_of_the_epoch():
+    """Kalluri's code: lr (1 - (e - 1) / E)^0.9 in epoch e of E; here 4 epochs of 25 steps."""
+    values = rates(lambda optimizer: poly(optimizer, steps=100, power=0.9, falls=4), 100)
+    assert values == [2.0 * (1 - epoch / 4) ** 0.9 for epoch in range(4) for _ in range(25)] + [0.0]
+
+
 def test_warm_up_rises_linearly_to_the_decaying_rate():
     values = rates(lambda optimizer: poly(optimizer, steps=10, power=1.0, warmup=4), 10)
     assert values[:4] == [2.0 * (step + 1) / 4 * (1 - step / 10) for step in range(4)]
