@@ -158,6 +158,12 @@ class Universal(Method):
                 "method.embeddings=given, but no earlier stage or file gives them: set from.embeddings to one, "
                 "method.embeddings=random for random ones, or method.alpha=0 method.beta=0 to do without"
             )
+        if "embeddings" in parts and (self.module is None or self.random):
+            why = "method.alpha=0 method.beta=0" if self.module is None else "method.embeddings=random"
+            raise ValueError(
+                f"from.embeddings gives label embeddings, which {why} does not use: leave the stages out that compute "
+                "them, as row=basic does: stages=[universal] stage.universal.from=null"
+            )
 
     def start_from(self, what: str, path: Path) -> None:
         """Label embeddings from the folder of a stage that has computed them, or from a file of such.
@@ -165,8 +171,6 @@ class Universal(Method):
         Raises:
             FileNotFoundError, ValueError: there are none, or they are of other datasets, classes or sizes.
         """
-        if self.module is None or self.random:
-            return
         found = embeddings.load(path)
         embeddings.check(found, path, self.module.classes, self.module.dimension, self.module.centroids)
         self.module.take(found)

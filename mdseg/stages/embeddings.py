@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,7 @@ from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.streams import keyed_generator
 from mdseg.figures.embeddings import similarities
 from mdseg.labels.embeddings import FILE, DatasetEmbeddings, LabelEmbeddings
+from mdseg.methods.universal import feature_channels
 from mdseg.pixels.classwise import class_sums, features_at
 from mdseg.runs.dashboard import Dashboard
 from mdseg.runs.log import StageLog
@@ -29,6 +31,7 @@ from mdseg.system.ranks import main_process
 from mdseg.system.signals import StopSignals
 
 SCOPES = ("per_dataset", "joint")
+CLUSTERED = 20_000  # sampled pixels of every class that K-means sees, at most: they stay in memory
 
 
 class EstimateEmbeddings(Stage):
@@ -44,7 +47,8 @@ class EstimateEmbeddings(Stage):
         dimension: d of the embeddings; at most as many as the features have channels.
         centroids: K vectors per class: its mean (1), or the centres that K-means finds among sampled pixels.
         pca_scope: `per_dataset`, or `joint`: one PCA of all datasets' samples.
-        samples: labelled pixels of every class and image that PCA and K-means see, at most.
+        samples: labelled pixels of every class and image that PCA and K-means see, at most; K-means sees fewer of each
+            image where these would be more than 20 000 of a class.
     """
 
     def __init__(self, dimension: int, centroids: int, pca_scope: str, samples: int, **common: Any) -> None:
@@ -67,8 +71,7 @@ class EstimateEmbeddings(Stage):
                 f"stage {self.name}: from has networks for {', '.join(self.origins) or 'no dataset'}, but the labelled "
                 f"datasets are {', '.join(self.labelled)}; give one for each: from={{<dataset>: <stage or run folder>}}"
             )
-        network: Any = self.build_network()  # a `Segmenter`
-        channels = next(network.head.parameters()).shape[1]
+        channels = feature_channels(self.build_network(published=False))
         if dimension > channels:
             raise ValueError(
                 f"stage {self.name}: run.dimension={dimension}, but the features of this network have {channels} "
@@ -98,8 +101,9 @@ class EstimateEmbeddings(Stage):
 
     def __call__(self, stop: StopSignals, dashboard: Dashboard) -> dict[str, Any]:
         seen = {name: self.see(name, dataset) for name, dataset in self.labelled.items()}
-        together = Moments.added([each.moments for each in seen.values()])
-        joint = Projection.fitted(together, self.dimension) if self.pca_scope == "joint" else None
+        joint = None
+        if self.pca_scope == "joint":
+            joint = Projection.fitted(Moments.added([each.moments for each in seen.values()]), self.dimension)
         parts = {}
         for name, each in seen.items():
             reduce = joint or Projection.fitted(each.moments, self.dimension)
@@ -128,7 +132,7 @@ class EstimateEmbeddings(Stage):
         trained.model.to(device)
         predictor = trained.predictor(short_side(self.cfg.evaluation, name))
         align_corners, num_classes = trained.cfg.align_corners, dataset.table.num_classes
-        seen = Seen(num_classes, keep=self.centroids > 1)
+        seen = Seen(num_classes, keep=max(1, CLUSTERED // len(dataset)) if self.centroids > 1 else 0)
         for index in range(len(dataset)):
             features = trained.model.features(predictor.prepared(dataset.image(index)).to(device))[0]
             mask = torch.from_numpy(dataset.mask(index)).long().to(device)
@@ -223,14 +227,14 @@ class Seen:
     """What a dataset's labelled images have shown of its classes so far.
 
     Args:
-        keep: whether the samples are kept, for K-means; PCA needs their moments only.
+        keep: samples of every class and image that are kept, for K-means; PCA needs their moments only.
 
     Attributes:
         sums, counts: of the features over all pixels of every class.
         samples: features of some pixels of every class, image by image.
     """
 
-    def __init__(self, num_classes: int, keep: bool) -> None:
+    def __init__(self, num_classes: int, keep: int) -> None:
         self.keep, self.sums = keep, torch.zeros(num_classes, 1, dtype=torch.float64)
         self.counts = torch.zeros(num_classes, dtype=torch.int64)
         self.samples: list[list[Tensor]] = [[] for _ in range(num_classes)]
@@ -242,7 +246,7 @@ class Seen:
         for index, features in samples.items():
             self.moments = Moments.added([self.moments, Moments.of(features)])
             if self.keep:
-                self.samples[index].append(features)
+                self.samples[index].append(features[:: math.ceil(len(features) / self.keep)].clone())
 
 
 class Projection:

@@ -62,11 +62,15 @@ class Stage:
         """Lines about the stage for people."""
         return []
 
-    def build_network(self) -> nn.Module:
-        """The network, initialised from the seed; published weights are left out where `from` names others."""
+    def build_network(self, published: bool = True) -> nn.Module:
+        """The network, initialised from the seed.
+
+        Args:
+            published: with published weights, unless `from` names others.
+        """
         torch.manual_seed(self.cfg.seed)
         node = self.cfg.model.copy()
-        if "model" in self.origins and "weights" in node:
+        if ("model" in self.origins or not published) and "weights" in node:
             node.weights = None
         return build(node, num_classes=self.space.num_classes)
 

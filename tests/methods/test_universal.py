@@ -276,6 +276,18 @@ def test_embeddings_that_nothing_gives_are_asked_for(folder):
 
 
 @pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ({"embeddings": "random"}, "method.embeddings=random"),
+        ({"alpha": 0.0, "beta": 0.0}, "method.alpha=0 method.beta=0"),
+    ],
+)
+def test_embeddings_that_nothing_uses_are_refused(option, said):
+    with pytest.raises(ValueError, match=rf"which {said} does not use.*stages=\[universal\]"):
+        universal(**option).expect(["embeddings"])
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"alpha": -1}, r"method\.alpha: expected at least 0, got -1"),

@@ -13,7 +13,7 @@ from smoke import SMOKE
 
 from mdseg.labels.embeddings import FILE, DatasetEmbeddings, load
 from mdseg.runs.trained import load_trained
-from mdseg.stages.embeddings import Moments, Projection, centres, cosines
+from mdseg.stages.embeddings import Moments, Projection, Seen, centres, cosines
 
 SMALL = [
     "experiment=universal_cityscapes_camvid",
@@ -92,6 +92,17 @@ def test_of_fewer_distinct_pixels_the_mean_is_repeated(pixels):
     pixels = torch.tensor(pixels, dtype=torch.float64)
     mean = torch.tensor([7.0, 8.0], dtype=torch.float64)  # of all pixels, not of the samples alone
     assert torch.equal(centres(pixels, mean, 3, seed=0), mean.expand(3, 2))
+
+
+@pytest.mark.parametrize(
+    ("keep", "kept"), [(0, None), (1, [0]), (3, [0, 4, 8]), (10, list(range(10))), (99, list(range(10)))]
+)
+def test_of_every_image_and_class_only_so_many_samples_stay_in_memory(keep, kept):
+    seen, features = Seen(2, keep), torch.arange(10.0)[:, None]
+    seen.add(torch.ones(2, 1), torch.tensor([10, 0]), {0: features})
+    assert seen.moments.count == 10
+    assert [part.flatten().tolist() for part in seen.samples[0]] == ([] if kept is None else [kept])
+    assert all(part.untyped_storage().nbytes() == 4 * len(part) for part in seen.samples[0])
 
 
 def test_classes_are_compared_by_their_most_similar_embeddings():
