@@ -218,6 +218,8 @@ def trained_rows():
         tables = [each for each in references.document()["experiments"] if each not in ALIKE or each not in UNIVERSAL]
         experiments = [each for each in tables if row in references.rows(each)]
         yield experiments[number % len(experiments)], row
+    yield "universal_cityscapes_sunrgbd", "full"  # rooms beside streets, of another size and aspect ratio
+    yield "universal_cityscapes_idd_camvid", "fine_tune"  # three datasets, six pairs
 
 
 # Two steps of every stage, and what a handful of images makes necessary besides.
