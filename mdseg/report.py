@@ -10,7 +10,7 @@ import re
 import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ NOT_A_SETTING = (
     "experiment=",
     "row=",
     "seed=",
+    "name=",
     "runs=",
     "trainer",
     "logger",
@@ -46,6 +47,7 @@ class Run:
     """What a run wrote, and what its command has besides experiment, row, seed and the like."""
 
     results: dict[str, Any]
+    experiment: str
     overrides: tuple[str, ...]
 
     @property
@@ -88,11 +90,14 @@ def summary_table(folder: Path, width: int = 130) -> str:
         raise FileNotFoundError(f"{folder}: no results.json below it; give a folder of runs")
     tables: dict[tuple[str, str], list[Run]] = defaultdict(list)
     others = []
-    for run in (Run(json.loads(path.read_text()), _overrides(path.parent)) for path in paths):
+    for path in paths:
+        results, words = json.loads(path.read_text()), _words(path.parent)
+        chosen = words.get("experiment", "").partition("=")[2]  # `name` may call it otherwise in the results
+        run = Run(results, chosen or results["experiment"], _overrides(words))
         if run.results.get("row") is None:
             others.append(run)
-        else:
-            tables[run.results["experiment"], run.results["scale"]].append(run)
+        elif run.evaluations:
+            tables[run.experiment, run.results["scale"]].append(run)
     rows = [row_table(runs, width) for _, runs in sorted(tables.items())]
     return "\n\n".join([*rows, *([mean_table(others, width)] if others else [])])
 
@@ -102,7 +107,7 @@ def mean_table(runs: Sequence[Run], width: int = 130) -> str:
     groups: dict[tuple[str, ...], list[dict[str, float]]] = defaultdict(list)
     for run in runs:
         for stage, evaluation in run.evaluations.items():
-            setting = (run.results["experiment"], run.results["scale"], run.setting, stage)
+            setting = (run.experiment, run.results["scale"], run.setting, stage)
             groups[setting].append(evaluation["mean_miou"])
     roles = list(dict.fromkeys(role for group in groups.values() for means in group for role in means))
     table = Table()
@@ -124,7 +129,7 @@ def row_table(runs: Sequence[Run], width: int = 130) -> str:
     are the method's, so what is published stands there. Several seen datasets have a line each, and one for the sum of
     their mIoUs, by which methods for them are ranked (Kalluri et al., ICCV 2019, section 5).
     """
-    experiment, scale = runs[0].results["experiment"], runs[0].results["scale"]
+    experiment, scale = runs[0].experiment, runs[0].results["scale"]
     common = [word for word in runs[0].overrides if all(word in run.overrides for run in runs)]
     lines = row_lines(experiment, runs)
     measures = list(dict.fromkeys(measure for line in lines for measure in line.values))
@@ -155,7 +160,7 @@ def row_table(runs: Sequence[Run], width: int = 130) -> str:
 def row_lines(experiment: str, runs: Sequence[Run]) -> list[Line]:
     """What runs of an experiment measured, by row and setting; rows as the papers order them, then all others."""
     groups: dict[tuple[str, tuple[str, ...]], list[Run]] = defaultdict(list)
-    for run in (run for run in runs if run.evaluations):
+    for run in runs:
         groups[run.results["row"], run.overrides].append(run)
     order = [*references.rows(experiment), *sorted(row for row, _ in groups)]
     lines = []
@@ -236,12 +241,18 @@ def _about_published(lines: Sequence[Line]) -> list[str]:
     return [about, *others] if published else []
 
 
-def _overrides(run: Path) -> tuple[str, ...]:
+def _words(run: Path) -> dict[str, str]:
+    """What a run's command has after the module, by key: the last one that sets it."""
     command = run / "command.txt"
     words = shlex.split(command.read_text())[3:] if command.is_file() else []
+    return {word.partition("=")[0]: word for word in words}
+
+
+def _overrides(words: Mapping[str, str]) -> tuple[str, ...]:
     # Each seed starts from weights of its own: where they lie is no setting, that they come from elsewhere is one.
-    words = [re.sub(r"^(\+*(?:stage\.[^.]+\.)?from(?:\.\w+)*)=.*/.*$", r"\1=...", word) for word in words]
-    return tuple(word for word in words if not word.startswith(NOT_A_SETTING))
+    from_elsewhere = re.compile(r"\+*(stage\.[^.]+\.)?from(\.\w+)*")
+    shown = (f"{key}=..." if from_elsewhere.fullmatch(key) and "/" in word else word for key, word in words.items())
+    return tuple(word for word in shown if not word.startswith(NOT_A_SETTING))
 
 
 def main() -> None:

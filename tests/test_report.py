@@ -249,6 +249,23 @@ def test_a_run_without_a_finished_stage_has_no_line(tmp_path):
     begun = {"experiment": "gta5_cityscapes", "row": "iw", "scale": "demo", "seed": 0, "stages": {}}
     (tmp_path / "begun" / "results.json").write_text(json.dumps(begun))
     assert list(cells(summary_table(tmp_path))) == ["maxsquare"]
+    begun["scale"] = "medium"
+    (tmp_path / "begun" / "results.json").write_text(json.dumps(begun))
+    assert "medium" not in summary_table(tmp_path)
+
+
+def test_runs_with_names_of_their_own_are_rows_of_their_experiment_s_table(tmp_path):
+    for name in ("one", "two"):
+        row_run(tmp_path, "maxsquare", 0.3, f"name={name}")
+        results = tmp_path / str(len(list(tmp_path.iterdir())) - 1) / "results.json"
+        results.write_text(json.dumps({**json.loads(results.read_text()), "experiment": name}))
+    assert cells(summary_table(tmp_path))["maxsquare"] == ["2", "30.0 ± 0.0", "44.3"]
+
+
+def test_of_a_key_that_a_command_has_twice_the_last_value_counts(tmp_path):
+    row_run(tmp_path, "maxsquare", 0.3, "steps=1", "steps=2")
+    row_run(tmp_path, "maxsquare", 0.3, "steps=2")
+    assert cells(summary_table(tmp_path))["maxsquare"][0] == "2"
 
 
 def test_subsets_of_a_target_are_printed_after_a_run(tmp_path):
@@ -271,8 +288,8 @@ def test_a_table_of_classes_ends_with_means_of_subsets():
 
 
 def test_lists_and_anything_else_in_brackets_are_shown_as_given(tmp_path):
-    table = summary_of(tmp_path, "dataset=[gta5,idd]", "streams.labelled.mixing={gta5:1}", "name=[bold]:car:")
-    assert "dataset=[gta5,idd] streams.labelled.mixing={gta5:1} name=[bold]:car:" in table
+    table = summary_of(tmp_path, "dataset=[gta5,idd]", "streams.labelled.mixing={gta5:1}", "note=[bold]:car:")
+    assert "dataset=[gta5,idd] streams.labelled.mixing={gta5:1} note=[bold]:car:" in table
 
 
 def test_where_files_lie_and_where_a_run_was_computed_is_no_setting(tmp_path):
