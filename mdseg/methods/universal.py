@@ -91,7 +91,7 @@ class Universal(Method):
         one_of("method.passes", passes, ("per_dataset", "joint"))
         one_of("method.partners", partners, ("all", "one"))
         one_of("method.embeddings", embeddings, ("given", "random"))
-        self.supervised, self.alpha, self.beta, self.partners, self.theta = supervised, alpha, beta, partners, theta
+        self.supervised, self.alpha, self.beta, self.partners = supervised, alpha, beta, partners
         self.joint = passes == "joint"
         self.entropy = partial(
             similarity_entropy, centroids=centroids, multi_centroid=multi_centroid, align_corners=self.align_corners
