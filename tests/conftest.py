@@ -27,6 +27,7 @@ LONG = [
     "toys",
     "resume",
     "bad_input",
+    "bad_checkpoints",
     "run",
     "self_training",
     "evaluate",

@@ -13,19 +13,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 import yaml
+from mistakes import cut, refused
 from PIL import Image
 from running import carry_out, new_folder, planned
 from smoke import SMOKE, command
 
 from mdseg.config.composition import compose_with_datasets
-from mdseg.config.messages import mistakes_as_messages, warnings_as_lines
+from mdseg.config.messages import warnings_as_lines
 from mdseg.data.streams import Stream
 from mdseg.run import resume
 from mdseg.runs import checkpoints
 from mdseg.runs.log import StageLog
-from mdseg.runs.trained import load_trained
 
 IDS = {
     "encoding": "id",
@@ -68,20 +67,6 @@ def configured(composed, tree):
     return configure
 
 
-@contextmanager
-def refused(*parts):
-    """The body ends the process with exit code 1 and a message that has these parts, and without a traceback."""
-    with pytest.raises(SystemExit) as ended, mistakes_as_messages():
-        yield
-    message = ended.value.code
-    assert isinstance(message, str), "printed to stderr, exit code 1"
-    for part in parts:
-        assert part in message, message
-    assert "Traceback" not in message
-    assert message.startswith("mdseg: ")
-    assert len(message.splitlines()) <= 3, message
-
-
 def run(cfg):
     """What `python -m mdseg.run` does with a composed configuration."""
     planned(cfg)
@@ -107,10 +92,6 @@ def remove_masks(tree):
 def rename_masks(tree):
     for path in (tree / "masks/train").iterdir():
         path.rename(path.with_name(f"{path.stem}_label.png"))
-
-
-def cut(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 def write_mask(tree, pixels):
@@ -441,113 +422,6 @@ def test_a_crop_larger_than_the_images_enlarges_them(configured):
     cfg = configured("transform.crop=[96,128]", "steps=1")
     folder = run(cfg)
     assert (folder / "fit/done").exists()
-
-
-# Checkpoints and resuming
-
-
-@pytest.fixture
-def unfinished(trained_run, tmp_path):
-    """A copy of a finished run of UniSeg whose last stage has all its steps but is not done."""
-    folder = shutil.copytree(trained_run, tmp_path / "run")
-    (folder / "class_relational/done").unlink()
-    return folder
-
-
-class Malicious:
-    def __reduce__(self):
-        return (print, ("executed",))
-
-
-def truncate(path):
-    cut(path)
-    return "is not a readable checkpoint (damaged or no checkpoint at all"
-
-
-def malicious(path):
-    torch.save({"state_dict": Malicious()}, path)
-    return "is not a readable checkpoint (it holds more than tensors and plain values, which could run any code)"
-
-
-def foreign(path):
-    torch.save({"weight": torch.ones(2)}, path)
-    return "is no checkpoint of mdseg: it lacks SegmentationDataModule, label_space, networks, state_dict"
-
-
-def another_space(path):
-    saved = torch.load(path, weights_only=True)
-    saved["label_space"]["names"][0] = "zebra"
-    torch.save(saved, path)
-    return "was trained with 28 classes, this run has 28; they differ in ["
-
-
-def another_network(path):
-    saved = torch.load(path, weights_only=True)
-    del saved["state_dict"]["model.head.weight"]
-    torch.save(saved, path)
-    return "holds another network than this run's model: it lacks head.weight"
-
-
-@pytest.mark.parametrize("stage", ["null_bce", "class_relational"], ids=["from", "resume"])
-@pytest.mark.parametrize("spoil", [truncate, malicious, foreign, another_space, another_network])
-def test_checkpoints_that_cannot_be_continued_from_are_named(unfinished, stage, spoil, capsys):
-    path = unfinished / stage / "checkpoints/last.ckpt"
-    message = spoil(path)
-    if stage == "null_bce":  # what a stage starts from is not needed once it has trained
-        (unfinished / "class_relational/checkpoints/last.ckpt").unlink()
-    before = sorted(unfinished.rglob("*"))
-    with refused(f"{stage}/checkpoints/last.ckpt {message}"):
-        resume(unfinished)
-    assert "executed" not in capsys.readouterr().out
-    assert sorted(unfinished.rglob("*")) == before
-
-
-@pytest.mark.parametrize("target", ["os.makedirs", "mdseg.run.os.makedirs", "mdseg.models.small.torch.os.makedirs"])
-@pytest.mark.parametrize("place", ["model", "data"])
-def test_a_checkpoint_whose_configuration_calls_foreign_code_is_refused(trained_run, tmp_path, target, place):
-    saved = torch.load(trained_run / "null_bce/checkpoints/last.ckpt", weights_only=True)
-    saved["config"][place]["widths"] = [{"_target_": target, "name": str(tmp_path / "made")}]
-    torch.save(saved, tmp_path / "last.ckpt")
-    with refused(f"last.ckpt: its configuration names {target} to be called"):
-        load_trained(tmp_path / "last.ckpt")
-    assert not (tmp_path / "made").exists()
-
-
-def test_a_checkpoint_whose_configuration_refers_to_foreign_code_is_refused(trained_run, tmp_path):
-    saved = torch.load(trained_run / "null_bce/checkpoints/last.ckpt", weights_only=True)
-    saved["config"] |= {"elsewhere": {"_target_": "os.makedirs", "name": str(tmp_path / "made")}}
-    saved["config"]["model"]["widths"] = "${elsewhere}"
-    torch.save(saved, tmp_path / "last.ckpt")
-    with refused("last.ckpt: its configuration names ${elsewhere} to be called"):
-        load_trained(tmp_path / "last.ckpt")
-    assert not (tmp_path / "made").exists()
-
-
-def test_a_resume_of_what_is_no_run_says_which_run_is_meant(unfinished, tmp_path):
-    with refused("resume=", "nowhere: no such folder"):
-        resume(tmp_path / "nowhere")
-    with refused(f"it holds 1 runs; continue one of them, such as the newest: resume={unfinished}"):
-        resume(tmp_path)
-    with refused(f"it is a part of a run; continue that one: resume={unfinished}"):
-        resume(unfinished / "null_bce")
-    (tmp_path / "empty").mkdir()
-    with refused("no run there"):
-        resume(tmp_path / "empty")
-
-
-def test_a_finished_run_is_resumed_without_work_and_shows_its_results_again(trained_run, tmp_path, capsys):
-    folder = shutil.copytree(trained_run, tmp_path / "run")
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != "lock"}
-    resume(folder)
-    assert "class_relational: done before" in capsys.readouterr().out
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-
-
-@pytest.mark.parametrize(("name", "text"), [("config.yaml", "a: [1"), ("results.json", '{"stages"')])
-def test_damaged_files_of_a_run_are_named(unfinished, name, text):
-    (unfinished / name).write_text(text)
-    with refused(str(unfinished / name)):
-        resume(unfinished)
 
 
 # A full disk
