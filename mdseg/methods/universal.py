@@ -1,6 +1,7 @@
 """Universal semi-supervised segmentation (Kalluri et al., ICCV 2019, arXiv:1811.10323)."""
 
 import warnings
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -216,28 +217,42 @@ class Universal(Method):
 
     def backward_passes(self, batch: StepBatch) -> dict[str, Tensor]:
         """Forward and backward, one pass after the other; returns the terms of the loss."""
-        terms: dict[str, Tensor] = {}
-        for parts in self.passes(batch["labelled"]):
-            losses = []
-            for dataset, features in self.features(parts).items():
-                part, share = parts[dataset], len(batch["labelled"][dataset])
-                losses.append(self.supervised(self.model.classify(features), part["mask"], part["dataset"]) / share)
-                terms[f"supervised/{dataset}"] = terms.get(f"supervised/{dataset}", 0.0) + losses[-1].detach()
-                if self.updates:
-                    self.collect(dataset, features.detach(), part["mask"])
-                if self.looking:
-                    self.agreement.setdefault(dataset, []).append(self.agreeing(dataset, features, part["mask"]))
-            self.manual_backward(torch.stack(losses).sum())
-        for parts in self.passes(batch.get("unlabelled", {})):
-            losses = []
-            for dataset, features in self.features(parts).items():
-                cross, within = self.entropies(dataset, parts[dataset]["image"], features)
-                share = len(batch["unlabelled"][dataset])
-                losses.append((self.alpha * cross + self.beta * within) / share)
-                for name, value in (("cross", cross), ("within", within)):
-                    terms[f"{name}/{dataset}"] = terms.get(f"{name}/{dataset}", 0.0) + value.detach() / share
-            self.manual_backward(torch.stack(losses).sum())
-        return terms
+        terms: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=self.device))
+        for entry, of_pass in (("labelled", self.supervised_losses), ("unlabelled", self.entropy_losses)):
+            batches = batch.get(entry, {})
+            for parts in self.passes(batches):
+                shares = {name: len(batches[name]) for name in parts}
+                # A function of its own: nothing of a pass is alive in the next but the gradients.
+                self.manual_backward(of_pass(parts, shares, terms))
+        return dict(terms)
+
+    def supervised_losses(
+        self, parts: Mapping[str, StepBatch], shares: Mapping[str, int], terms: dict[str, Tensor]
+    ) -> Float[Tensor, ""]:
+        """Loss of the labelled images of a pass; its terms are added to those of the step."""
+        losses = []
+        for dataset, features in self.features(parts).items():
+            part = parts[dataset]
+            loss = self.supervised(self.model.classify(features), part["mask"], part["dataset"]) / shares[dataset]
+            losses.append(loss)
+            terms[f"supervised/{dataset}"] = terms[f"supervised/{dataset}"] + loss.detach()
+            if self.updates:
+                self.collect(dataset, features.detach(), part["mask"])
+            if self.looking:
+                self.agreement.setdefault(dataset, []).append(self.agreeing(dataset, features, part["mask"]))
+        return torch.stack(losses).sum()
+
+    def entropy_losses(
+        self, parts: Mapping[str, StepBatch], shares: Mapping[str, int], terms: dict[str, Tensor]
+    ) -> Float[Tensor, ""]:
+        """Loss of the unlabelled images of a pass; its terms are added to those of the step."""
+        losses = []
+        for dataset, features in self.features(parts).items():
+            cross, within = self.entropies(dataset, parts[dataset]["image"], features)
+            losses.append((self.alpha * cross + self.beta * within) / shares[dataset])
+            for name, value in (("cross", cross), ("within", within)):
+                terms[f"{name}/{dataset}"] = terms[f"{name}/{dataset}"] + value.detach() / shares[dataset]
+        return torch.stack(losses).sum()
 
     def passes(self, batches: Mapping[str, list[StepBatch]]) -> Iterator[dict[str, StepBatch]]:
         """What goes through the network at once, by dataset, of the batches that a step has of each."""
