@@ -1,7 +1,7 @@
 """Networks, and the IoU of their predictions on the evaluated datasets."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -9,8 +9,9 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
+from mdseg.evaluation.merging import merged_argmax
 from mdseg.evaluation.metrics import ConfusionMatrix, iou, protocol
-from mdseg.labels.spaces import EvaluationSpace, LabelSpace
+from mdseg.labels.spaces import MERGED, MERGES, EvaluationSpace, LabelSpace, Merge
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.pixels.argmax import restricted_argmax
 
@@ -28,24 +29,67 @@ class View:
     """A way to read the logits of one forward pass: the label space of the channels, and which of them may answer.
 
     Args:
-        branch: a dataset of the space, whose channels alone answer; null: all of them, where the maximum over the
-            channels that share a class stands for it. In a disjoint space a dataset that was trained on is then
-            answered by its own channels.
+        branch: a dataset of the space, whose channels alone answer; null: all of them, merged where several share a
+            class. In a disjoint space a dataset that was trained on is then answered by its own channels.
+        merge: `max` or `mean` of the channels that share a class (Max Merge of Russo et al., ICIAP 2019).
+        on: what is merged, the `logits`, or probabilities (`prob`), a softmax over every branch.
+        mask_missing: in a merge a branch does not answer for classes that it was never supervised on.
+        merged: the branches that are merged; none named: all.
+
+    Raises:
+        ValueError: an unknown merge or branch.
     """
 
     space: LabelSpace
     branch: str | None = None
+    merge: str = "max"
+    on: str = "logits"
+    mask_missing: bool = True
+    merged: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, value, known in (("merge", self.merge, MERGES), ("on", self.on, MERGED)):
+            if value not in known:
+                raise ValueError(f"{name}: expected {' or '.join(known)}, got {value!r}")
+        if (self.merge, self.on) != ("max", "logits") and not self.space.branches:
+            raise ValueError(f"merge={self.merge} of {self.on}: the label space has no branches that could be merged")
+        for name in self.merged:
+            if name not in self.space.branches:
+                raise ValueError(f"merged: expected some of {', '.join(self.space.branches)}, got {name!r}")
 
     def of(self, table: LabelTable, dataset: str | None = None) -> EvaluationSpace:
         """The channels that answer for the classes of a dataset; see :meth:`LabelSpace.evaluation`."""
-        return self.space.evaluation(table, dataset, self.branch)
+        chosen = self.branch or (self.space.branches and dataset not in self.space.branches)
+        space = self.space.evaluation(table, dataset, self.channels if chosen else None)
+        return replace(space, merge=self.combination)
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """All but the space, in plain types."""
+        return {key.name: getattr(self, key.name) for key in fields(self) if key.name != "space"}
+
+    @property
+    def combination(self) -> Merge | None:
+        """How branches become one answer; null: by the largest logit, or there is but one."""
+        if self.branch is not None or not self.space.branches or (self.merge, self.on) == ("max", "logits"):
+            return None
+        return Merge(self.merge, self.on, tuple(torch.tensor(self.space.branches[name]) for name in self.of_merge))
+
+    @property
+    def of_merge(self) -> tuple[str, ...]:
+        """The branches that are merged."""
+        return self.merged or tuple(self.space.branches)
 
     @property
     def channels(self) -> list[int]:
         """The channels that may answer."""
-        if self.branch is None:
+        if self.branch is not None:
+            return self.space.channels_of(self.branch)
+        if not self.space.branches:
             return list(range(self.space.num_classes))
-        return self.space.in_space[self.space.dataset_index(self.branch)].nonzero().flatten().tolist()
+        rows = [self.space.dataset_index(name) for name in self.of_merge]
+        answering = self.space.annotated if self.mask_missing else self.space.in_space
+        return answering[rows].any(dim=0).nonzero().flatten().tolist()
 
     def all_classes(self) -> EvaluationSpace:
         """Every channel that may answer as a class of its own."""
@@ -73,6 +117,8 @@ def classes_at(
     logits: Float[Tensor, "n k h w"], size: tuple[int, int], space: EvaluationSpace, align_corners: bool
 ) -> UInt8[Tensor, "n H W"]:
     """The answer at every pixel: class index of the evaluation space, for logits upsampled to (height, width)."""
+    if space.merge is not None:
+        return merged_argmax(logits, size, space, align_corners)
     return restricted_argmax(logits, size, space.channels, space.classes, align_corners)
 
 

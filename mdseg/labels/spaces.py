@@ -5,7 +5,7 @@ Three words for ids: *raw id* (value in the file) → *class index* (position in
 """
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,24 @@ from torch import Tensor
 
 from mdseg.labels.tables import IGNORE, Color, LabelTable, check_names
 from mdseg.system.wording import Remark, shortened
+
+MERGES = ("max", "mean")
+MERGED = ("logits", "prob")
+
+
+@dataclass(frozen=True, eq=False)
+class Merge:
+    """How several channels of one class become one score.
+
+    Args:
+        how: `max` or `mean` over the branches that answer for the class.
+        on: of their `logits`, or of their probabilities (`prob`), a softmax over all channels of a branch.
+        branches: the channels of every branch.
+    """
+
+    how: str
+    on: str
+    branches: tuple[Int64[Tensor, " _"], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +47,7 @@ class EvaluationSpace:
         unmapped: classes for which the model has no channel.
         subsets: those of the dataset's table that the model answers in full; a mean over the rest of a subset would
             pass for the published one and be another number.
+        merge: how channels become one answer where several count as one class; null: the largest logit decides.
     """
 
     names: tuple[str, ...]
@@ -37,6 +56,7 @@ class EvaluationSpace:
     classes: Int64[Tensor, " m"]
     unmapped: tuple[str, ...]
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    merge: "Merge | None" = None
 
     @property
     def has_rivals(self) -> bool:
@@ -48,28 +68,36 @@ class EvaluationSpace:
 class LabelSpace:
     """The channels of one model, and which of them each of its datasets annotates.
 
-    Built by :func:`union`, :func:`disjoint` or :func:`listed`.
+    Built by :func:`union`, :func:`disjoint`, :func:`listed` or :func:`branched`.
 
     Args:
         names: one per channel.
-        classes: the class name behind each channel; it differs from names only in a disjoint space.
+        classes: the class name behind each channel; it differs from names only in a disjoint or branched space.
         class_train_ids: per dataset, the train id of each class index.
+        branches: the channels of every dataset that has a branch of its own, which may be more than it annotates.
 
     Attributes:
-        in_space: entry [d, k] says whether dataset d annotates channel k.
+        in_space: entry [d, k] says whether dataset d annotates channel k, or has it in its branch.
+        annotated: entry [d, k] says whether dataset d annotates channel k.
     """
 
     names: tuple[str, ...]
     colors: tuple[Color, ...]
     classes: tuple[str, ...]
     class_train_ids: Mapping[str, tuple[int, ...]]
+    branches: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     in_space: Bool[Tensor, "d k"] = field(init=False)
+    annotated: Bool[Tensor, "d k"] = field(init=False)
 
     def __post_init__(self) -> None:
         check_names(f"label space of {', '.join(self.class_train_ids)}", self.names)
-        in_space = torch.zeros(len(self.class_train_ids), len(self.names), dtype=torch.bool)
-        for row, train_ids in zip(in_space, self.class_train_ids.values(), strict=True):
+        annotated = torch.zeros(len(self.class_train_ids), len(self.names), dtype=torch.bool)
+        for row, train_ids in zip(annotated, self.class_train_ids.values(), strict=True):
             row[[train_id for train_id in train_ids if train_id != IGNORE]] = True
+        in_space = annotated.clone()
+        for dataset, channels in self.branches.items():
+            in_space[self.dataset_index(dataset), list(channels)] = True
+        object.__setattr__(self, "annotated", annotated)
         object.__setattr__(self, "in_space", in_space)
 
     @property
@@ -90,6 +118,14 @@ class LabelSpace:
             raise ValueError(f"dataset '{name}' is not in the label space; it was built from {list(self.datasets)}")
         return self.datasets.index(name)
 
+    def channels_of(self, dataset: str) -> list[int]:
+        """The channels of a dataset: its branch, or those that it annotates.
+
+        Raises:
+            ValueError: the space was not built from such a dataset.
+        """
+        return self.in_space[self.dataset_index(dataset)].nonzero().flatten().tolist()
+
     def train_ids(self, dataset: str) -> UInt8[np.ndarray, "256"]:
         """Class index → train id of one dataset; 255 stays 255, as do classes outside a listed space."""
         self.dataset_index(dataset)
@@ -97,7 +133,9 @@ class LabelSpace:
         table[: len(self.class_train_ids[dataset])] = self.class_train_ids[dataset]
         return table
 
-    def evaluation(self, table: LabelTable, dataset: str | None = None, branch: str | None = None) -> EvaluationSpace:
+    def evaluation(
+        self, table: LabelTable, dataset: str | None = None, channels: Collection[int] | None = None
+    ) -> EvaluationSpace:
         """Channels that answer for the classes of another dataset, found by name and by the table's aliases.
 
         Per class: if it is among its own aliases, all of them that exist are merged into it; otherwise the class
@@ -107,18 +145,17 @@ class LabelSpace:
 
         Args:
             dataset: what the evaluated dataset is called in the run.
-            branch: the dataset of this space whose channels alone answer; null: as above.
+            channels: those that alone may answer; null: as above.
 
         Raises:
-            ValueError: no class has a channel, one channel would answer for two classes, or there is no such branch.
+            ValueError: no class has a channel, or one channel would answer for two classes.
         """
-        own = dataset if self.names != self.classes and dataset in self.class_train_ids else None
-        own = branch or own
-        allowed = self.in_space[self.dataset_index(own)].tolist() if own else [True] * self.num_classes
+        if channels is None:
+            own = self.names != self.classes and dataset in self.class_train_ids
+            channels = self.channels_of(dataset) if own and dataset else range(self.num_classes)
         channels_of: dict[str, list[int]] = {}
-        for channel, name in enumerate(self.classes):
-            if allowed[channel]:
-                channels_of.setdefault(name, []).append(channel)
+        for channel in channels:
+            channels_of.setdefault(self.classes[channel], []).append(channel)
         pairs = [
             (channel, index)
             for index, name in enumerate(table.names)
@@ -169,6 +206,7 @@ class LabelSpace:
             "colors": [list(color) for color in self.colors],
             "classes": list(self.classes),
             "class_train_ids": {dataset: list(train_ids) for dataset, train_ids in self.class_train_ids.items()},
+            "branches": {dataset: list(channels) for dataset, channels in self.branches.items()},
         }
 
     @classmethod
@@ -179,6 +217,7 @@ class LabelSpace:
             colors=tuple(tuple(color) for color in state["colors"]),
             classes=tuple(state["classes"]),
             class_train_ids={dataset: tuple(train_ids) for dataset, train_ids in state["class_train_ids"].items()},
+            branches={dataset: tuple(channels) for dataset, channels in state.get("branches", {}).items()},
         )
 
 
@@ -195,14 +234,16 @@ def disjoint(tables: Mapping[str, LabelTable]) -> LabelSpace:
     """Every dataset keeps channels of its own, named `dataset/class`: per-dataset heads as one classifier."""
     _check_tables(tables)
     starts = np.cumsum([0, *(table.num_classes for table in tables.values())])
+    train_ids = {
+        dataset: tuple(range(int(start), int(start) + table.num_classes))
+        for start, (dataset, table) in zip(starts, tables.items(), strict=False)
+    }
     return LabelSpace(
         names=tuple(f"{dataset}/{name}" for dataset, table in tables.items() for name in table.names),
         colors=tuple(color for table in tables.values() for color in table.colors),
         classes=tuple(name for table in tables.values() for name in table.names),
-        class_train_ids={
-            dataset: tuple(range(int(start), int(start) + table.num_classes))
-            for start, (dataset, table) in zip(starts, tables.items(), strict=False)
-        },
+        class_train_ids=train_ids,
+        branches=train_ids,
     )
 
 
@@ -223,6 +264,38 @@ def listed(tables: Mapping[str, LabelTable], names: Sequence[str]) -> LabelSpace
     if absent:
         warnings.warn(f"label space: none of the datasets {list(tables)} annotates {absent}", Remark, stacklevel=2)
     return _merged(tables, names)
+
+
+def branched(tables: Mapping[str, LabelTable], names: Sequence[str], joint: str | None = None) -> LabelSpace:
+    """A branch of all the given classes for every dataset, named `dataset/class`; pixels of other classes are ignored.
+
+    A branch has channels for classes too that its dataset does not annotate: its softmax runs over them, and they are
+    never its label (Russo et al., ICIAP 2019).
+
+    Args:
+        joint: name of one branch more, for the images of all datasets; null: none.
+
+    Raises:
+        ValueError: a dataset annotates none of the classes, or is called as the branch for all.
+    """
+    if joint in tables:
+        raise ValueError(f"label_space.joint={joint}: a dataset is called so; give the branch for all another name")
+    base = listed(tables, names)
+    train_ids = dict(base.class_train_ids)
+    if joint:
+        together = {name for table in tables.values() for name in table.names}
+        train_ids[joint] = tuple(index if name in together else IGNORE for index, name in enumerate(names))
+    starts = {branch: position * len(names) for position, branch in enumerate(train_ids)}
+    return LabelSpace(
+        names=tuple(f"{branch}/{name}" for branch in starts for name in names),
+        colors=base.colors * len(starts),
+        classes=tuple(names) * len(starts),
+        class_train_ids={
+            branch: tuple(IGNORE if train_id == IGNORE else starts[branch] + train_id for train_id in own)
+            for branch, own in train_ids.items()
+        },
+        branches={branch: tuple(range(start, start + len(names))) for branch, start in starts.items()},
+    )
 
 
 def _merged(tables: Mapping[str, LabelTable], names: Iterable[str]) -> LabelSpace:

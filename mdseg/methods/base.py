@@ -1,6 +1,7 @@
 """What every method shares: streams by role, seeding, one optimiser, evaluation, the origin of a checkpoint."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -207,6 +208,23 @@ class Method(Evaluator):
         """Those of the losses that are perturbed."""
         return [module for module in self.modules() if isinstance(module, LogitVariation)]
 
+    @contextmanager
+    def averaged_once(self) -> Iterator[None]:
+        """Backward passes whose gradients the ranks average together at the end, not after each of them.
+
+        Each pass reaches other parameters, which DDP takes for an error.
+        """
+        if self.trainer.world_size == 1:
+            yield
+            return
+        strategy: Any = self.trainer.strategy
+        with strategy.block_backward_sync():
+            yield
+        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
+        together = strategy.reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduce_op="mean")
+        for gradient, mean in zip(gradients, together.split([each.numel() for each in gradients]), strict=True):
+            gradient.copy_(mean.view_as(gradient))
+
     def supervise(self, supervised: Loss, labelled: Mapping[str, Tensor], low_weight: float, **options: Any) -> Tensor:
         r"""A supervised loss of labelled images, with that of a low head where the network has one.
 
@@ -243,7 +261,7 @@ class Method(Evaluator):
         checkpoint["label_space"] = self.space.state_dict()
         checkpoint["networks"] = {name: prefix_of[id(network)] for name, network in self.networks.items()}
         checkpoint["views"] = {
-            name: {"label_space": view.space.state_dict(), "branch": view.branch} for name, view in self.views.items()
+            name: {"label_space": view.space.state_dict(), **view.options} for name, view in self.views.items()
         }
         checkpoint["headline"] = self.headline
         checkpoint.update(self.description)

@@ -3,7 +3,6 @@
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from itertools import zip_longest
 from pathlib import Path
@@ -267,23 +266,6 @@ class Universal(Method):
         images = [part["image"] for part in parts.values()]
         features = self.model.features(images[0] if len(images) == 1 else torch.cat(images))
         return dict(zip(parts, features.split([len(image) for image in images]), strict=True))
-
-    @contextmanager
-    def averaged_once(self) -> Iterator[None]:
-        """Backward passes whose gradients the ranks average together at the end, not after each of them.
-
-        Each pass reaches other parameters, which DDP takes for an error.
-        """
-        if self.trainer.world_size == 1:
-            yield
-            return
-        strategy: Any = self.trainer.strategy
-        with strategy.block_backward_sync():
-            yield
-        gradients = [parameter.grad for parameter in self.parameters() if parameter.grad is not None]
-        together = strategy.reduce(torch.cat([gradient.flatten() for gradient in gradients]), reduce_op="mean")
-        for gradient, mean in zip(gradients, together.split([each.numel() for each in gradients]), strict=True):
-            gradient.copy_(mean.view_as(gradient))
 
     def entropies(
         self, dataset: str, image: Tensor, features: Float[Tensor, "n d h w"]

@@ -89,7 +89,7 @@ def load_trained(
     prefix = saved["networks"][chosen]
     checkpoints.load_network(model, saved, file, prefix, "network" if prefix == "model" else chosen)
     shown = name if len(answers) > 1 else None
-    read = View(space, view["branch"])
+    read = View(space, **{key: value for key, value in view.items() if key != "label_space"})
     return Trained(model.eval(), read, cfg, saved["stage"], checkpoints.trained_steps(saved), file, shown)
 
 

@@ -1,0 +1,275 @@
+"""Adversarial adaptation of predictions: AdaptSegNet, AdvEnt, and a branch for every source (Russo et al., 2019)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import cached_property
+from itertools import product
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.optim import Optimizer
+
+from mdseg.evaluation.evaluator import View
+from mdseg.labels.spaces import LabelSpace
+from mdseg.labels.tables import IGNORE
+from mdseg.methods.adversary import Adversary, Scoreboard, logits_of
+from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
+from mdseg.methods.target_loss import TargetLossFunction
+from mdseg.models.segmenter import Levels
+from mdseg.system.wording import nearest
+
+ONE = "all"  # the branch of a label space that has none
+
+
+class Adversarial(Method):
+    r"""A supervised loss on every source, and discriminators that the predictions on the target must pass.
+
+    .. math:: L = \sum_k \sum_s \lambda_{seg,k} CE(P^s_k(x_s), y_s) + \lambda_{adv,k} L_{adv}(D^s_k(P^s_k(x_t)))
+
+    Tsai et al., CVPR 2018 (AdaptSegNet) and Vu et al., CVPR 2019 (AdvEnt) with one source or one branch for all; Russo
+    et al., ICIAP 2019 (eq. 1 to 4) with a branch for each in a branched label space. s are branches and k levels: the
+    final head and, where the network has one, that on an earlier stage. One forward pass of the target serves all
+    branches. The segmenter is updated first by the losses above, with discriminators that do not change, then they by
+    theirs on predictions that do not; both are told before either has moved.
+
+    Args:
+        adversarial: weight of the adversarial loss by level, {high: 0.001, low: 0.0002}; what a network without a low
+            head has none of is left out. All 0: the sources alone, without discriminators.
+        sees, objective: see :class:`~mdseg.methods.adversary.Adversary`.
+        share_discriminator: one discriminator per level for all branches.
+        discriminator_width: channels of a discriminator's first layer.
+        discriminator_optimizer: parameters → optimiser; its rate follows the same schedule.
+        low_weight: of the supervised loss of the low head.
+        target: (logits of a branch, image size) → loss of the predictions on the target, beside the adversary.
+        target_weight: of that loss, by level.
+        merges: name → how the branches' answers are merged, see :class:`~mdseg.evaluation.evaluator.View`; the first
+            one is the headline. Nothing is merged where there is one branch.
+
+    Raises:
+        ValueError: an option that is out of range.
+    """
+
+    reads: Mapping[str, Reads] = {"labelled": Reads("labelled"), "target": Reads("target")}
+
+    def __init__(
+        self,
+        supervised: Loss,
+        adversarial: Mapping[str, float | int],
+        sees: str,
+        objective: str,
+        share_discriminator: bool,
+        discriminator_width: int,
+        discriminator_optimizer: Callable[..., Optimizer],
+        low_weight: float | int,
+        target_weight: Mapping[str, float | int],
+        merges: Mapping[str, Mapping[str, Any]],
+        space: LabelSpace,
+        target: TargetLossFunction | None = None,
+        **common: Any,
+    ) -> None:
+        super().__init__(space=space, views=views_of(space, merges), **common)
+        self.automatic_optimization = False
+        levels = ("high",) if self.model.low_head is None else ("high", "low")
+        for name, weights in (("adversarial", adversarial), ("target_weight", target_weight)):
+            if unknown := set(weights) - {"high", "low"}:
+                raise ValueError(f"method.{name}: expected weights of high and low, got {sorted(unknown)}")
+            for level, weight in weights.items():
+                if weight < 0:
+                    raise ValueError(f"method.{name}.{level}: expected at least 0, got {weight}")
+        if low_weight < 0:
+            raise ValueError(f"method.low_weight: expected at least 0, got {low_weight}")
+        self.supervised, self.low_weight, self.target = supervised, low_weight, target
+        self.target_weight = {level: target_weight.get(level, 0) for level in levels}
+        self.branches = {name: torch.tensor(own) for name, own in space.branches.items()} or {
+            ONE: torch.arange(space.num_classes)
+        }
+        weights = {level: adversarial.get(level, 0) for level in levels}
+        weights = {level: weight for level, weight in weights.items() if weight}
+        self.adversary: Adversary | None = None
+        if weights:
+            self.adversary = Adversary(
+                self.branches, weights, sees, objective, share_discriminator, discriminator_width, self.align_corners
+            )
+            self.scoreboard = Scoreboard(
+                level if branch == ONE else f"{level}/{branch}" for level, branch in self.adversary.pairs()
+            )
+        self.learns_from_target = self.adversary is not None or (
+            target is not None and any(self.target_weight.values())
+        )
+        if not self.learns_from_target:
+            self.reads = {"labelled": Reads("labelled")}
+        elif target is not None:
+            target(torch.zeros(1, len(next(iter(self.branches.values()))), 1, 1), (1, 1))  # a wrong option shows here
+        self.build_discriminator_optimizer = discriminator_optimizer
+
+    def read(self, streams: Mapping[str, StreamShape]) -> None:
+        streams = {name: shape for name, shape in streams.items() if self.learns_from_target or shape.role != "target"}
+        super().read(streams)
+        name = self.names_of["labelled"][0]
+        if not streams[name].epochs:
+            raise ValueError(
+                f"Adversarial takes batches of one source each, but stream {name} mixes them; set "
+                f"streams.{name}.per_dataset={{}}"
+            )
+        sources = streams[name].datasets
+        self.feeds = {dataset: self.branches_of(dataset, sources) for dataset in sources}
+
+    def branches_of(self, dataset: str, sources: tuple[str, ...]) -> list[str]:
+        """The branches that learn from a source: its own, and those that are no source's and so for all."""
+        return [branch for branch in self.branches if branch == dataset or branch not in sources]
+
+    @cached_property
+    def optimization(self) -> Any:
+        optimizer, schedule = self.model_optimizer()
+        if self.adversary is None:
+            return [optimizer], [schedule]
+        discriminators = self.build_discriminator_optimizer(self.adversary.parameters())
+        build_schedule: Any = self.build_scheduler  # checked by `model_optimizer`
+        return [optimizer, discriminators], [schedule, build_schedule(discriminators, steps=self.steps)]
+
+    def training_step(self, batch: StepBatch, step: int) -> Tensor:
+        optimizers, schedules = self.players()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        self.terms_of_step: dict[str, Tensor] = {}
+        with self.averaged_once():
+            loss = self.train_segmenter(batch)
+            if self.adversary is not None:
+                loss = loss + self.train_discriminators()
+        for mover in (*optimizers, *schedules):
+            mover.step()
+        for name, value in self.terms_of_step.items():
+            self.log(f"train/{name}", value)
+        trainer: Any = self.trainer  # its annotations leave the interval of the log out
+        if self.adversary is not None and (step + 1) % trainer.log_every_n_steps == 0:
+            self.report()
+        return loss
+
+    def report(self) -> None:
+        """Log how often the discriminators were right, in all ranks, and remark where one has won or lost."""
+        for (level, branch), verdict in self.verdicts.items():
+            both = torch.stack([verdict.source_accuracy, verdict.target_accuracy])
+            source, target = self.trainer.strategy.reduce(both, reduce_op="mean").tolist()
+            player = level if branch == ONE else f"{level}/{branch}"
+            self.log(f"discriminator_accuracy/{player}/source", source)
+            self.log(f"discriminator_accuracy/{player}/target", target)
+            self.scoreboard.take(player, source, target)
+
+    def players(self) -> tuple[list[Any], list[Any]]:
+        """Optimisers and schedules of the segmenter and of the discriminators, where there are any."""
+        optimizers, schedules = self.optimizers(), self.lr_schedulers()
+        if isinstance(optimizers, list) and isinstance(schedules, list):
+            return optimizers, schedules
+        return [optimizers], [schedules]
+
+    def train_segmenter(self, batch: StepBatch) -> Float[Tensor, ""]:
+        """Gradients of the segmenter; what discriminators will see of the step is kept, without gradients."""
+        parts = {dataset: part for dataset, (part,) in batch["labelled"].items()}
+        self.shown: dict[str, list[tuple[Levels, tuple[int, int]]]] = {branch: [] for branch in self.branches}
+        total = torch.zeros((), device=self.device)
+        if self.adversary is not None:
+            self.adversary.requires_grad_(False)
+        for dataset, part in parts.items():
+            total = total + self.backpropagate(self.supervised_loss(dataset, part, parts))
+        if self.learns_from_target:
+            total = total + self.backpropagate(self.target_loss(batch["target"]["image"]))
+        if self.adversary is not None:
+            self.adversary.requires_grad_(True)
+        return total
+
+    def backpropagate(self, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """Backward now, so that memory is that of one forward pass; the value is returned."""
+        self.manual_backward(loss)
+        return loss.detach()
+
+    def supervised_loss(self, dataset: str, part: StepBatch, parts: Mapping[str, StepBatch]) -> Float[Tensor, ""]:
+        """Of the images of a source, in every branch that learns from it."""
+        levels = self.model.levels(part["image"])
+        losses = []
+        for branch in self.feeds[dataset]:
+            self.shown[branch].append((detached(levels), size_of(part["image"])))
+            share = sum(branch in self.feeds[other] for other in parts)
+            labels = self.labels_in(branch, dataset, part)
+            loss = self.supervised(levels.high, *labels) / share
+            self.add("supervised", branch, loss)
+            losses.append(loss)
+            if levels.low is not None:
+                low_loss = self.supervised(levels.low, *labels, perturb=False) / share
+                self.add("supervised_low", branch, low_loss)
+                losses.append(self.low_weight * low_loss)
+        return torch.stack(losses).sum()
+
+    def labels_in(self, branch: str, dataset: str, part: StepBatch) -> tuple[Tensor, Tensor]:
+        """Masks and dataset indices of a source's images as a branch has them."""
+        mask, index = part["mask"], part["dataset"]
+        if branch in (ONE, dataset):
+            return mask, index
+        moved = mask.int() + int(self.branches[branch][0]) - int(self.branches[dataset][0])
+        mask = torch.where(mask == IGNORE, IGNORE, moved).to(torch.uint8)
+        return mask, torch.full_like(index, self.space.dataset_index(branch))
+
+    def target_loss(self, image: Tensor) -> Float[Tensor, ""]:
+        """Of target images in all branches: what the discriminators make of them, and the loss beside."""
+        levels, size = self.model.levels(image), size_of(image)
+        self.shown_target = detached(levels), size
+        losses = [torch.zeros((), device=image.device)]
+        if self.adversary is not None:
+            for (level, branch), loss in self.adversary.fooling(levels, size).items():
+                self.add(f"adversarial/{level}", branch, loss)
+                losses.append(self.adversary.weights[level] * loss)
+        if self.target is not None:
+            weights = {level: weight for level, weight in self.target_weight.items() if weight}
+            for (level, weight), (branch, channels) in product(weights.items(), self.branches.items()):
+                loss = self.target(logits_of(levels, level)[:, channels.to(image.device)], size)
+                self.add(f"target/{level}", branch, loss)
+                losses.append(weight * loss)
+        return torch.stack(losses).sum()
+
+    def train_discriminators(self) -> Float[Tensor, ""]:
+        """Gradients of the discriminators, on what the segmenter has just answered."""
+        adversary: Any = self.adversary
+        verdicts = adversary.telling({name: shown for name, shown in self.shown.items() if shown}, self.shown_target)
+        for (level, branch), verdict in verdicts.items():
+            self.add(f"discriminator/{level}", branch, verdict.loss)
+        self.verdicts = verdicts
+        return self.backpropagate(torch.stack([verdict.loss for verdict in verdicts.values()]).sum())
+
+    def add(self, kind: str, branch: str, loss: Float[Tensor, ""]) -> None:
+        """Count a loss among the terms of the step, several of a kind and branch together."""
+        name = kind if branch == ONE else f"{kind}/{branch}"
+        value = loss.detach()
+        self.terms_of_step[name] = self.terms_of_step[name] + value if name in self.terms_of_step else value
+
+
+def views_of(space: LabelSpace, merges: Mapping[str, Mapping[str, Any]]) -> dict[str, View] | None:
+    """Every merge of several branches, and each of them alone; null where a space has none.
+
+    Raises:
+        ValueError: a merge that is none, or is called as a branch.
+    """
+    views: dict[str, View] = {}
+    for name, options in merges.items() if len(space.branches) > 1 else ():
+        if name in space.branches:
+            raise ValueError(f"merges.{name}: a branch is called so; give the merge another name")
+        known = [key.name for key in fields(View) if key.name not in ("space", "branch")]
+        for key in options:
+            if key not in known:
+                raise ValueError(f"merges.{name}.{key}: expected {', '.join(known)}{nearest(key, known)}")
+        own: dict[str, Any] = {**options, "merged": tuple(options.get("merged", ()))}
+        try:
+            views[name] = View(space, **own)
+        except ValueError as error:
+            raise ValueError(f"merges.{name}.{error}") from error
+    return {**views, **{name: View(space, name) for name in space.branches}} or None
+
+
+def detached(levels: Levels) -> Levels:
+    """The same logits without a gradient."""
+    return Levels(levels.high.detach(), None if levels.low is None else levels.low.detach())
+
+
+def size_of(image: Tensor) -> tuple[int, int]:
+    """Height and width of images."""
+    return image.shape[-2], image.shape[-1]

@@ -1,0 +1,130 @@
+"""Max Merge and its kin: several branches, one answer (Russo et al., ICIAP 2019, section 3)."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mdseg.evaluation.evaluator import View, classes_at
+from mdseg.evaluation.merging import merged_argmax
+from mdseg.labels.spaces import LabelSpace, branched, disjoint, union
+from mdseg.labels.tables import LabelTable
+
+MERGES = [(how, on) for how in ("max", "mean") for on in ("logits", "prob")]
+
+
+def table(*names):
+    return LabelTable(
+        "t", names, tuple((i, 0, 0) for i in range(len(names))), "id", tuple((i,) for i in range(len(names)))
+    )
+
+
+THREE = table("a", "b", "c")
+
+
+def answer(space, logits, **options):
+    """Class of a single pixel with these logits."""
+    view = View(space, **options)
+    maps = torch.tensor(logits).view(1, -1, 1, 1)
+    return int(classes_at(maps, (1, 1), view.of(THREE), align_corners=True))
+
+
+@pytest.fixture
+def two():
+    return branched({"s1": THREE, "s2": THREE}, THREE.names)
+
+
+S1, S2 = [2.0, -2.0, -2.0], [3.0, 3.2, 3.1]
+
+
+def test_max_merge_is_of_logits(two):
+    assert answer(two, [*S1, *S2]) == 1
+    assert answer(two, [*S1, *S2], on="prob") == 0
+    assert torch.tensor(S1).softmax(0)[0].item() == pytest.approx(0.964663, abs=1e-6)
+
+
+def test_mean_of_logits_is_an_ensemble(two):
+    assert answer(two, [*S1, *S2], merge="mean") == 0
+    assert answer(two, [0.0, 1.0, 0.0, 0.0, 0.0, 1.5], merge="mean") == 2
+
+
+@pytest.mark.parametrize(("merge", "on"), MERGES)
+def test_the_order_of_branches_does_not_matter(two, merge, on):
+    for logits in torch.randn(20, 6):
+        swapped = torch.cat([logits[3:], logits[:3]])
+        assert answer(two, logits.tolist(), merge=merge, on=on) == answer(two, swapped.tolist(), merge=merge, on=on)
+
+
+@pytest.mark.parametrize(("merge", "on"), MERGES)
+def test_a_branch_merged_with_itself_is_that_branch(two, merge, on):
+    for logits in torch.randn(20, 3):
+        assert answer(two, [*logits, *logits], merge=merge, on=on) == int(logits.argmax())
+
+
+def test_only_a_constant_on_all_branches_changes_nothing(two):
+    plain = answer(two, [1.0, 0.0, 0.0, 0.0, 0.9, 0.0])
+    assert answer(two, [6.0, 5.0, 5.0, 5.0, 5.9, 5.0]) == plain == 0
+    assert answer(two, [1.0, 0.0, 0.0, 5.0, 5.9, 5.0]) == 1
+
+
+@pytest.mark.parametrize(("merge", "on"), MERGES)
+def test_a_branch_has_no_say_on_classes_it_never_saw(merge, on):
+    space = branched({"s1": THREE, "s2": table("a", "b")}, THREE.names)
+    logits = [0.0, 1.0, 0.0, 0.0, 0.0, 99.0]
+    assert answer(space, logits, merge=merge, on=on) == (1 if on == "logits" else answer(space, logits, branch="s1"))
+    assert answer(space, logits, merge=merge, on=on, mask_missing=False) == 2
+    assert answer(space, logits, branch="s2") == 2  # alone it answers with all its channels, as in the paper's tables
+
+
+def test_the_joint_branch_votes_for_what_any_source_has():
+    space = branched({"s1": table("a", "b"), "s2": table("b")}, THREE.names, joint="s_all")
+    assert space.datasets == ("s1", "s2", "s_all")
+    assert View(space).channels == [0, 1, 4, 6, 7]
+    assert space.names[6] == "s_all/a"
+
+
+def test_branches_hold_all_classes_and_labels_are_those_of_the_own_branch():
+    space = branched({"gta5": THREE, "synthia": table("c", "a")}, THREE.names)
+    assert space.train_ids("synthia")[:3].tolist() == [5, 3, 255]
+    assert space.in_space.tolist() == [[True] * 3 + [False] * 3, [False] * 3 + [True] * 3]
+    assert space.annotated[1].tolist() == [False, False, False, True, False, True]
+    assert LabelSpace.from_state(space.state_dict()).in_space.equal(space.in_space)
+
+
+def test_a_dataset_may_not_be_called_as_the_joint_branch():
+    with pytest.raises(ValueError, match=r"label_space.joint=s_all: a dataset is called so"):
+        branched({"s_all": THREE}, THREE.names, joint="s_all")
+
+
+@pytest.mark.parametrize("align_corners", [True, False])
+@pytest.mark.parametrize(("merge", "on"), MERGES)
+def test_logits_are_upsampled_before_they_are_merged(merge, on, align_corners):
+    space = branched({"s1": THREE, "s2": table("a", "b")}, THREE.names)
+    logits = torch.randn(2, 6, 5, 7)
+    whole = F.interpolate(logits, (23, 31), mode="bilinear", align_corners=align_corners)
+    branches = [whole[:, :3], whole[:, 3:]]
+    scores = [branch.softmax(1) if on == "prob" else branch for branch in branches]
+    ab = torch.stack([scores[0][:, :2], scores[1][:, :2]])
+    both = ab.amax(0) if merge == "max" else ab.mean(0)
+    expected = torch.cat([both, scores[0][:, 2:]], dim=1).argmax(1)
+    evaluation = View(space, merge=merge, on=on).of(THREE)
+    assert torch.equal(classes_at(logits, (23, 31), evaluation, align_corners).long(), expected)
+
+
+def test_bands_do_not_show(two):
+    logits, evaluation = torch.randn(1, 6, 9, 9), View(two, on="prob").of(THREE)
+    whole = merged_argmax(logits, (40, 40), evaluation, True)
+    assert torch.equal(whole, merged_argmax(logits, (40, 40), evaluation, True, band_bytes=1))
+
+
+def test_branches_of_disjoint_spaces_merge_too():
+    space = disjoint({"s1": THREE, "s2": table("b", "c")})
+    assert answer(space, [0.0, 1.0, 0.0, 0.0, 1.5], merge="mean") == 2
+
+
+def test_a_merge_needs_branches_and_a_known_name(two):
+    with pytest.raises(ValueError, match="has no branches that could be merged"):
+        View(union({"s1": THREE}), merge="mean")
+    with pytest.raises(ValueError, match="merge: expected max or mean, got 'min'"):
+        View(two, merge="min")
+    with pytest.raises(ValueError, match="on: expected logits or prob, got 'x'"):
+        View(two, on="x")
