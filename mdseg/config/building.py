@@ -204,7 +204,7 @@ def count_steps(steps: int | str | None, streams: Sequence[Stream]) -> int:
     per_epoch: dict[str, float] = {}
     for stream in streams:
         unit = "epochs" if stream.whole == streams[0].whole else f"epochs of {stream.whole}"
-        per_epoch[unit] = max(per_epoch.get(unit, 0.0), len(stream) / stream.per_step)
+        per_epoch[unit] = max(per_epoch.get(unit, 0.0), stream.period * len(stream) / stream.per_step)
     number, *words = str(steps).split() or [""]
     unit = " ".join(words)
     try:

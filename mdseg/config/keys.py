@@ -22,8 +22,15 @@ STREAM = (
     "rare_class",
     "per_dataset",
     "micro_batches",
+    "alternate",
 )
-OPTIONAL = ("transform", "rare_class", "per_dataset", "micro_batches")  # of a stream; null where they are left out
+OPTIONAL = (
+    "transform",
+    "rare_class",
+    "per_dataset",
+    "micro_batches",
+    "alternate",
+)  # of a stream; null where they are left out
 DATASET = ("layout", "root", "labels", "evaluation_split")
 FROM_GROUPS = ("data", "label_space", "logger", "method", "model", "optimizer", "scheduler", "trainer", "transform")
 FOR_OTHERS = ("blv_sigma", "embedding_dimension", "passes", "unlabelled_per_step")  # keys that do nothing themselves
@@ -169,7 +176,8 @@ def restricted(stage: DictConfig, dataset: str) -> DictConfig:
     for stream in streams.values():
         own = (stream.get("per_dataset") or {}).get(dataset) or {}
         transform = {**(stream.get("transform") or {}), **(own.get("transform") or {})} or None
-        stream |= {**own, "datasets": [dataset], "transform": transform, "per_dataset": None, "micro_batches": None}
+        stream |= {**own, "datasets": [dataset], "transform": transform, "per_dataset": None}
+        stream |= {"micro_batches": None, "alternate": None}
         if isinstance(stream["labelled"], Mapping):
             stream["labelled"] = stream["labelled"][dataset]
         if isinstance(stream["mixing"], Mapping):

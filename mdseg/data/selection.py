@@ -49,21 +49,23 @@ def divided(streams: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
     for name, config in streams.items():
         own = config.get("per_dataset")
         if own is None:
-            if config.get("micro_batches") is not None:
-                raise ValueError(f"streams.{name}.micro_batches: only of a stream with per_dataset; set it to null")
+            for key in ("micro_batches", "alternate"):
+                if config.get(key):
+                    raise ValueError(f"streams.{name}.{key}: only of a stream with per_dataset; set it to null")
             parts[name] = dict(config)
             continue
         for dataset, values in own.items():
             where, unknown = f"streams.{name}.per_dataset.{dataset}", set(values or {}) - set(OF_A_PART)
             if unknown:
                 raise ValueError(f"{where}: unknown keys {sorted(unknown)}; it may have {', '.join(OF_A_PART)}")
-        for dataset in config["datasets"]:
+        for number, dataset in enumerate(config["datasets"]):
             values = own.get(dataset) or {}
             transform = {**(config.get("transform") or {}), **(values.get("transform") or {})}
             labelled = config["labelled"]
             labelled = labelled.get(dataset) if isinstance(labelled, Mapping) else labelled
             part = {**config, "micro_batches": config.get("micro_batches") or 1, "labelled": labelled, **values}
             part |= {"datasets": [dataset], "transform": transform or None}
+            part["turn"] = (number, len(config["datasets"])) if config.get("alternate") else None
             parts[f"{name}/{dataset}"] = part
     return parts
 
@@ -103,6 +105,7 @@ def select_streams(
             config["mixing"],
             _rare_class(name, config.get("rare_class")),
             micro_batches=_micro_batches(name, config, [len(dataset) for dataset in datasets], selected),
+            turn=config.get("turn"),
         )
         chosen = config["labelled"] != "all" or excluded is not None
         selected[name] = LoadedStream(stream, datasets, transforms[name], chosen)

@@ -59,6 +59,8 @@ class Stream:
         class_draw: what `rare_class` draws from, which takes the images' statistics: see
             :func:`mdseg.data.selection.with_class_draws`.
         micro_batches: batches per step of a part of a divided stream; null: one, of a stream that is not divided.
+        turn: (number, of how many) where the parts of a divided stream take turns: this one has images in every step
+            that leaves this number when it is divided by how many there are. Null: in every step.
 
     Raises:
         ValueError: an unknown role or mixing, no dataset or an empty one, a batch smaller than the number of shares.
@@ -73,6 +75,7 @@ class Stream:
     rare_class: RareClass | None = None
     class_draw: ClassDraw | None = None
     micro_batches: int | None = None
+    turn: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.role not in STREAM_ROLES:
@@ -144,19 +147,31 @@ class Stream:
         dataset = int(np.searchsorted(self.offsets, index, side="right")) - 1
         return dataset, index - self.offsets[dataset]
 
+    @property
+    def period(self) -> int:
+        """Steps from one that has images of this stream to the next."""
+        return 1 if self.turn is None else self.turn[1]
+
     def epoch(self, step: int) -> int:
         """How often the stream has been seen in full before this step; whatever a paper does per epoch uses it."""
-        return step * self.per_step // len(self)
+        return self._batches_before(step) * self.per_step // len(self)
+
+    def _batches_before(self, step: int) -> int:
+        return step if self.turn is None else (step - self.turn[0] + self.turn[1] - 1) // self.turn[1]
 
     def indices(self, seed: int, step: int) -> list[int]:
-        """The images of a step's batch, slot by slot."""
+        """The images of a step's batch, slot by slot; none where it is another part's turn."""
+        if self.turn is not None and step % self.turn[1] != self.turn[0]:
+            return []
         if not isinstance(self.mixing, str):
             return [self._drawn_index(self.mixing, seed, step, slot) for slot in range(self.per_step)]
+        before = self._batches_before(step)
         if self.mixing == "concat":
-            first = step * self.per_step
-            return [permuted(seed, self.name, first + slot, len(self)) for slot in range(self.per_step)]
+            return [
+                permuted(seed, self.name, before * self.per_step + slot, len(self)) for slot in range(self.per_step)
+            ]
         if self.mixing == "per_dataset":
-            return [self._shared_index(seed, step, slot) for slot in range(self.per_step)]
+            return [self._shared_index(seed, before, slot) for slot in range(self.per_step)]
         return [self._rare_class(seed, step, slot)[1] for slot in range(self.per_step)]
 
     def rare_class_at(self, seed: int, step: int, slot: int) -> int | None:

@@ -14,6 +14,7 @@ from mdseg.evaluation.metrics import ConfusionMatrix, iou, protocol
 from mdseg.labels.spaces import MERGED, MERGES, EvaluationSpace, LabelSpace, Merge
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.pixels.argmax import restricted_argmax
+from mdseg.system.wording import nearest
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class View:
         branch: a dataset of the space, whose channels alone answer; null: all of them, merged where several share a
             class. In a disjoint space a dataset that was trained on is then answered by its own channels.
         merge: `max` or `mean` of the channels that share a class (Max Merge of Russo et al., ICIAP 2019).
-        on: what is merged, the `logits`, or probabilities (`prob`), a softmax over every branch.
+        scores: what is merged, the `logits`, or probabilities (`prob`), a softmax over every branch.
         mask_missing: in a merge a branch does not answer for classes that it was never supervised on.
         merged: the branches that are merged; none named: all.
 
@@ -43,16 +44,18 @@ class View:
     space: LabelSpace
     branch: str | None = None
     merge: str = "max"
-    on: str = "logits"
+    scores: str = "logits"
     mask_missing: bool = True
     merged: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, value, known in (("merge", self.merge, MERGES), ("on", self.on, MERGED)):
+        for name, value, known in (("merge", self.merge, MERGES), ("scores", self.scores, MERGED)):
             if value not in known:
                 raise ValueError(f"{name}: expected {' or '.join(known)}, got {value!r}")
-        if (self.merge, self.on) != ("max", "logits") and not self.space.branches:
-            raise ValueError(f"merge={self.merge} of {self.on}: the label space has no branches that could be merged")
+        if (self.merge, self.scores) != ("max", "logits") and not self.space.branches:
+            raise ValueError(
+                f"merge={self.merge} of {self.scores}: the label space has no branches that could be merged"
+            )
         for name in self.merged:
             if name not in self.space.branches:
                 raise ValueError(f"merged: expected some of {', '.join(self.space.branches)}, got {name!r}")
@@ -71,9 +74,9 @@ class View:
     @property
     def combination(self) -> Merge | None:
         """How branches become one answer; null: by the largest logit, or there is but one."""
-        if self.branch is not None or not self.space.branches or (self.merge, self.on) == ("max", "logits"):
+        if self.branch is not None or not self.space.branches or (self.merge, self.scores) == ("max", "logits"):
             return None
-        return Merge(self.merge, self.on, tuple(torch.tensor(self.space.branches[name]) for name in self.of_merge))
+        return Merge(self.merge, self.scores, tuple(torch.tensor(self.space.branches[name]) for name in self.of_merge))
 
     @property
     def of_merge(self) -> tuple[str, ...]:
@@ -111,6 +114,28 @@ def answers_of(networks: Mapping[str, Any], views: Mapping[str, Any]) -> dict[st
     if len(views) == 1:
         return {pair.network: pair for pair in pairs}
     return {pair.view if len(networks) == 1 else f"{pair.network}/{pair.view}": pair for pair in pairs}
+
+
+def views_of(space: LabelSpace, merges: Mapping[str, Mapping[str, Any]]) -> dict[str, View] | None:
+    """Every merge of several branches, and each of them alone; null where a space has none.
+
+    Raises:
+        ValueError: a merge that is none, or is called as a branch.
+    """
+    views: dict[str, View] = {}
+    for name, options in merges.items() if len(space.branches) > 1 else ():
+        if name in space.branches:
+            raise ValueError(f"merges.{name}: a branch is called so; give the merge another name")
+        known = [key.name for key in fields(View) if key.name not in ("space", "branch")]
+        for key in options:
+            if key not in known:
+                raise ValueError(f"merges.{name}.{key}: expected {', '.join(known)}{nearest(key, known)}")
+        own: dict[str, Any] = {**options, "merged": tuple(options.get("merged", ()))}
+        try:
+            views[name] = View(space, **own)
+        except ValueError as error:
+            raise ValueError(f"merges.{name}.{error}") from error
+    return {**views, **{name: View(space, name) for name in space.branches}} or None
 
 
 def classes_at(
@@ -217,6 +242,17 @@ class Evaluator(pl.LightningModule):
         # Not self.log: it would take the step of a fresh trainer, 0, when a finished fit is evaluated again.
         for logger in self.loggers:
             logger.log_metrics(values, step=self.trained)
+
+    def answering(self) -> dict[str, Any]:
+        """What a checkpoint says of the networks and the ways to read them, in plain types."""
+        prefix_of = {id(module): name for name, module in self.named_modules()}
+        return {
+            "networks": {name: prefix_of[id(network)] for name, network in self.networks.items()},
+            "views": {
+                name: {"label_space": view.space.state_dict(), **view.options} for name, view in self.views.items()
+            },
+            "headline": self.headline,
+        }
 
     def mean_miou(self, role: str) -> Float[Tensor, ""]:
         """Mean mIoU of the datasets with this role; nan where there is none."""

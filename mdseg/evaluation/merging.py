@@ -29,7 +29,7 @@ def merged_scores(
     branches = torch.zeros(num_classes, device=logits.device)
     for channels in merge.branches:
         own = logits[channels]
-        own = own.softmax(dim=0) if merge.on == "prob" else own
+        own = own.softmax(dim=0) if merge.scores == "prob" else own
         answering = class_of[channels] != NONE
         classes = class_of[channels][answering]
         branches[classes] += 1
@@ -58,7 +58,7 @@ def merged_argmax(
     """
     merge, size = space.merge, (int(size[0]), int(size[1]))
     assert merge is not None
-    merge = Merge(merge.how, merge.on, tuple(channels.to(logits.device) for channels in merge.branches))
+    merge = Merge(merge.how, merge.scores, tuple(channels.to(logits.device) for channels in merge.branches))
     class_of = torch.full((logits.shape[1],), NONE)
     class_of[space.channels] = space.classes
     class_of = class_of.to(logits.device)

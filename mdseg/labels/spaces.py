@@ -27,12 +27,12 @@ class Merge:
 
     Args:
         how: `max` or `mean` over the branches that answer for the class.
-        on: of their `logits`, or of their probabilities (`prob`), a softmax over all channels of a branch.
+        scores: of their `logits`, or of their probabilities (`prob`), a softmax over all channels of a branch.
         branches: the channels of every branch.
     """
 
     how: str
-    on: str
+    scores: str
     branches: tuple[Int64[Tensor, " _"], ...]
 
 
@@ -295,6 +295,35 @@ def branched(tables: Mapping[str, LabelTable], names: Sequence[str], joint: str 
             for branch, own in train_ids.items()
         },
         branches={branch: tuple(range(start, start + len(names))) for branch, start in starts.items()},
+    )
+
+
+def joined(spaces: Mapping[str, LabelSpace]) -> LabelSpace:
+    """The channels of several networks one after the other, each a branch, or with those that it has itself.
+
+    A branch is called as the network's own, and as the network and it where two would have one name.
+
+    Args:
+        spaces: by the names of the networks.
+    """
+    branches: dict[str, tuple[str, ...]] = {member: tuple(space.branches) for member, space in spaces.items()}
+    taken = [branch for own in branches.values() for branch in own]
+    start, names, train_ids, channels = 0, [], {}, {}
+    for member, space in spaces.items():
+        own = dict(space.branches) or {member: tuple(range(space.num_classes))}
+        for branch, of_branch in own.items():
+            called = branch if taken.count(branch) < 2 else f"{member}_{branch}"
+            annotated = space.annotated[space.dataset_index(branch)] if branches[member] else space.annotated.any(dim=0)
+            names += [f"{called}/{space.classes[channel]}" for channel in of_branch]
+            channels[called] = tuple(start + channel for channel in of_branch)
+            train_ids[called] = tuple(start + channel if annotated[channel] else IGNORE for channel in of_branch)
+        start += space.num_classes
+    return LabelSpace(
+        names=tuple(names),
+        colors=tuple(color for space in spaces.values() for color in space.colors),
+        classes=tuple(name for space in spaces.values() for name in space.classes),
+        class_train_ids=train_ids,
+        branches=channels,
     )
 
 

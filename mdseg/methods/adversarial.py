@@ -1,7 +1,6 @@
 """Adversarial adaptation of predictions: AdaptSegNet, AdvEnt, and a branch for every source (Russo et al., 2019)."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -11,14 +10,13 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mdseg.evaluation.evaluator import View
+from mdseg.evaluation.evaluator import views_of
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
 from mdseg.methods.adversary import Adversary, Scoreboard, logits_of
 from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
 from mdseg.methods.target_loss import TargetLossFunction
 from mdseg.models.segmenter import Levels
-from mdseg.system.wording import nearest
 
 ONE = "all"  # the branch of a label space that has none
 
@@ -44,8 +42,8 @@ class Adversarial(Method):
         low_weight: of the supervised loss of the low head.
         target: (logits of a branch, image size) → loss of the predictions on the target, beside the adversary.
         target_weight: of that loss, by level.
-        merges: name → how the branches' answers are merged, see :class:`~mdseg.evaluation.evaluator.View`; the first
-            one is the headline. Nothing is merged where there is one branch.
+        merges: name → how the branches' answers are merged, see :func:`~mdseg.evaluation.evaluator.views_of`; the
+            first one is the headline. Nothing is merged where there is one branch.
 
     Raises:
         ValueError: an option that is out of range.
@@ -241,28 +239,6 @@ class Adversarial(Method):
         name = kind if branch == ONE else f"{kind}/{branch}"
         value = loss.detach()
         self.terms_of_step[name] = self.terms_of_step[name] + value if name in self.terms_of_step else value
-
-
-def views_of(space: LabelSpace, merges: Mapping[str, Mapping[str, Any]]) -> dict[str, View] | None:
-    """Every merge of several branches, and each of them alone; null where a space has none.
-
-    Raises:
-        ValueError: a merge that is none, or is called as a branch.
-    """
-    views: dict[str, View] = {}
-    for name, options in merges.items() if len(space.branches) > 1 else ():
-        if name in space.branches:
-            raise ValueError(f"merges.{name}: a branch is called so; give the merge another name")
-        known = [key.name for key in fields(View) if key.name not in ("space", "branch")]
-        for key in options:
-            if key not in known:
-                raise ValueError(f"merges.{name}.{key}: expected {', '.join(known)}{nearest(key, known)}")
-        own: dict[str, Any] = {**options, "merged": tuple(options.get("merged", ()))}
-        try:
-            views[name] = View(space, **own)
-        except ValueError as error:
-            raise ValueError(f"merges.{name}.{error}") from error
-    return {**views, **{name: View(space, name) for name in space.branches}} or None
 
 
 def detached(levels: Levels) -> Levels:

@@ -257,11 +257,5 @@ class Method(Evaluator):
         # Lightning counts the steps of all optimisers, this project batches.
         trainer: Any = self.trainer  # its annotations leave the data module out
         checkpoint["global_step"] = trainer.datamodule.state_dict()["step"]
-        prefix_of = {id(module): name for name, module in self.named_modules()}
         checkpoint["label_space"] = self.space.state_dict()
-        checkpoint["networks"] = {name: prefix_of[id(network)] for name, network in self.networks.items()}
-        checkpoint["views"] = {
-            name: {"label_space": view.space.state_dict(), **view.options} for name, view in self.views.items()
-        }
-        checkpoint["headline"] = self.headline
-        checkpoint.update(self.description)
+        checkpoint.update(self.answering() | self.description)

@@ -82,8 +82,9 @@ def load_trained(
     name = chosen_answer(network, answers, saved, file)
     view = saved["views"][answers[name].view]
     space = LabelSpace.from_state(view["label_space"])
-    if "weights" in cfg.model:
-        cfg.model.weights = None  # they are in the checkpoint
+    for node in (cfg.model, *cfg.model.get("members", {}).values()):
+        if "weights" in node:
+            node.weights = None  # they are in the checkpoint
     model = build(cfg.model, num_classes=space.num_classes)
     chosen = answers[name].network
     prefix = saved["networks"][chosen]

@@ -9,7 +9,7 @@ from mdseg.evaluation.merging import merged_argmax
 from mdseg.labels.spaces import LabelSpace, branched, disjoint, union
 from mdseg.labels.tables import LabelTable
 
-MERGES = [(how, on) for how in ("max", "mean") for on in ("logits", "prob")]
+MERGES = [(how, scores) for how in ("max", "mean") for scores in ("logits", "prob")]
 
 
 def table(*names):
@@ -38,7 +38,7 @@ S1, S2 = [2.0, -2.0, -2.0], [3.0, 3.2, 3.1]
 
 def test_max_merge_is_of_logits(two):
     assert answer(two, [*S1, *S2]) == 1
-    assert answer(two, [*S1, *S2], on="prob") == 0
+    assert answer(two, [*S1, *S2], scores="prob") == 0
     assert torch.tensor(S1).softmax(0)[0].item() == pytest.approx(0.964663, abs=1e-6)
 
 
@@ -47,17 +47,19 @@ def test_mean_of_logits_is_an_ensemble(two):
     assert answer(two, [0.0, 1.0, 0.0, 0.0, 0.0, 1.5], merge="mean") == 2
 
 
-@pytest.mark.parametrize(("merge", "on"), MERGES)
-def test_the_order_of_branches_does_not_matter(two, merge, on):
+@pytest.mark.parametrize(("merge", "scores"), MERGES)
+def test_the_order_of_branches_does_not_matter(two, merge, scores):
     for logits in torch.randn(20, 6):
         swapped = torch.cat([logits[3:], logits[:3]])
-        assert answer(two, logits.tolist(), merge=merge, on=on) == answer(two, swapped.tolist(), merge=merge, on=on)
+        assert answer(two, logits.tolist(), merge=merge, scores=scores) == answer(
+            two, swapped.tolist(), merge=merge, scores=scores
+        )
 
 
-@pytest.mark.parametrize(("merge", "on"), MERGES)
-def test_a_branch_merged_with_itself_is_that_branch(two, merge, on):
+@pytest.mark.parametrize(("merge", "scores"), MERGES)
+def test_a_branch_merged_with_itself_is_that_branch(two, merge, scores):
     for logits in torch.randn(20, 3):
-        assert answer(two, [*logits, *logits], merge=merge, on=on) == int(logits.argmax())
+        assert answer(two, [*logits, *logits], merge=merge, scores=scores) == int(logits.argmax())
 
 
 def test_only_a_constant_on_all_branches_changes_nothing(two):
@@ -66,12 +68,14 @@ def test_only_a_constant_on_all_branches_changes_nothing(two):
     assert answer(two, [1.0, 0.0, 0.0, 5.0, 5.9, 5.0]) == 1
 
 
-@pytest.mark.parametrize(("merge", "on"), MERGES)
-def test_a_branch_has_no_say_on_classes_it_never_saw(merge, on):
+@pytest.mark.parametrize(("merge", "scores"), MERGES)
+def test_a_branch_has_no_say_on_classes_it_never_saw(merge, scores):
     space = branched({"s1": THREE, "s2": table("a", "b")}, THREE.names)
     logits = [0.0, 1.0, 0.0, 0.0, 0.0, 99.0]
-    assert answer(space, logits, merge=merge, on=on) == (1 if on == "logits" else answer(space, logits, branch="s1"))
-    assert answer(space, logits, merge=merge, on=on, mask_missing=False) == 2
+    assert answer(space, logits, merge=merge, scores=scores) == (
+        1 if scores == "logits" else answer(space, logits, branch="s1")
+    )
+    assert answer(space, logits, merge=merge, scores=scores, mask_missing=False) == 2
     assert answer(space, logits, branch="s2") == 2  # alone it answers with all its channels, as in the paper's tables
 
 
@@ -96,22 +100,22 @@ def test_a_dataset_may_not_be_called_as_the_joint_branch():
 
 
 @pytest.mark.parametrize("align_corners", [True, False])
-@pytest.mark.parametrize(("merge", "on"), MERGES)
-def test_logits_are_upsampled_before_they_are_merged(merge, on, align_corners):
+@pytest.mark.parametrize(("merge", "scores"), MERGES)
+def test_logits_are_upsampled_before_they_are_merged(merge, scores, align_corners):
     space = branched({"s1": THREE, "s2": table("a", "b")}, THREE.names)
     logits = torch.randn(2, 6, 5, 7)
     whole = F.interpolate(logits, (23, 31), mode="bilinear", align_corners=align_corners)
     branches = [whole[:, :3], whole[:, 3:]]
-    scores = [branch.softmax(1) if on == "prob" else branch for branch in branches]
-    ab = torch.stack([scores[0][:, :2], scores[1][:, :2]])
+    own = [branch.softmax(1) if scores == "prob" else branch for branch in branches]
+    ab = torch.stack([own[0][:, :2], own[1][:, :2]])
     both = ab.amax(0) if merge == "max" else ab.mean(0)
-    expected = torch.cat([both, scores[0][:, 2:]], dim=1).argmax(1)
-    evaluation = View(space, merge=merge, on=on).of(THREE)
+    expected = torch.cat([both, own[0][:, 2:]], dim=1).argmax(1)
+    evaluation = View(space, merge=merge, scores=scores).of(THREE)
     assert torch.equal(classes_at(logits, (23, 31), evaluation, align_corners).long(), expected)
 
 
 def test_bands_do_not_show(two):
-    logits, evaluation = torch.randn(1, 6, 9, 9), View(two, on="prob").of(THREE)
+    logits, evaluation = torch.randn(1, 6, 9, 9), View(two, scores="prob").of(THREE)
     whole = merged_argmax(logits, (40, 40), evaluation, True)
     assert torch.equal(whole, merged_argmax(logits, (40, 40), evaluation, True, band_bytes=1))
 
@@ -126,5 +130,5 @@ def test_a_merge_needs_branches_and_a_known_name(two):
         View(union({"s1": THREE}), merge="mean")
     with pytest.raises(ValueError, match="merge: expected max or mean, got 'min'"):
         View(two, merge="min")
-    with pytest.raises(ValueError, match="on: expected logits or prob, got 'x'"):
-        View(two, on="x")
+    with pytest.raises(ValueError, match="scores: expected logits or prob, got 'x'"):
+        View(two, scores="x")

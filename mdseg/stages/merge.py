@@ -1,0 +1,107 @@
+"""The stage that merges the answers of several trained networks (Russo et al., ICIAP 2019; AdvEnt + MinEnt)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from mdseg.config.building import evaluated_tables
+from mdseg.config.keys import plain
+from mdseg.data.datamodule import EvaluationData
+from mdseg.evaluation.evaluator import Evaluator, views_of
+from mdseg.evaluation.panels import Panels
+from mdseg.evaluation.results import evaluation_results
+from mdseg.labels.spaces import LabelSpace, joined
+from mdseg.models.joined import Joined
+from mdseg.runs.checkpoints import AtomicCheckpointIO
+from mdseg.runs.dashboard import Dashboard
+from mdseg.runs.log import StageLog
+from mdseg.runs.trained import Trained, description, load_trained
+from mdseg.stages.stage import Stage
+from mdseg.system.ranks import main_process
+from mdseg.system.signals import StopSignals
+
+
+class Merge(Stage):
+    """Evaluate networks that `from` names, each branch of theirs alone and merged, in one pass of each.
+
+    Written is a checkpoint of all of them together, which `mdseg.evaluate` and `mdseg.predict` read as any other.
+
+    Args:
+        merges: name → how, see :func:`~mdseg.evaluation.evaluator.views_of`; the first is the headline.
+
+    Raises:
+        ValueError: fewer than two networks, or a merge that is none.
+    """
+
+    def __init__(self, merges: Mapping[str, Mapping[str, Any]], **common: Any) -> None:
+        super().__init__(**common)
+        cfg = self.cfg
+        self.merges = merges
+        if len(self.origins) < 2:
+            raise ValueError(
+                f"stage {self.name}: from has {len(self.origins)} networks; a merge needs two or more: "
+                "from={<name>: <stage or run folder>, <name>: ...}"
+            )
+        multiple = 1
+        for part, origin in self.origins.items():
+            if origin not in self.earlier:
+                multiple = max(multiple, self.load(part).model.input_multiple)
+        network: Any = self.build_network(published=False)
+        self.data = EvaluationData(
+            evaluated=self.datasets.evaluated(cfg),
+            workers=cfg.data.workers,
+            evaluation_batch_size=cfg.evaluation.batch_size,
+            evaluation_short_side=cfg.evaluation.short_side,
+            evaluation_short_sides=cfg.evaluation.short_sides,
+            score_at=cfg.evaluation.score_at,
+            multiple=max(multiple, getattr(network, "input_multiple", 1)),
+        )
+
+    def check(self, world_size: int) -> None:
+        self.data.check(world_size)
+
+    def load(self, part: str) -> Trained:
+        """A network with the weights that are reported of it."""
+        return load_trained(self.origin(part), checkpoint="last" if self.cfg.select is None else "best")
+
+    def __call__(self, stop: StopSignals, dashboard: Dashboard) -> dict[str, Any]:
+        members = {part: self.load(part) for part in self.origins}
+        space = joined({part: trained.space for part, trained in members.items()})
+        network = Joined({part: trained.model for part, trained in members.items()})
+        evaluator = Evaluator(
+            networks={"joined": network},
+            views=views_of(space, self.merges) or {},
+            evaluated=evaluated_tables(self.cfg),
+            align_corners=self.cfg.align_corners,
+            trained=sum(trained.steps for trained in members.values()),
+        )
+        evaluator.joined = network  # registered, so that it goes to the device
+        log = StageLog(self.folder, dashboard)
+        trainer = self.build_trainer(callbacks=[Panels(self.folder / "figures", self.cfg.panels)], logger=[log])
+        trainer.validate(evaluator, self.data, verbose=False)
+        if main_process():
+            self.save(network, space, evaluator, members)
+        trainer.strategy.barrier()
+        return {"networks": dict(self.origins), "evaluation": evaluation_results(evaluator)}
+
+    def save(self, network: nn.Module, space: LabelSpace, evaluator: Evaluator, members: Mapping[str, Trained]) -> None:
+        """The checkpoint of all networks together."""
+        own = description(self.cfg, self.name)
+        own["config"]["model"] = {
+            "_target_": "mdseg.models.joined.joined",
+            "members": {
+                part: {**plain(trained.cfg.model), "num_classes": trained.space.num_classes}
+                for part, trained in members.items()
+            },
+        }
+        checkpoint = {
+            "state_dict": {f"joined.{name}": value.cpu() for name, value in network.state_dict().items()},
+            "label_space": space.state_dict(),
+            "SegmentationDataModule": {"step": evaluator.trained},
+            **evaluator.answering(),
+            **own,
+        }
+        path = self.folder / "checkpoints" / "last.ckpt"
+        path.parent.mkdir(exist_ok=True)
+        AtomicCheckpointIO().save_checkpoint(checkpoint, path)
