@@ -8,7 +8,7 @@ from mdseg.losses.cross_entropy import ce
 from mdseg.losses.fused import BandTargets, PixelLoss, SupervisedLoss, fused_sum
 from mdseg.losses.guidance import guidance_labels, self_produced_guidance
 from mdseg.losses.maximum_squares import max_square, max_square_iw
-from mdseg.losses.minent import entropy
+from mdseg.losses.minent import entropy, entropy_iw
 from mdseg.losses.ohem import ohem_ce
 from mdseg.losses.relational_bce import bce, class_relational_bce, null_bce
 from mdseg.losses.variation import ClassCounter, LogitVariation, blv
@@ -24,6 +24,7 @@ __all__ = [
     "ce",
     "class_relational_bce",
     "entropy",
+    "entropy_iw",
     "fused_sum",
     "guidance_labels",
     "max_square",

@@ -1,12 +1,14 @@
 """Maximum squares loss of the predictions on unlabelled images, plain and image-wise weighted (IW)."""
 
+from typing import Any
+
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mdseg.losses.fused import BandTargets, PixelLoss, fused_sum
+from mdseg.losses.fused import PixelLoss
+from mdseg.losses.image_wise import image_wise_mean
 from mdseg.losses.unlabelled import as_maps, mean_over_images, one_of
-from mdseg.pixels.argmax import restricted_argmax
 
 
 def half_square(logits: Float[Tensor, "k rows W"]) -> Float[Tensor, "rows W"]:
@@ -76,34 +78,6 @@ def max_square(
     return mean / maps.shape[1] if normalisation == "official" else mean
 
 
-def predicted_classes(
-    maps: Float[Tensor, "n c h w"],
-    size: tuple[int, int],
-    valid: Bool[Tensor, "n H W"] | None,
-    *,
-    align_corners: bool,
-    band_bytes: int | None,
-) -> Tensor:
-    """Arg-max of the upsampled logits [n H W], c where invalid; 8 bits a pixel unless there is nothing to upsample."""
-    num_classes = maps.shape[1]
-    if size == tuple(maps.shape[-2:]):
-        predicted = maps.detach().argmax(dim=1)
-    else:
-        channels = torch.arange(num_classes)
-        predicted = restricted_argmax(maps, size, channels, channels, align_corners, band_bytes)
-    return predicted if valid is None else predicted.masked_fill_(~valid, num_classes)
-
-
-def image_weights(counts: Int64[Tensor, "n c"], alpha: float, dtype: torch.dtype) -> Float[Tensor, "n c"]:
-    r"""Weight of every class in every image, given how many of its pixels are predicted as that class.
-
-    .. math:: w_c = \frac{1}{(N^c)^\alpha N^{1 - \alpha}}, \quad N^c := \max(N^c, 1)
-    """
-    counts = counts.double()
-    pixels = counts.sum(dim=1, keepdim=True).clamp(min=1)
-    return (counts.clamp(min=1).pow(-alpha) * pixels.pow(alpha - 1)).to(dtype)
-
-
 def max_square_iw(
     logits: Float[Tensor, "n c h w"] | Float[Tensor, "n c"],
     size: tuple[int, int] | None = None,
@@ -137,33 +111,11 @@ def max_square_iw(
     Raises:
         ValueError: for an unknown option or combination of options, or arguments whose shapes do not fit.
     """
-    one_of("max_square_iw: normalisation", normalisation, ("paper", "official"))
-    one_of("max_square_iw: iw_index", iw_index, ("channel", "argmax"))
-    if normalisation == "official" and iw_index == "channel":
-        raise ValueError(
-            "max_square_iw: the official code weighs by the predicted class: normalisation 'official' goes with "
-            "iw_index 'argmax', not 'channel' (for that take normalisation 'paper')"
-        )
-    if not 0 <= alpha <= 1:
-        raise ValueError(f"max_square_iw: alpha: expected a number from 0 to 1, got {alpha}")
-    maps, size, valid = as_maps(logits, size, valid)
-    num_classes, options = maps.shape[1], {"align_corners": align_corners, "band_bytes": band_bytes}
-    predicted = predicted_classes(maps, size, valid, align_corners=align_corners, band_bytes=band_bytes)
-    counts = [torch.bincount(image.flatten(), minlength=num_classes + 1)[:num_classes] for image in predicted]
-    dtype = torch.promote_types(maps.dtype, torch.float32)
-    weights = image_weights(torch.stack(counts), alpha, dtype)
-    padded = torch.cat([weights, torch.zeros_like(weights[:, :1])], dim=1)  # with the weight of invalid pixels
-
-    def of_predicted_class(image: int, rows: slice) -> BandTargets:
-        return BandTargets(weight=padded[image, predicted[image, rows].int()])
-
-    def of_every_class(image: int, rows: slice) -> BandTargets:
-        counted = None if valid is None else valid[image, rows].to(dtype)
-        return BandTargets((weights[image, :, None, None],), counted)
-
-    if iw_index == "argmax":
-        loss, band_of = PixelLoss(half_square, half_square_gradient), of_predicted_class
-    else:
-        loss, band_of = PixelLoss(weighted_half_square, weighted_half_square_gradient), of_every_class
-    mean = fused_sum([loss] * len(maps), maps, size, band_of, **options) / len(maps)
-    return mean * (2 / num_classes) if normalisation == "official" else mean
+    plain = PixelLoss(half_square, half_square_gradient)
+    by_class = PixelLoss(weighted_half_square, weighted_half_square_gradient)
+    options: dict[str, Any] = {"align_corners": align_corners, "band_bytes": band_bytes}
+    mean = image_wise_mean(
+        "max_square_iw", plain, by_class, logits, size, valid, normalisation, iw_index, alpha, **options
+    )
+    # The authors' code lacks the 1/2.
+    return mean * 2 if normalisation == "official" else mean

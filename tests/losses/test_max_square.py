@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mdseg.losses.fused import by_autograd
+from mdseg.losses.image_wise import image_weights
 from mdseg.losses.maximum_squares import (
     half_square,
     half_square_gradient,
-    image_weights,
     max_square,
     max_square_iw,
     weighted_half_square,
