@@ -166,14 +166,15 @@ def stage_config(cfg: DictConfig, name: str) -> DictConfig:
 
 
 def restricted(stage: DictConfig, dataset: str) -> DictConfig:
-    """A stage's configuration with the streams and evaluations of one dataset alone.
+    """A stage's configuration with the streams and evaluations of one dataset alone; streams of the target stay.
 
     A stream that is divided by datasets becomes one that is not, with what it has for this dataset.
     """
     streams = plain(stage.streams, resolve=True)
-    for name in [name for name, stream in streams.items() if dataset not in stream["datasets"]]:
-        del streams[name]
-    for stream in streams.values():
+    own_streams = {name: stream for name, stream in streams.items() if stream["role"] != "target"}
+    for name in [name for name, stream in own_streams.items() if dataset not in stream["datasets"]]:
+        del streams[name], own_streams[name]
+    for stream in own_streams.values():
         own = (stream.get("per_dataset") or {}).get(dataset) or {}
         transform = {**(stream.get("transform") or {}), **(own.get("transform") or {})} or None
         stream |= {**own, "datasets": [dataset], "transform": transform, "per_dataset": None}

@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.system.wording import Remark, shortened
 
 GREY, PALETTE = 0, 3  # colour types in a PNG header
+IMAGES = "translated.json"  # in a folder of images that stand for a dataset's own, once it is complete
 
 
 class UnknownLabels(ValueError):
@@ -111,6 +112,37 @@ class SegmentationDataset:
         if unknown.any():
             _raise_unknown(np.unique(raw[unknown == 1]).tolist(), path, self.table)
         return mask
+
+
+def image_file(folder: Path, key: str) -> Path:
+    """Where the image that stands for a dataset's own lies in a folder of such."""
+    return folder / f"{key}.png"
+
+
+def with_images(dataset: SegmentationDataset, folder: Path) -> SegmentationDataset:
+    """The same masks with other images, such as translated ones: `<key>.png` in a folder, for every image.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or an image is missing.
+        ValueError: an image has another size than the dataset's own.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"images of dataset '{dataset.name}': there is no folder {folder}")
+    files = [image_file(folder, sample.key) for sample in dataset.samples]
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise FileNotFoundError(
+            f"images of dataset '{dataset.name}' in {folder}: {len(missing)} of {len(files)} are missing, such as "
+            f"{missing[0].relative_to(folder)}; they are called as the dataset's images, with .png"
+        )
+    for index, file in enumerate(files):
+        if (found := read_size(file)) != (own := dataset.size(index)):
+            raise ValueError(
+                f"{file}: its size (height, width) is {found}, but the image that it stands for, "
+                f"{dataset.samples[index].image}, has {own}; were these made of other images?"
+            )
+    samples = [replace(sample, image=file) for sample, file in zip(dataset.samples, files, strict=True)]
+    return SegmentationDataset(dataset.name, samples, dataset.table)
 
 
 def load_table(name: str, labels: str | Path | Mapping[str, Any]) -> LabelTable:

@@ -40,3 +40,12 @@ def poly(
 
     shares = [floor / group["lr"] if floor else 0.0 for group in optimizer.param_groups]
     return LambdaLR(optimizer, [partial(factor, share=share) for share in shares])
+
+
+def halved(optimizer: Optimizer, steps: int, every: int) -> LambdaLR:
+    """Half the rate after every so many steps, as UNIT's public configuration has it.
+
+    Args:
+        steps: of the whole fit; it does not matter here.
+    """
+    return LambdaLR(optimizer, lambda step: 0.5 ** (step // every))

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import nn
 
 from mdseg.config.building import Datasets, bound, build, build_transforms, count_steps, evaluated_tables
 from mdseg.data.datamodule import EvaluationData, SegmentationDataModule, cores
+from mdseg.data.dataset import with_images
 from mdseg.data.selection import LoadedStream
 from mdseg.data.statistics import labelled_counts
 from mdseg.evaluation.panels import Panels
@@ -49,6 +51,7 @@ class Fit(Stage):
         if cfg.steps is None:
             raise ValueError(f"stage {self.name}: steps is not set; give a number of steps, or such as '150 epochs'")
         self.last = self.folder / "checkpoints" / "last.ckpt"
+        self.images = self.origins.pop("images", None)  # an earlier stage, or a folder
         network = None if cfg.get("model") is None else self.build_network()
         self.data = build_data(cfg, self.space, self.datasets, getattr(network, "input_multiple", 1))
         self.steps = self.data.steps
@@ -56,6 +59,8 @@ class Fit(Stage):
         self.method = self.build_method(network)
         self.counters = [] if cfg.loss.variation is None else self.perturb()
         self.take_over(lambda part: self.origins[part] not in self.earlier)
+        if self.images is not None and self.images not in self.earlier:
+            self.take_images(Path(self.images).expanduser())
 
     def reported_data(self) -> EvaluationData:
         """What is evaluated in the end, where weights are selected; the data then has what they are selected on.
@@ -148,6 +153,17 @@ class Fit(Stage):
         if self.reported is not None:
             self.reported.check(world_size)
 
+    def take_images(self, folder: Path) -> None:
+        """Put images of a folder in the place of those of the labelled streams; masks stay.
+
+        Raises:
+            FileNotFoundError, ValueError: some are missing, or of another size.
+        """
+        for name, loaded in self.data.streams.items():
+            if loaded.stream.role == "labelled":
+                datasets = [with_images(dataset, folder / dataset.name) for dataset in loaded.datasets]
+                self.data.streams[name] = replace(loaded, datasets=datasets)
+
     def count_classes(self) -> None:
         """Count the pixels of every class where something wants them; costly the first time."""
         self.data.count_classes()
@@ -159,6 +175,8 @@ class Fit(Stage):
                 counter.count(torch.from_numpy(counts))
 
     def __call__(self, stop: StopSignals, dashboard: Dashboard) -> dict[str, Any]:
+        if self.images is not None and self.images in self.earlier:
+            self.take_images(self.earlier[self.images])
         self.count_classes()
         log = StageLog(self.folder, dashboard)
         if main_process():

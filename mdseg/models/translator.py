@@ -1,0 +1,106 @@
+"""Networks of image-to-image translation (UNIT): two encoders and two decoders that share their innermost part."""
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+DOMAINS = ("source", "target")
+
+
+class Translator(nn.Module):
+    """An encoder and a decoder for each of two domains, with one latent space.
+
+    Liu, Breuel, Kautz, NIPS 2017 (arXiv:1703.00848). The last residual block of both encoders and the first one of both
+    decoders are the same layers: what an image is in the latent space does not depend on its domain.
+
+    Args:
+        width: channels of the first layer; each of the two downsamplings doubles them.
+        blocks: residual blocks of an encoder, and of a decoder, besides the shared one.
+    """
+
+    def __init__(self, width: int = 64, blocks: int = 3) -> None:
+        super().__init__()
+        inner = 4 * width
+        self.encoders = nn.ModuleDict({domain: _encoder(width, blocks) for domain in DOMAINS})
+        self.decoders = nn.ModuleDict({domain: _decoder(width, blocks) for domain in DOMAINS})
+        self.shared_encoder, self.shared_decoder = Residual(inner), Residual(inner)
+        self.multiple = 4
+
+    def encode(self, image: Float[Tensor, "n 3 h w"], domain: str) -> Float[Tensor, "n d h4 w4"]:
+        """Mean of the latent code, whose deviation is 1, of images in [-1, 1] with sides that 4 divides."""
+        return self.shared_encoder(self.encoders[domain](image))
+
+    def decode(self, code: Float[Tensor, "n d h4 w4"], domain: str) -> Float[Tensor, "n 3 h w"]:
+        """Image of a domain, in [-1, 1]."""
+        return self.decoders[domain](self.shared_decoder(code)).tanh()
+
+    @torch.no_grad()
+    def translate(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
+        """Images of the source as the target would show them, of any size, in [-1, 1] and without noise."""
+        height, width = image.shape[-2:]
+        padded = F.pad(image, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
+        return self.decode(self.encode(padded, "source"), "target")[..., :height, :width]
+
+
+class MultiScaleDiscriminator(nn.Module):
+    """Patch discriminators at full, half and quarter resolution (Wang et al., CVPR 2018, arXiv:1711.11585).
+
+    Args:
+        width: channels of the first of four layers, each of which has twice as many.
+        scales: how many there are.
+    """
+
+    def __init__(self, width: int = 64, scales: int = 3) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(_patches(width) for _ in range(scales))
+
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Float[Tensor, "n 1 ph pw"]]:
+        """One map of verdicts per scale."""
+        verdicts = []
+        for scale in self.scales:
+            verdicts.append(scale(image))
+            image = F.avg_pool2d(image, 3, stride=2, padding=1, count_include_pad=False)
+        return verdicts
+
+
+class Residual(nn.Module):
+    """Two 3×3 convolutions with instance norm beside the identity."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = _convolution(channels, channels, 3)
+        self.second = nn.Sequential(
+            nn.Conv2d(channels, channels, 3, padding=1, padding_mode="reflect"), nn.InstanceNorm2d(channels)
+        )
+
+    def forward(self, features: Float[Tensor, "n d h w"]) -> Float[Tensor, "n d h w"]:
+        return features + self.second(self.first(features))
+
+
+def _encoder(width: int, blocks: int) -> nn.Sequential:
+    layers = [_convolution(3, width, 7)]
+    layers += [_convolution(before, after, 4, stride=2) for before, after in pairwise((width, 2 * width, 4 * width))]
+    return nn.Sequential(*layers, *(Residual(4 * width) for _ in range(blocks)))
+
+
+def _decoder(width: int, blocks: int) -> nn.Sequential:
+    layers: list[nn.Module] = [Residual(4 * width) for _ in range(blocks)]
+    for before, after in pairwise((4 * width, 2 * width, width)):
+        layers += [nn.Upsample(scale_factor=2), _convolution(before, after, 5, norm=nn.GroupNorm(1, after))]
+    return nn.Sequential(*layers, nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect"))
+
+
+def _patches(width: int) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for before, after in pairwise((3, width, 2 * width, 4 * width, 8 * width)):
+        layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 1))
+
+
+def _convolution(before: int, after: int, kernel: int, stride: int = 1, norm: nn.Module | None = None) -> nn.Sequential:
+    padding = (kernel - stride + 1) // 2
+    convolution = nn.Conv2d(before, after, kernel, stride, padding, padding_mode="reflect")
+    return nn.Sequential(convolution, norm or nn.InstanceNorm2d(after), nn.ReLU())
