@@ -102,7 +102,7 @@ def draw(overrides: Sequence[str]) -> None:
         run.model.to(device)
     shown_at = [run.cfg.evaluation for run in runs]
     predictors = [
-        run.predictor(short_side(evaluation, cfg.on[0]) if cfg.on else evaluation.short_side)
+        run.predictor(short_side(evaluation, cfg.on[0]), cfg.on[0]) if cfg.on else run.predictor(evaluation.short_side)
         for run, evaluation in zip(runs, shown_at, strict=True)
     ]
     classes = cfg.classes or most_active(predictors, shown, table)

@@ -162,7 +162,7 @@ def measured(
     from mdseg.evaluation.answers import answers
 
     run.model.to(device)
-    predictor = run.predictor(short_side(evaluation, dataset.name))
+    predictor = run.predictor(short_side(evaluation, dataset.name), dataset.name)
     data = EvaluationData(
         evaluated={dataset.name: dataset},
         workers=cfg.data.workers,
@@ -171,6 +171,7 @@ def measured(
         score_at=evaluation.score_at,
         multiple=predictor.multiple,
     )
+    data.shifts = run.shifts_of([dataset.name])
     space = run.view.of(table, dataset.name)
     found = answers(predictor, space, data.val_dataloader(), cfg.count, cfg.logits, cfg.seed)
     run.model.cpu()
@@ -227,7 +228,9 @@ def features_drawn(
     for label, run in runs.items():
         print(f"{label}: features of {len(shared.pixels.labels)} pixels of {', '.join(shared.datasets)}", flush=True)
         run.model.to(device)
-        of_run = features_of({name: run.predictor(short_side(evaluation, name)) for name in shared.datasets}, shared)
+        of_run = features_of(
+            {name: run.predictor(short_side(evaluation, name), name) for name in shared.datasets}, shared
+        )
         run.model.cpu()
         found = alignment(of_run, shared.pixels, cfg.tsne.neighbours)._asdict()
         means = {key: as_number(number_mean(values)) for key, values in found.items()}

@@ -112,7 +112,7 @@ def data_of(trained: "Trained", cfg: DictConfig, splits: Mapping[str, str]) -> "
     from mdseg.data.datamodule import EvaluationData
 
     datasets, predictor = Datasets(), trained.predictor(cfg.evaluation.short_side)
-    return EvaluationData(
+    data = EvaluationData(
         evaluated={name: datasets.open_labelled(cfg, name, split) for name, split in splits.items()},
         workers=cfg.data.workers,
         evaluation_batch_size=cfg.evaluation.batch_size,
@@ -121,6 +121,8 @@ def data_of(trained: "Trained", cfg: DictConfig, splits: Mapping[str, str]) -> "
         score_at=cfg.evaluation.score_at,
         multiple=predictor.multiple,
     )
+    data.shifts = trained.shifts_of(splits)
+    return data
 
 
 def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":

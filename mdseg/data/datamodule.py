@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.selection import LoadedStream, with_class_draws
 from mdseg.data.streams import SampleKey, StreamSampler, keyed_generator
-from mdseg.data.transforms import network_input, pad_to_multiple, resize_mask
+from mdseg.data.transforms import network_input, pad_to_multiple, resize_mask, shifted
 from mdseg.labels.spaces import LabelSpace
 
 Batch = dict[str, Any]
@@ -39,10 +39,22 @@ class Sampled(NamedTuple):
 
 
 class StreamDataset(Dataset):
-    """Sample of a key: read, mapped to train ids, cropped and augmented; the same in any worker."""
+    """Sample of a key: read, mapped to train ids, cropped and augmented; the same in any worker.
 
-    def __init__(self, streams: Mapping[str, LoadedStream], space: LabelSpace, seed: int, multiple: int = 1) -> None:
+    Args:
+        shifts: what is added to the channels of a dataset's images, by its name.
+    """
+
+    def __init__(
+        self,
+        streams: Mapping[str, LoadedStream],
+        space: LabelSpace,
+        seed: int,
+        multiple: int = 1,
+        shifts: Mapping[str, np.ndarray] | None = None,
+    ) -> None:
         self.streams, self.seed, self.multiple = dict(streams), seed, multiple
+        self.shifts = dict(shifts or {})
         names = {dataset.name for loaded in self.streams.values() for dataset in loaded.datasets}
         self.dataset_index = {name: space.dataset_index(name) for name in names if name in space.datasets}
         self.train_ids = {name: space.train_ids(name) for name in self.dataset_index}
@@ -61,6 +73,7 @@ class StreamDataset(Dataset):
         wanted = stream.wanted_at(self.seed, key.step, key.slot)
         image, mask = loaded.transform(image, mask, generator, wanted)
         image, mask = pad_to_multiple(image, mask, self.multiple)
+        image = shifted(image, self.shifts.get(dataset.name))
         return Sampled(key, stream.part(key.slot), image, mask, self.dataset_index.get(dataset.name, -1))
 
 
@@ -114,6 +127,7 @@ class EvaluationDataset(Dataset):
     Args:
         short_side: short side in pixels of the network's input; null keeps each image's size.
         short_sides: those of datasets that have another one.
+        shifts: see :class:`StreamDataset`.
         score_at: `label` keeps the masks' stored size, `image` resizes them to the network's input (UniSeg's official
             code).
     """
@@ -125,7 +139,9 @@ class EvaluationDataset(Dataset):
         score_at: str,
         multiple: int,
         short_sides: Mapping[str, int] | None = None,
+        shifts: Mapping[str, np.ndarray] | None = None,
     ) -> None:
+        self.shifts = dict(shifts or {})
         if score_at not in ("label", "image"):
             raise ValueError(f"evaluation.score_at: expected label or image, got {score_at!r}")
         self.datasets, self.score_at, self.multiple = dict(datasets), score_at, multiple
@@ -136,7 +152,8 @@ class EvaluationDataset(Dataset):
         image, mask = dataset.image(key.index), dataset.mask(key.index)
         dataset.check_size(key.index, image, mask)
         seen = network_input(image, self.short_sides[key.dataset], self.multiple)
-        return key, seen, resize_mask(mask, seen.shape[:2]) if self.score_at == "image" else mask
+        mask = resize_mask(mask, seen.shape[:2]) if self.score_at == "image" else mask
+        return key, shifted(seen, self.shifts.get(key.dataset)), mask
 
 
 def collate_evaluation(samples: Sequence[tuple[ImageKey, np.ndarray, np.ndarray]]) -> dict[str, Any]:
@@ -227,6 +244,7 @@ class EvaluationData(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         self.evaluation_short_sides = dict(evaluation_short_sides or {})
+        self.shifts: dict[str, np.ndarray] = {}  # what is added to the channels of images, by dataset
         self.evaluated, self.workers = dict(evaluated), workers
         self.evaluation_batch_size, self.evaluation_short_side = evaluation_batch_size, evaluation_short_side
         self.score_at, self.multiple = score_at, multiple
@@ -249,7 +267,12 @@ class EvaluationData(pl.LightningDataModule):
 
     def _evaluation_dataset(self) -> EvaluationDataset:
         return EvaluationDataset(
-            self.evaluated, self.evaluation_short_side, self.score_at, self.multiple, self.evaluation_short_sides
+            self.evaluated,
+            self.evaluation_short_side,
+            self.score_at,
+            self.multiple,
+            self.evaluation_short_sides,
+            self.shifts,
         )
 
     def _rank(self) -> tuple[int, int]:
@@ -328,7 +351,7 @@ class SegmentationDataModule(EvaluationData):
         return self._loader(self._train_dataset(), self._train_sampler(*self._rank()), collate)
 
     def _train_dataset(self) -> StreamDataset:
-        return StreamDataset(self.streams, self.space, self.seed, self.multiple)
+        return StreamDataset(self.streams, self.space, self.seed, self.multiple, self.shifts)
 
     def _train_sampler(self, rank: int, world_size: int) -> StreamSampler:
         streams = [loaded.stream for loaded in self.streams.values()]

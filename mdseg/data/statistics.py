@@ -5,9 +5,10 @@ import math
 import os
 import time
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,27 @@ def mask_sizes(dataset: SegmentationDataset, workers: int = 0) -> Int64[np.ndarr
     return _statistics(dataset, workers)[:, :2]
 
 
+def image_mean(dataset: SegmentationDataset, workers: int = 0) -> Float64[np.ndarray, "3"]:
+    """Mean red, green and blue, in 0..255, over all pixels of a dataset's images; kept as the pixels of classes are.
+
+    Raises:
+        ValueError: an image that cannot be read.
+    """
+    path = _folder() / f"{dataset.name}-mean-{_fingerprint(dataset, 'image')}.npy"
+    found = _read(path, (len(dataset), 4))
+    if found is None:
+        found = np.array(list(_each(dataset, _sums, workers, "averaging the images")), np.int64).reshape(-1, 4)
+        _keep(path, found, f"the mean of dataset '{dataset.name}' is")
+    total = found.sum(axis=0)
+    return total[1:] / max(1, total[0])
+
+
+def _sums(dataset: SegmentationDataset, index: int) -> list[int]:
+    """Pixels of an image, and the sums of its channels."""
+    image = dataset.image(index)
+    return [image.shape[0] * image.shape[1], *image.sum(axis=(0, 1), dtype=np.int64).tolist()]
+
+
 def labelled_counts(
     datasets: Iterable[SegmentationDataset], space: LabelSpace, workers: int = 0
 ) -> Float64[np.ndarray, " k"]:
@@ -73,28 +95,36 @@ def _statistics(dataset: SegmentationDataset, workers: int) -> Int64[np.ndarray,
     path = _folder() / f"{dataset.name}-{_fingerprint(dataset)}.npy"
     found = _read(path, (len(dataset), 2 + dataset.table.num_classes))
     if found is None:
-        found = np.array(list(_counted(dataset, workers)), np.int64).reshape(len(dataset), -1)
-        try:
-            write_atomically(path, lambda file: np.save(file, found))
-        except OSError as error:
-            message = f"class counts of dataset '{dataset.name}' are not kept ({error}); set MDSEG_CACHE to a folder"
-            warnings.warn(f"{message} that can be written to", Remark, stacklevel=3)
+        counted = _each(dataset, _counts, workers, "counting the classes")
+        found = np.array(list(counted), np.int64).reshape(len(dataset), -1)
+        _keep(path, found, f"class counts of dataset '{dataset.name}' are")
     return found
 
 
-def _counted(dataset: SegmentationDataset, workers: int) -> Iterator[list[int]]:
-    """Statistics of every mask, in order; decoding leaves Python's lock, so threads are enough."""
+def _keep(path: Path, found: np.ndarray, what: str) -> None:
+    try:
+        write_atomically(path, lambda file: np.save(file, found))
+    except OSError as error:
+        message = f"{what} not kept ({error}); set MDSEG_CACHE to a folder that can be written to"
+        warnings.warn(message, Remark, stacklevel=4)
 
-    def count(index: int) -> list[int]:
-        mask = dataset.mask(index)
-        return [*mask.shape, *count_classes(mask)[: dataset.table.num_classes].tolist()]
 
+def _counts(dataset: SegmentationDataset, index: int) -> list[int]:
+    """Height and width of a mask, and the pixels of its classes."""
+    mask = dataset.mask(index)
+    return [*mask.shape, *count_classes(mask)[: dataset.table.num_classes].tolist()]
+
+
+def _each(
+    dataset: SegmentationDataset, measure: Callable[[SegmentationDataset, int], list[int]], workers: int, doing: str
+) -> Iterator[list[int]]:
+    """What is measured of every sample, in order; decoding leaves Python's lock, so threads are enough."""
     began, silent = time.monotonic(), True
     pool = ThreadPoolExecutor(max(workers, 1))
     try:
-        for counted in pool.map(count, range(len(dataset))):
+        for counted in pool.map(partial(measure, dataset), range(len(dataset))):
             if silent and time.monotonic() - began > PATIENCE:
-                print(f"counting the classes of {dataset.name}, {len(dataset)} masks, once", flush=True)
+                print(f"{doing} of {dataset.name}, {len(dataset)} files, once", flush=True)
                 silent = False
             yield counted
     finally:
@@ -105,14 +135,19 @@ def _folder() -> Path:
     return Path(os.environ.get("MDSEG_CACHE") or Path.home() / ".cache" / "mdseg") / "statistics"
 
 
-def _fingerprint(dataset: SegmentationDataset) -> str:
-    """Of whatever the counts depend on; not of the folder, since a dataset may move."""
+def _fingerprint(dataset: SegmentationDataset, part: str = "mask") -> str:
+    """Of whatever the numbers depend on; not of the folder, since a dataset may move.
+
+    Args:
+        part: `mask` or `image`, the files that are read.
+    """
     digest = hashlib.blake2b(repr((dataset.name, dataset.table)).encode(), digest_size=16)
     for sample in dataset.samples:
         state: tuple[Any, ...] = ()
-        if sample.mask is not None and sample.mask.is_file():  # otherwise reading it will say so
-            found = sample.mask.stat()
-            state = sample.mask.name, found.st_size, found.st_mtime_ns
+        path = getattr(sample, part)
+        if path is not None and path.is_file():  # otherwise reading it will say so
+            found = path.stat()
+            state = path.name, found.st_size, found.st_mtime_ns
         digest.update(repr((replace(sample, image=Path(), mask=None), state)).encode())
     return digest.hexdigest()
 

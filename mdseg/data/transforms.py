@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import albumentations
 import cv2
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int16, UInt8
 
 from mdseg.data.rare_class import Wanted
 from mdseg.data.statistics import count_classes
@@ -165,6 +165,11 @@ def evaluation_size(size: tuple[int, int], short_side: int | None, multiple: int
 def network_input(image: Image, short_side: int | None, multiple: int) -> Resized:
     """Image as a network sees it where it is evaluated: at :func:`evaluation_size`."""
     return resize(image, evaluation_size(image.shape[:2], short_side, multiple))
+
+
+def shifted(image: Resized, shift: Int16[np.ndarray, "3"] | None) -> Resized | Int16[np.ndarray, "h w 3"]:
+    """Image with a number added to each channel, not cut off at 0 and 255; null: as it is."""
+    return image if shift is None else image + shift  # uint8 and int16 make int16
 
 
 def pad_to_multiple(image: Image, mask: Mask | None, multiple: int) -> tuple[Resized, ResizedMask | None]:

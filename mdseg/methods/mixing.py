@@ -10,6 +10,7 @@ from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from mdseg.labels.tables import IGNORE
+from mdseg.models.segmenter import Images
 
 REACH = 5.2  # standard deviations: further out, the weights of a Gaussian are some 1e-6 of the central one
 
@@ -17,7 +18,7 @@ REACH = 5.2  # standard deviations: further out, the weights of a Gaussian are s
 class Mixed(NamedTuple):
     """Images put together from two, with their labels and the weight of every pixel in the loss."""
 
-    image: Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]
+    image: Images
     mask: UInt8[Tensor, "n h w"]
     weight: Float[Tensor, "n h w"]
 
@@ -91,9 +92,7 @@ class StrongAugmentation:
         self.jitter_probability, self.jitter_strength = jitter_probability, jitter_strength
         self.blur_probability, self.blur_sigma = blur_probability, (blur_sigma[0], blur_sigma[1])
 
-    def __call__(
-        self, image: Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]
-    ) -> Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]:
+    def __call__(self, image: Images) -> Images:
         """Images in 0..255, before and after."""
         jitters, blurs = (torch.rand(2) < torch.tensor([self.jitter_probability, self.blur_probability])).tolist()
         if not jitters and not blurs:

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 from torch import Tensor, nn
+
+from mdseg.models.segmenter import Images
 
 
 class Joined(nn.Module):
@@ -14,14 +16,26 @@ class Joined(nn.Module):
 
     Args:
         members: by name, in the order of their channels.
+
+    Raises:
+        ValueError: they subtract different means from images.
     """
 
     def __init__(self, members: Mapping[str, nn.Module]) -> None:
         super().__init__()
         self.members = nn.ModuleDict(dict(members))
         self.input_multiple = math.lcm(*(getattr(member, "input_multiple", 1) for member in members.values()))
+        means: list[Any] = [member.mean for member in members.values()]
+        if any(not torch.equal(mean, means[0]) for mean in means):
+            raise ValueError(f"{', '.join(members)} subtract different means from images, so they cannot be joined")
 
-    def forward(self, image: Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n k fh fw"]:
+    @property
+    def mean(self) -> Tensor:
+        """What all of them subtract from images, in 0..255."""
+        member: Any = next(iter(self.members.values()))
+        return member.mean
+
+    def forward(self, image: Images) -> Float[Tensor, "n k fh fw"]:
         """Logits at the resolution of the heads.
 
         Raises:

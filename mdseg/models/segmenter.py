@@ -4,12 +4,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int16, UInt8
 from torch import Tensor, nn
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 NORMS = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)  # batch and instance norms share _NormBase
+
+
+# In 0..255: as they left the disk, shifted by the mean of their dataset, or mixed.
+Images = Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"] | Int16[Tensor, "n 3 h w"]
 
 
 class Levels(NamedTuple):
@@ -57,7 +61,7 @@ class Segmenter(nn.Module):
         self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1))
         self.to(memory_format=torch.channels_last)
 
-    def features(self, image: Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n d fh fw"]:
+    def features(self, image: Images) -> Float[Tensor, "n d fh fw"]:
         """Final features at head resolution of images in 0..255."""
         return self._feature_maps(image)[0]
 
@@ -65,10 +69,10 @@ class Segmenter(nn.Module):
         """Logits at head resolution."""
         return self.head(features)
 
-    def forward(self, image: Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]) -> Float[Tensor, "n k fh fw"]:
+    def forward(self, image: Images) -> Float[Tensor, "n k fh fw"]:
         return self.classify(self.features(image))
 
-    def levels(self, image: Float[Tensor, "n 3 h w"] | UInt8[Tensor, "n 3 h w"]) -> Levels:
+    def levels(self, image: Images) -> Levels:
         """Logits of both heads, each at its own resolution; also of a network with a single head."""
         high, low = self._feature_maps(image)
         return Levels(self.classify(high), None if self.low_head is None else self.low_head(low))

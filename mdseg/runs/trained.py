@@ -1,16 +1,17 @@
 """A trained model, read back from a run folder or from a checkpoint alone."""
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg.config.building import build
 from mdseg.evaluation.evaluator import Answer, View, answers_of
-from mdseg.evaluation.predictor import Predictor
+from mdseg.evaluation.predictor import Predictor, shifts
 from mdseg.labels.spaces import LabelSpace
 from mdseg.models.segmenter import Segmenter
 from mdseg.runs import checkpoints
@@ -30,6 +31,7 @@ class Trained:
         cfg: resolved configuration of the stage that trained it; in `cfg.name` the experiment.
         steps: optimiser steps that these weights were trained for.
         path: the checkpoint.
+        means: of the images of every dataset, where each is subtracted its own.
     """
 
     model: Segmenter
@@ -39,15 +41,33 @@ class Trained:
     steps: int
     path: Path
     network: str | None = None
+    means: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     @property
     def space(self) -> LabelSpace:
         """The label space of its channels."""
         return self.view.space
 
-    def predictor(self, short_side: int | None) -> Predictor:
-        """What it answers for images that it sees at this short side; null: at their own size."""
-        return Predictor(self.model, self.view, self.cfg.align_corners, short_side)
+    def predictor(self, short_side: int | None, dataset: str | None = None) -> Predictor:
+        """What it answers for images that it sees at this short side; null: at their own size.
+
+        Args:
+            dataset: whose images they are; null, or one that it was not trained on: its target's, where it has one.
+        """
+        shift = self.shifts_of([dataset or ""]).get(dataset or "")
+        return Predictor(self.model, self.view, self.cfg.align_corners, short_side, shift)
+
+    def shifts_of(self, datasets: Iterable[str]) -> dict[str, np.ndarray]:
+        """What is added to the images of datasets, see :meth:`predictor`; nothing where it subtracts one mean."""
+        known = shifts({name: np.array(mean) for name, mean in self.means.items()}, self.model)
+        found = {name: known.get(name, known.get(self.target or "")) for name in datasets}
+        return {name: shift for name, shift in found.items() if shift is not None}
+
+    @property
+    def target(self) -> str | None:
+        """The first dataset of a target stream."""
+        streams = [stream for stream in self.cfg.streams.values() if stream.role == "target"]
+        return next((name for stream in streams for name in stream.datasets), None)
 
 
 def load_trained(
@@ -91,7 +111,8 @@ def load_trained(
     checkpoints.load_network(model, saved, file, prefix, "network" if prefix == "model" else chosen)
     shown = name if len(answers) > 1 else None
     read = View(space, **{key: value for key, value in view.items() if key != "label_space"})
-    return Trained(model.eval(), read, cfg, saved["stage"], checkpoints.trained_steps(saved), file, shown)
+    means = saved.get("means", {})
+    return Trained(model.eval(), read, cfg, saved["stage"], checkpoints.trained_steps(saved), file, shown, means)
 
 
 def chosen_answer(network: str | None, answers: Mapping[str, Answer], saved: dict[str, Any], file: Path) -> str:

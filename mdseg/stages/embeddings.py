@@ -130,7 +130,7 @@ class EstimateEmbeddings(Stage):
         """
         trained, device = self.load(name), choose_device("cpu" if self.cfg.trainer.accelerator == "cpu" else "auto")
         trained.model.to(device)
-        predictor = trained.predictor(short_side(self.cfg.evaluation, name))
+        predictor = trained.predictor(short_side(self.cfg.evaluation, name), name)
         align_corners, num_classes = trained.cfg.align_corners, dataset.table.num_classes
         seen = Seen(num_classes, keep=max(1, CLUSTERED // len(dataset)) if self.centroids > 1 else 0)
         for index in range(len(dataset)):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
@@ -15,8 +16,9 @@ from mdseg.config.building import Datasets, bound, build, build_transforms, coun
 from mdseg.data.datamodule import EvaluationData, SegmentationDataModule, cores
 from mdseg.data.dataset import with_images
 from mdseg.data.selection import LoadedStream
-from mdseg.data.statistics import labelled_counts
+from mdseg.data.statistics import image_mean, labelled_counts
 from mdseg.evaluation.panels import Panels
+from mdseg.evaluation.predictor import shifts
 from mdseg.evaluation.results import evaluation_results
 from mdseg.figures import training
 from mdseg.labels.spaces import LabelSpace
@@ -32,6 +34,7 @@ from mdseg.system.files import write_text
 from mdseg.system.ranks import main_process
 from mdseg.system.signals import StopSignals
 
+MEANS = ("network", "own")  # what is subtracted from images
 LABEL_LOSSES = ("supervised", "mixed")  # slots of the group `loss` that depend on the label space, and are perturbed
 
 
@@ -48,6 +51,8 @@ class Fit(Stage):
     def __init__(self, **common: Any) -> None:
         super().__init__(**common)
         cfg = self.cfg
+        if cfg.mean not in MEANS:
+            raise ValueError(f"stage {self.name}: mean: expected {' or '.join(MEANS)}, got {cfg.mean!r}")
         if cfg.steps is None:
             raise ValueError(f"stage {self.name}: steps is not set; give a number of steps, or such as '150 epochs'")
         self.last = self.folder / "checkpoints" / "last.ckpt"
@@ -164,8 +169,14 @@ class Fit(Stage):
                 datasets = [with_images(dataset, folder / dataset.name) for dataset in loaded.datasets]
                 self.data.streams[name] = replace(loaded, datasets=datasets)
 
-    def count_classes(self) -> None:
-        """Count the pixels of every class where something wants them; costly the first time."""
+    def measure(self) -> None:
+        """Average images and count the pixels of classes where something wants them; costly the first time."""
+        if self.cfg.mean == "own":
+            means = self.own_means()
+            self.method.description["means"] = {name: mean.tolist() for name, mean in means.items()}
+            self.data.shifts = shifts(means, self.method.model)
+            if self.reported is not None:
+                self.reported.shifts = self.data.shifts
         self.data.count_classes()
         if self.counters:
             labelled = (each for each in self.data.streams.values() if each.stream.role == "labelled")
@@ -174,10 +185,17 @@ class Fit(Stage):
             for counter in self.counters:
                 counter.count(torch.from_numpy(counts))
 
+    def own_means(self) -> dict[str, np.ndarray]:
+        """Mean of the images of every dataset: those that are trained on, else those that are evaluated."""
+        trained = [dataset for loaded in self.data.streams.values() for dataset in loaded.datasets]
+        datasets = {**self.data.evaluated, **{dataset.name: dataset for dataset in trained}}
+        workers = min(self.data.workers, cores())
+        return {name: image_mean(dataset, workers) for name, dataset in datasets.items()}
+
     def __call__(self, stop: StopSignals, dashboard: Dashboard) -> dict[str, Any]:
         if self.images is not None and self.images in self.earlier:
             self.take_images(self.earlier[self.images])
-        self.count_classes()
+        self.measure()
         log = StageLog(self.folder, dashboard)
         if main_process():
             write_subsets(self.data, self.folder)

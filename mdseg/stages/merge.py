@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from torch import nn
 
 from mdseg.config.building import evaluated_tables
@@ -77,6 +78,7 @@ class Merge(Stage):
             trained=sum(trained.steps for trained in members.values()),
         )
         evaluator.joined = network  # registered, so that it goes to the device
+        self.data.shifts = self.shifts(members)
         log = StageLog(self.folder, dashboard)
         trainer = self.build_trainer(callbacks=[Panels(self.folder / "figures", self.cfg.panels)], logger=[log])
         trainer.validate(evaluator, self.data, verbose=False)
@@ -84,6 +86,22 @@ class Merge(Stage):
             self.save(network, space, evaluator, members)
         trainer.strategy.barrier()
         return {"networks": dict(self.origins), "evaluation": evaluation_results(evaluator)}
+
+    def shifts(self, members: Mapping[str, Trained]) -> dict[str, np.ndarray]:
+        """What is added to the images of the evaluated datasets, the same for all networks.
+
+        Raises:
+            ValueError: it is not the same.
+        """
+        found = {part: trained.shifts_of(self.data.evaluated) for part, trained in members.items()}
+        first = next(iter(found.values()))
+        for part, own in found.items():
+            if {name: shift.tolist() for name, shift in own.items()} != {k: v.tolist() for k, v in first.items()}:
+                raise ValueError(
+                    f"stage {self.name}: {part} subtracts another mean from the images of "
+                    f"{', '.join(self.data.evaluated)} than {next(iter(found))}; they cannot see the same image"
+                )
+        return first
 
     def save(self, network: nn.Module, space: LabelSpace, evaluator: Evaluator, members: Mapping[str, Trained]) -> None:
         """The checkpoint of all networks together."""
@@ -99,6 +117,7 @@ class Merge(Stage):
             "state_dict": {f"joined.{name}": value.cpu() for name, value in network.state_dict().items()},
             "label_space": space.state_dict(),
             "SegmentationDataModule": {"step": evaluator.trained},
+            "means": dict(next(iter(members.values())).means),
             **evaluator.answering(),
             **own,
         }
