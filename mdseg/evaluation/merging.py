@@ -59,11 +59,43 @@ def merged_argmax(
     merge, size = space.merge, (int(size[0]), int(size[1]))
     assert merge is not None
     merge = Merge(merge.how, merge.scores, tuple(channels.to(logits.device) for channels in merge.branches))
-    class_of = torch.full((logits.shape[1],), NONE)
-    class_of[space.channels] = space.classes
-    class_of = class_of.to(logits.device)
+    class_of = classes_of_channels(logits, space)
     prediction = torch.empty(len(logits), *size, dtype=torch.uint8, device=logits.device)
     for band in banded(logits, size, align_corners, band_memory(logits, band_bytes, PREDICTION_BYTES)):
         scores = merged_scores(band.upsample(), merge, class_of, len(space.names))
         prediction[band.image, band.rows] = first_argmax(scores)
     return prediction
+
+
+def winning_branches(
+    logits: Float[Tensor, "n k h w"],
+    answers: UInt8[Tensor, "n H W"],
+    space: EvaluationSpace,
+    merge: Merge,
+    align_corners: bool,
+    band_bytes: int | None = None,
+) -> UInt8[Tensor, "n H W"]:
+    """Which branch, by its place in a merge, scores the merged answer highest at each pixel.
+
+    Args:
+        answers: of the merge, class indices of the evaluation space.
+        merge: of whose logits or probabilities.
+    """
+    size = (answers.shape[-2], answers.shape[-1])
+    class_of = classes_of_channels(logits, space)
+    winner = torch.empty_like(answers)
+    for band in banded(logits, size, align_corners, band_memory(logits, band_bytes, PREDICTION_BYTES)):
+        whole, answer = band.upsample(), answers[band.image, band.rows].long()
+        scores = []
+        for channels in merge.branches:
+            single = Merge("max", merge.scores, (channels.to(logits.device),))
+            scores.append(merged_scores(whole, single, class_of, len(space.names)).gather(0, answer[None])[0])
+        winner[band.image, band.rows] = first_argmax(torch.stack(scores))
+    return winner
+
+
+def classes_of_channels(logits: Float[Tensor, "n k h w"], space: EvaluationSpace) -> Int64[Tensor, " k"]:
+    """The class that each channel counts as; -1: none."""
+    class_of = torch.full((logits.shape[1],), NONE)
+    class_of[space.channels] = space.classes
+    return class_of.to(logits.device)

@@ -8,11 +8,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+MOST_COLUMNS = 6  # networks beside each other; more go below each other
+
 
 def results_table(results: dict[str, Any], width: int = 110) -> str:
     """mIoU in percent per evaluated dataset (rows) and stage (columns), and what the relations stage found.
 
-    A stage that evaluated several networks has a column for each, its headline's first.
+    A stage that evaluated several networks, or merged their answers, has a column for each, its headline's first; where
+    there are many, rows and columns change places.
     """
     fits: dict[str, dict[str, Any]] = {}
     for name, stage in results["stages"].items():
@@ -20,29 +23,48 @@ def results_table(results: dict[str, Any], width: int = 110) -> str:
             networks = by_network(stage["evaluation"])
             fits |= {f"{name}, {network}" if network else name: node for network, node in networks.items()}
     title = f"{results['experiment']}: mIoU % (classes present), seed {results['seed']}"
-    table = Table()
-    table.add_column("dataset")
-    table.add_column("role")
-    for name in fits:
-        table.add_column(name, justify="right")
-    evaluations = list(fits.values())
+    evaluations, rows = list(fits.values()), []
     # A stage may evaluate other datasets than the others.
     datasets = {name: entry for node in evaluations for name, entry in node["datasets"].items()}
     for dataset, entry in datasets.items():
         entries = [node["datasets"].get(dataset, {}) for node in evaluations]
-        table.add_row(dataset, entry["role"], *(shown(each["miou"]) if each else "–" for each in entries))
+        rows.append((dataset, entry["role"], [shown(each["miou"]) if each else "–" for each in entries]))
         reported = results.get("row") is not None or entry["role"] == "target"  # elsewhere no paper averages over them
         for subset in entry["subsets"] if reported else ():
-            table.add_row(f"  {subset}", "", *(shown(each["subsets"][subset]) if each else "–" for each in entries))
+            rows.append((f"  {subset}", "", [shown(each["subsets"][subset]) if each else "–" for each in entries]))
     for role in dict.fromkeys(role for node in evaluations for role in node["mean_miou"]):
-        table.add_row(
-            "mean",
-            role,
-            *(shown(node["mean_miou"][role]) if role in node["mean_miou"] else "–" for node in evaluations),
-            style="bold",
-        )
+        means = [shown(node["mean_miou"][role]) if role in node["mean_miou"] else "–" for node in evaluations]
+        rows.append(("mean", role, means))
+    table = _upright(list(fits), rows) if len(fits) <= MOST_COLUMNS else _turned(list(fits), rows)
     found = [_relations(stage) for stage in results["stages"].values() if "found" in stage]
     return "\n".join([title, render(table, width), *found])
+
+
+Row = tuple[str, str, list[str]]  # dataset or mean, role, a value per network
+
+
+def _upright(names: Sequence[str], rows: Sequence[Row]) -> Table:
+    """A column per network."""
+    table = Table()
+    for heading in ("dataset", "role"):
+        table.add_column(heading)
+    for name in names:
+        table.add_column(name, justify="right")
+    for dataset, role, values in rows:
+        table.add_row(dataset, role, *values, style="bold" if dataset == "mean" else None)
+    return table
+
+
+def _turned(names: Sequence[str], rows: Sequence[Row]) -> Table:
+    """A row per network."""
+    table = Table()
+    table.add_column("network")
+    for dataset, role, _ in rows:
+        heading = f"mean {role}" if dataset == "mean" else dataset.strip()
+        table.add_column(heading, justify="right", style="bold" if dataset == "mean" else None)
+    for name, values in zip(names, zip(*(values for _, _, values in rows), strict=True), strict=True):
+        table.add_row(name, *values)
+    return table
 
 
 def by_network(evaluation: dict[str, Any]) -> dict[str, dict[str, Any]]:

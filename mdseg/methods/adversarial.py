@@ -5,6 +5,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
+import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -16,6 +17,7 @@ from mdseg.labels.tables import IGNORE
 from mdseg.methods.adversary import Adversary, Scoreboard, logits_of
 from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
 from mdseg.methods.target_loss import TargetLossFunction
+from mdseg.methods.verdicts import Verdicts
 from mdseg.models.segmenter import Levels
 
 ONE = "all"  # the branch of a label space that has none
@@ -101,6 +103,9 @@ class Adversarial(Method):
         elif target is not None:
             target(torch.zeros(1, len(next(iter(self.branches.values()))), 1, 1), (1, 1))  # a wrong option shows here
         self.build_discriminator_optimizer = discriminator_optimizer
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        return [Verdicts()] if self.panels and self.adversary is not None else []
 
     def read(self, streams: Mapping[str, StreamShape]) -> None:
         streams = {name: shape for name, shape in streams.items() if self.learns_from_target or shape.role != "target"}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
@@ -17,6 +18,7 @@ from mdseg.data.datamodule import EvaluationData, SegmentationDataModule, cores
 from mdseg.data.dataset import with_images
 from mdseg.data.selection import LoadedStream
 from mdseg.data.statistics import image_mean, labelled_counts
+from mdseg.evaluation.branch_panels import BranchPanels
 from mdseg.evaluation.panels import Panels
 from mdseg.evaluation.predictor import shifts
 from mdseg.evaluation.results import evaluation_results
@@ -212,7 +214,8 @@ class Fit(Stage):
         val_every, log_every = (min(every, data.steps) for every in (self.cfg.val_every, self.cfg.log_every))
         timing, best = Timing(), SaveBest(self.folder / "checkpoints" / "best.ckpt")
         panels = Panels(self.folder / "figures", self.cfg.panels)
-        evaluation = [panels, best, Mirror(log.mirror, panels, best)] if data.evaluated else []
+        branches = BranchPanels(self.folder / "figures", self.cfg.panels)
+        evaluation = [panels, branches, best, Mirror(log.mirror, panels, best)] if data.evaluated else []
         trainer = self.build_trainer(
             callbacks=[
                 timing,
@@ -248,16 +251,16 @@ class Fit(Stage):
             return results
         if self.reported is not None:
             selected = {"split": self.cfg.select, "evaluation": evaluation_results(method)}
-            self.report_best(best, panels, log)
+            self.report_best(best, [panels, branches], log)
             results["selected"] = selected
         return results | {"evaluation": evaluation_results(method), "best": best.results()}
 
-    def report_best(self, best: SaveBest, panels: Panels, log: StageLog) -> None:
+    def report_best(self, best: SaveBest, pictures: list[pl.Callback], log: StageLog) -> None:
         """Evaluate the weights that were best on the images of `select` on those that are reported."""
         method = self.method
         method.load_state_dict(checkpoints.load(best.path)["state_dict"])
         method.phase = "test"
-        trainer = self.build_trainer(callbacks=[panels], logger=[log])
+        trainer = self.build_trainer(callbacks=pictures, logger=[log])
         trainer.validate(method, self.reported, verbose=False)
         method.phase = "val"
 

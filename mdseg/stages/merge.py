@@ -9,6 +9,7 @@ from torch import nn
 from mdseg.config.building import evaluated_tables
 from mdseg.config.keys import plain
 from mdseg.data.datamodule import EvaluationData
+from mdseg.evaluation.branch_panels import BranchPanels
 from mdseg.evaluation.evaluator import Evaluator, views_of
 from mdseg.evaluation.panels import Panels
 from mdseg.evaluation.results import evaluation_results
@@ -79,8 +80,9 @@ class Merge(Stage):
         )
         evaluator.joined = network  # registered, so that it goes to the device
         self.data.shifts = self.shifts(members)
-        log = StageLog(self.folder, dashboard)
-        trainer = self.build_trainer(callbacks=[Panels(self.folder / "figures", self.cfg.panels)], logger=[log])
+        log, figures = StageLog(self.folder, dashboard), self.folder / "figures"
+        pictures = [Panels(figures, self.cfg.panels), BranchPanels(figures, self.cfg.panels)]
+        trainer = self.build_trainer(callbacks=pictures, logger=[log])
         trainer.validate(evaluator, self.data, verbose=False)
         if main_process():
             self.save(network, space, evaluator, members)

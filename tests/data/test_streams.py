@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -58,6 +59,25 @@ def test_equal_shares_visit_each_image_of_each_dataset_once_an_epoch(sizes, extr
         assert len({len(part) for part in share}) == 1, "a fixed share of every batch"
         drawn = [index for part in share for index in part]
         assert Counter(drawn[:size]) == Counter(range(described.offsets[dataset], described.offsets[dataset] + size))
+
+
+@given(sizes, st.integers(1, 5), st.integers(0, 2**31))
+@settings(deadline=None)
+def test_streams_that_take_turns_visit_each_image_once_an_epoch(sizes, batch_size, seed):
+    count = len(sizes)
+    parts = [replace(stream((size,), batch_size, name=str(size)), turn=(n, count)) for n, size in enumerate(sizes)]
+    for step in range(2 * count):
+        assert [bool(part.indices(seed, step)) for part in parts] == [number == step % count for number in range(count)]
+    for size, part in zip(sizes, parts, strict=True):
+        drawn = [index for step in range(3 * size * count) for index in part.indices(seed, step)]
+        assert Counter(drawn[:size]) == Counter(range(size))
+        assert Counter(drawn[size : 2 * size]) == Counter(range(size))
+
+
+def test_the_epoch_of_a_stream_that_waits_for_its_turn_is_counted_in_its_own_batches():
+    second = replace(stream((4,), 2), turn=(1, 3))
+    assert [second.epoch(step) for step in range(9)] == [0, 0, 0, 0, 0, 1, 1, 1, 1]
+    assert second.period == 3
 
 
 def test_shares_that_do_not_divide_go_to_the_first_datasets():
