@@ -33,7 +33,13 @@ OPTIONAL = (
 )  # of a stream; null where they are left out
 DATASET = ("layout", "root", "labels", "evaluation_split")
 FROM_GROUPS = ("data", "label_space", "logger", "method", "model", "optimizer", "scheduler", "trainer", "transform")
-FOR_OTHERS = ("blv_sigma", "embedding_dimension", "passes", "unlabelled_per_step")  # keys that do nothing themselves
+FOR_OTHERS = (
+    "blv_sigma",
+    "discriminator_width",
+    "embedding_dimension",
+    "passes",
+    "unlabelled_per_step",
+)  # keys that do nothing themselves
 AT_LEAST = {  # key → the least that it may be
     "log_every": 1,
     "val_every": 1,

@@ -14,16 +14,161 @@ from torch.optim import Optimizer
 from mdseg.evaluation.evaluator import views_of
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
-from mdseg.methods.adversary import Adversary, Scoreboard, logits_of
+from mdseg.methods.adversary import Adversary, Scoreboard, Verdict, logits_of
 from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
 from mdseg.methods.target_loss import TargetLossFunction
 from mdseg.methods.verdicts import Verdicts
 from mdseg.models.segmenter import Levels
 
 ONE = "all"  # the branch of a label space that has none
+Shown = tuple[Levels, tuple[int, int]]  # logits without a gradient, and the size of their images
 
 
-class Adversarial(Method):
+class TwoPlayers(Method):
+    """What a method with discriminators on the predictions of its segmenter is made of.
+
+    The segmenter is told first, with discriminators that do not change, then they on predictions that do not; both move
+    after that.
+
+    Args:
+        adversarial: weight of the adversarial loss by level, {high: 0.001, low: 0.0002}; what a network without a low
+            head has none of is left out. All 0: no discriminators.
+        sees, objective: see :class:`~mdseg.methods.adversary.Adversary`.
+        share_discriminator: one discriminator per level for all branches.
+        discriminator_width: channels of a discriminator's first layer.
+        discriminator_optimizer: parameters → optimiser; its rate follows the schedule of the segmenter's.
+
+    Raises:
+        ValueError: an option that is out of range.
+    """
+
+    def __init__(
+        self,
+        adversarial: Mapping[str, float | int],
+        sees: str,
+        objective: str,
+        share_discriminator: bool,
+        discriminator_width: int,
+        discriminator_optimizer: Callable[..., Optimizer],
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.automatic_optimization = False
+        self.branches = {name: torch.tensor(own) for name, own in self.space.branches.items()} or {
+            ONE: torch.arange(self.space.num_classes)
+        }
+        weights = {level: weight for level, weight in self.of_levels("adversarial", adversarial).items() if weight}
+        self.adversary: Adversary | None = None
+        if weights:
+            self.adversary = Adversary(
+                self.branches, weights, sees, objective, share_discriminator, discriminator_width, self.align_corners
+            )
+            self.scoreboard = Scoreboard(player(level, branch) for level, branch in self.adversary.pairs())
+        self.build_discriminator_optimizer = discriminator_optimizer
+
+    def of_levels(self, option: str, weights: Mapping[str, float | int]) -> dict[str, float | int]:
+        """Weights of the levels that the network has.
+
+        Raises:
+            ValueError: a level that is none, or a negative weight.
+        """
+        for level, weight in weights.items():
+            if level not in Levels._fields:
+                raise ValueError(f"method.{option}: expected weights of high and low, got {level!r}")
+            if weight < 0:
+                raise ValueError(f"method.{option}.{level}: expected at least 0, got {weight}")
+        levels = Levels._fields[:1] if self.model.low_head is None else Levels._fields
+        return {level: weights.get(level, 0) for level in levels}
+
+    def configure_callbacks(self) -> list[pl.Callback]:
+        others: Any = super().configure_callbacks()
+        return [*others, *([Verdicts()] if self.panels and self.adversary is not None else [])]
+
+    @cached_property
+    def optimization(self) -> Any:
+        optimizer, schedule = self.model_optimizer()
+        if self.adversary is None:
+            return [optimizer], [schedule]
+        discriminators = self.build_discriminator_optimizer(self.adversary.parameters())
+        build_schedule: Any = self.build_scheduler  # checked by `model_optimizer`
+        return [optimizer, discriminators], [schedule, build_schedule(discriminators, steps=self.steps)]
+
+    def players(self) -> tuple[list[Any], list[Any]]:
+        """Optimisers and schedules of the segmenter and of the discriminators, where there are any."""
+        optimizers, schedules = self.optimizers(), self.lr_schedulers()
+        if isinstance(optimizers, list) and isinstance(schedules, list):
+            return optimizers, schedules
+        return [optimizers], [schedules]
+
+    def training_step(self, batch: StepBatch, step: int) -> Tensor:
+        optimizers, schedules = self.players()
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+        self.terms_of_step: dict[str, Tensor] = {}
+        # What discriminators are shown of the step: by branch the sources' logits and image sizes, and the target's.
+        self.shown: dict[str, list[Shown]] = {branch: [] for branch in self.branches}
+        self.shown_target: Shown | None = None
+        with self.averaged_once():
+            if self.adversary is not None:
+                self.adversary.requires_grad_(False)
+            loss = self.train_segmenter(batch, step)
+            if self.adversary is not None:
+                self.adversary.requires_grad_(True)
+                loss = loss + self.train_discriminators()
+        for mover in (*optimizers, *schedules):
+            mover.step()
+        for name, value in self.terms_of_step.items():
+            self.log(f"train/{name}", value)
+        trainer: Any = self.trainer  # its annotations leave the interval of the log out
+        if self.adversary is not None and (step + 1) % trainer.log_every_n_steps == 0:
+            self.report()
+        return loss
+
+    def train_segmenter(self, batch: StepBatch, step: int) -> Float[Tensor, ""]:
+        """Gradients of the segmenter, and what the discriminators are shown; the loss is returned without a graph."""
+        raise NotImplementedError
+
+    def backpropagate(self, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
+        """Backward now, so that memory is that of one forward pass; the value is returned."""
+        self.manual_backward(loss)
+        return loss.detach()
+
+    def fooling(self, levels: Levels, size: tuple[int, int]) -> Float[Tensor, ""]:
+        """Weighted adversarial losses of target images in all branches; the discriminators will be shown them."""
+        adversary: Any = self.adversary
+        self.shown_target = detached(levels), size
+        losses = []
+        for (level, branch), loss in adversary.fooling(levels, size).items():
+            self.add(f"adversarial/{level}", branch, loss)
+            losses.append(adversary.weights[level] * loss)
+        return torch.stack(losses).sum()
+
+    def train_discriminators(self) -> Float[Tensor, ""]:
+        """Gradients of the discriminators, on what the segmenter has just answered."""
+        adversary: Any = self.adversary
+        sources = {branch: shown for branch, shown in self.shown.items() if shown}
+        self.verdicts: dict[tuple[str, str], Verdict] = adversary.telling(sources, self.shown_target)
+        for (level, branch), verdict in self.verdicts.items():
+            self.add(f"discriminator/{level}", branch, verdict.loss)
+        return self.backpropagate(torch.stack([verdict.loss for verdict in self.verdicts.values()]).sum())
+
+    def report(self) -> None:
+        """Log how often the discriminators were right, in all ranks, and remark where one has won or lost."""
+        for (level, branch), verdict in self.verdicts.items():
+            both = torch.stack([verdict.source_accuracy, verdict.target_accuracy])
+            source, target = self.trainer.strategy.reduce(both, reduce_op="mean").tolist()
+            name = player(level, branch)
+            self.log(f"discriminator_accuracy/{name}/source", source)
+            self.log(f"discriminator_accuracy/{name}/target", target)
+            self.scoreboard.take(name, source, target)
+
+    def add(self, kind: str, branch: str, loss: Float[Tensor, ""]) -> None:
+        """Count a loss among the terms of the step, several of a kind and branch together."""
+        name, value = player(kind, branch), loss.detach()
+        self.terms_of_step[name] = self.terms_of_step[name] + value if name in self.terms_of_step else value
+
+
+class Adversarial(TwoPlayers):
     r"""A supervised loss on every source, and discriminators that the predictions on the target must pass.
 
     .. math:: L = \sum_k \sum_s \lambda_{seg,k} CE(P^s_k(x_s), y_s) + \lambda_{adv,k} L_{adv}(D^s_k(P^s_k(x_t)))
@@ -31,21 +176,15 @@ class Adversarial(Method):
     Tsai et al., CVPR 2018 (AdaptSegNet) and Vu et al., CVPR 2019 (AdvEnt) with one source or one branch for all; Russo
     et al., ICIAP 2019 (eq. 1 to 4) with a branch for each in a branched label space. s are branches and k levels: the
     final head and, where the network has one, that on an earlier stage. One forward pass of the target serves all
-    branches. The segmenter is updated first by the losses above, with discriminators that do not change, then they by
-    theirs on predictions that do not; both are told before either has moved.
+    branches.
 
     Args:
-        adversarial: weight of the adversarial loss by level, {high: 0.001, low: 0.0002}; what a network without a low
-            head has none of is left out. All 0: the sources alone, without discriminators.
-        sees, objective: see :class:`~mdseg.methods.adversary.Adversary`.
-        share_discriminator: one discriminator per level for all branches.
-        discriminator_width: channels of a discriminator's first layer.
-        discriminator_optimizer: parameters → optimiser; its rate follows the same schedule.
         low_weight: of the supervised loss of the low head.
         target: (logits of a branch, image size) → loss of the predictions on the target, beside the adversary.
         target_weight: of that loss, by level.
         merges: name → how the branches' answers are merged, see :func:`~mdseg.evaluation.evaluator.views_of`; the
             first one is the headline. Nothing is merged where there is one branch.
+        common: see :class:`TwoPlayers` and :class:`~mdseg.methods.base.Method`.
 
     Raises:
         ValueError: an option that is out of range.
@@ -56,12 +195,6 @@ class Adversarial(Method):
     def __init__(
         self,
         supervised: Loss,
-        adversarial: Mapping[str, float | int],
-        sees: str,
-        objective: str,
-        share_discriminator: bool,
-        discriminator_width: int,
-        discriminator_optimizer: Callable[..., Optimizer],
         low_weight: float | int,
         target_weight: Mapping[str, float | int],
         merges: Mapping[str, Mapping[str, Any]],
@@ -70,42 +203,15 @@ class Adversarial(Method):
         **common: Any,
     ) -> None:
         super().__init__(space=space, views=views_of(space, merges), **common)
-        self.automatic_optimization = False
-        levels = ("high",) if self.model.low_head is None else ("high", "low")
-        for name, weights in (("adversarial", adversarial), ("target_weight", target_weight)):
-            if unknown := set(weights) - {"high", "low"}:
-                raise ValueError(f"method.{name}: expected weights of high and low, got {sorted(unknown)}")
-            for level, weight in weights.items():
-                if weight < 0:
-                    raise ValueError(f"method.{name}.{level}: expected at least 0, got {weight}")
         if low_weight < 0:
             raise ValueError(f"method.low_weight: expected at least 0, got {low_weight}")
         self.supervised, self.low_weight, self.target = supervised, low_weight, target
-        self.target_weight = {level: target_weight.get(level, 0) for level in levels}
-        self.branches = {name: torch.tensor(own) for name, own in space.branches.items()} or {
-            ONE: torch.arange(space.num_classes)
-        }
-        weights = {level: adversarial.get(level, 0) for level in levels}
-        weights = {level: weight for level, weight in weights.items() if weight}
-        self.adversary: Adversary | None = None
-        if weights:
-            self.adversary = Adversary(
-                self.branches, weights, sees, objective, share_discriminator, discriminator_width, self.align_corners
-            )
-            self.scoreboard = Scoreboard(
-                level if branch == ONE else f"{level}/{branch}" for level, branch in self.adversary.pairs()
-            )
-        self.learns_from_target = self.adversary is not None or (
-            target is not None and any(self.target_weight.values())
-        )
+        self.target_weight = self.of_levels("target_weight", target_weight) if target is not None else {}
+        self.learns_from_target = self.adversary is not None or any(self.target_weight.values())
         if not self.learns_from_target:
             self.reads = {"labelled": Reads("labelled")}
         elif target is not None:
             target(torch.zeros(1, len(next(iter(self.branches.values()))), 1, 1), (1, 1))  # a wrong option shows here
-        self.build_discriminator_optimizer = discriminator_optimizer
-
-    def configure_callbacks(self) -> list[pl.Callback]:
-        return [Verdicts()] if self.panels and self.adversary is not None else []
 
     def read(self, streams: Mapping[str, StreamShape]) -> None:
         streams = {name: shape for name, shape in streams.items() if self.learns_from_target or shape.role != "target"}
@@ -123,69 +229,14 @@ class Adversarial(Method):
         """The branches that learn from a source: its own, and those that are no source's and so for all."""
         return [branch for branch in self.branches if branch == dataset or branch not in sources]
 
-    @cached_property
-    def optimization(self) -> Any:
-        optimizer, schedule = self.model_optimizer()
-        if self.adversary is None:
-            return [optimizer], [schedule]
-        discriminators = self.build_discriminator_optimizer(self.adversary.parameters())
-        build_schedule: Any = self.build_scheduler  # checked by `model_optimizer`
-        return [optimizer, discriminators], [schedule, build_schedule(discriminators, steps=self.steps)]
-
-    def training_step(self, batch: StepBatch, step: int) -> Tensor:
-        optimizers, schedules = self.players()
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        self.terms_of_step: dict[str, Tensor] = {}
-        with self.averaged_once():
-            loss = self.train_segmenter(batch)
-            if self.adversary is not None:
-                loss = loss + self.train_discriminators()
-        for mover in (*optimizers, *schedules):
-            mover.step()
-        for name, value in self.terms_of_step.items():
-            self.log(f"train/{name}", value)
-        trainer: Any = self.trainer  # its annotations leave the interval of the log out
-        if self.adversary is not None and (step + 1) % trainer.log_every_n_steps == 0:
-            self.report()
-        return loss
-
-    def report(self) -> None:
-        """Log how often the discriminators were right, in all ranks, and remark where one has won or lost."""
-        for (level, branch), verdict in self.verdicts.items():
-            both = torch.stack([verdict.source_accuracy, verdict.target_accuracy])
-            source, target = self.trainer.strategy.reduce(both, reduce_op="mean").tolist()
-            player = level if branch == ONE else f"{level}/{branch}"
-            self.log(f"discriminator_accuracy/{player}/source", source)
-            self.log(f"discriminator_accuracy/{player}/target", target)
-            self.scoreboard.take(player, source, target)
-
-    def players(self) -> tuple[list[Any], list[Any]]:
-        """Optimisers and schedules of the segmenter and of the discriminators, where there are any."""
-        optimizers, schedules = self.optimizers(), self.lr_schedulers()
-        if isinstance(optimizers, list) and isinstance(schedules, list):
-            return optimizers, schedules
-        return [optimizers], [schedules]
-
-    def train_segmenter(self, batch: StepBatch) -> Float[Tensor, ""]:
-        """Gradients of the segmenter; what discriminators will see of the step is kept, without gradients."""
+    def train_segmenter(self, batch: StepBatch, step: int) -> Float[Tensor, ""]:
         parts = {dataset: part for dataset, (part,) in batch["labelled"].items()}
-        self.shown: dict[str, list[tuple[Levels, tuple[int, int]]]] = {branch: [] for branch in self.branches}
         total = torch.zeros((), device=self.device)
-        if self.adversary is not None:
-            self.adversary.requires_grad_(False)
         for dataset, part in parts.items():
             total = total + self.backpropagate(self.supervised_loss(dataset, part, parts))
         if self.learns_from_target:
             total = total + self.backpropagate(self.target_loss(batch["target"]["image"]))
-        if self.adversary is not None:
-            self.adversary.requires_grad_(True)
         return total
-
-    def backpropagate(self, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
-        """Backward now, so that memory is that of one forward pass; the value is returned."""
-        self.manual_backward(loss)
-        return loss.detach()
 
     def supervised_loss(self, dataset: str, part: StepBatch, parts: Mapping[str, StepBatch]) -> Float[Tensor, ""]:
         """Of the images of a source, in every branch that learns from it."""
@@ -216,12 +267,7 @@ class Adversarial(Method):
     def target_loss(self, image: Tensor) -> Float[Tensor, ""]:
         """Of target images in all branches: what the discriminators make of them, and the loss beside."""
         levels, size = self.model.levels(image), size_of(image)
-        self.shown_target = detached(levels), size
-        losses = [torch.zeros((), device=image.device)]
-        if self.adversary is not None:
-            for (level, branch), loss in self.adversary.fooling(levels, size).items():
-                self.add(f"adversarial/{level}", branch, loss)
-                losses.append(self.adversary.weights[level] * loss)
+        losses = [] if self.adversary is None else [self.fooling(levels, size)]
         if self.target is not None:
             weights = {level: weight for level, weight in self.target_weight.items() if weight}
             for (level, weight), (branch, channels) in product(weights.items(), self.branches.items()):
@@ -230,20 +276,10 @@ class Adversarial(Method):
                 losses.append(weight * loss)
         return torch.stack(losses).sum()
 
-    def train_discriminators(self) -> Float[Tensor, ""]:
-        """Gradients of the discriminators, on what the segmenter has just answered."""
-        adversary: Any = self.adversary
-        verdicts = adversary.telling({name: shown for name, shown in self.shown.items() if shown}, self.shown_target)
-        for (level, branch), verdict in verdicts.items():
-            self.add(f"discriminator/{level}", branch, verdict.loss)
-        self.verdicts = verdicts
-        return self.backpropagate(torch.stack([verdict.loss for verdict in verdicts.values()]).sum())
 
-    def add(self, kind: str, branch: str, loss: Float[Tensor, ""]) -> None:
-        """Count a loss among the terms of the step, several of a kind and branch together."""
-        name = kind if branch == ONE else f"{kind}/{branch}"
-        value = loss.detach()
-        self.terms_of_step[name] = self.terms_of_step[name] + value if name in self.terms_of_step else value
+def player(kind: str, branch: str) -> str:
+    """Name of a term, or of a discriminator by its level, in a branch; where there is but one that is not named."""
+    return kind if branch == ONE else f"{kind}/{branch}"
 
 
 def detached(levels: Levels) -> Levels:

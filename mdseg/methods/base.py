@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from mdseg.evaluation.evaluator import Evaluated, Evaluator, View
 from mdseg.labels.spaces import LabelSpace
 from mdseg.losses.variation import LogitVariation
+from mdseg.models.segmenter import Levels
 from mdseg.system.wording import nearest
 
 StepBatch = dict[str, Any]  # by the names of `reads`
@@ -235,7 +236,8 @@ class Method(Evaluator):
         Args:
             options: what the loss of the final head is given besides logits, masks and datasets.
         """
-        high, low = self.model.levels(labelled["image"])
+        high, low = levels = self.model.levels(labelled["image"])
+        self.supervised_levels(levels, labelled["image"])
         loss = supervised(high, labelled["mask"], labelled["dataset"], **options)
         self.log("train/supervised", loss, prog_bar=True)
         if low is None:
@@ -243,6 +245,9 @@ class Method(Evaluator):
         low_loss = supervised(low, labelled["mask"], labelled["dataset"], perturb=False)
         self.log("train/supervised_low", low_loss)
         return loss + low_weight * low_loss
+
+    def supervised_levels(self, levels: Levels, image: Tensor) -> None:
+        """A chance to look at the logits that :meth:`supervise` has just computed of labelled images."""
 
     def log(self, name: str, value: Any, **options: Any) -> None:
         """Lightning's log, which also keeps what is logged of the training step."""

@@ -112,6 +112,10 @@ class SelfTraining(Method):
         self.teacher.load_state_dict(self.model.state_dict())
 
     def training_step(self, batch: StepBatch, step: int) -> Tensor:
+        return self.learning_loss(batch)
+
+    def learning_loss(self, batch: StepBatch) -> Float[Tensor, ""]:
+        """The loss of the student on labelled and on mixed images."""
         labelled, unlabelled = batch["labelled"], batch["unlabelled"]["image"]
         check_pairs(labelled["image"], unlabelled)
         with torch.no_grad():

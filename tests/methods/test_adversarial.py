@@ -349,7 +349,7 @@ def test_any_number_of_sources():
         ({"sees": "logits"}, "method.sees"),
         ({"objective": "hinge"}, "method.objective"),
         ({"adversarial": {"high": -1}}, r"method.adversarial.high: expected at least 0, got -1"),
-        ({"adversarial": {"middle": 1}}, r"method.adversarial: expected weights of high and low, got \['middle'\]"),
+        ({"adversarial": {"middle": 1}}, r"method.adversarial: expected weights of high and low, got 'middle'"),
         ({"discriminator_width": 0}, "method.discriminator_width: expected at least 1, got 0"),
         ({"low_weight": -0.1}, "method.low_weight: expected at least 0, got -0.1"),
         ({"merges": {"gta5": {}}}, "merges.gta5: a branch is called so"),
