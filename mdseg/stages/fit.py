@@ -95,7 +95,9 @@ class Fit(Stage):
             ValueError: a slot that the method does not have.
         """
         nodes = {slot: node for slot, node in self.cfg.loss.items() if node is not None and slot != "variation"}
-        accepted = inspect.signature(get_class(self.cfg.method["_target_"])).parameters
+        classes = get_class(self.cfg.method["_target_"]).__mro__
+        inits = [vars(each)["__init__"] for each in classes[:-1] if "__init__" in vars(each)]  # without object's
+        accepted = {name for init in inits for name in inspect.signature(init).parameters}
         for slot in nodes:
             if slot not in accepted:
                 raise ValueError(
