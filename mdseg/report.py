@@ -20,7 +20,7 @@ from rich.table import Table
 from mdseg.config import references
 from mdseg.config.expansion import alike
 from mdseg.config.references import SUM, Published
-from mdseg.evaluation.tables import by_network, percent, render
+from mdseg.evaluation.tables import ZERO, by_network, percent, render
 
 # What differs between runs of the same setting: not part of a setting's name.
 NOT_A_SETTING = (
@@ -126,13 +126,17 @@ def row_table(runs: Sequence[Run], width: int = 130) -> str:
 
     Over all classes and over every subset of them that the network answers in full: mean ± standard deviation over the
     runs of a setting. Where several networks are evaluated (student, teacher), each has a line; the first one's results
-    are the method's, so what is published stands there. Several seen datasets have a line each, and one for the sum of
-    their mIoUs, by which methods for them are ranked (Kalluri et al., ICCV 2019, section 5).
+    are the method's, so what is published stands there unless it names another one. Several seen datasets have a line
+    each, and one for the sum of their mIoUs, by which methods for them are ranked (Kalluri et al., ICCV 2019, section
+    5).
     """
     experiment, scale = runs[0].experiment, runs[0].results["scale"]
     common = [word for word in runs[0].overrides if all(word in run.overrides for run in runs)]
     lines = row_lines(experiment, runs)
     measures = list(dict.fromkeys(measure for line in lines for measure in line.values))
+    published = {measure for line in lines for entry in line.published for measure in entry.values}
+    if "miou_zero" not in published and all(line.values["miou_zero"] in ([], line.values["miou"]) for line in lines):
+        measures.remove("miou_zero")  # no class is absent, and it is the same
     datasets = list(dict.fromkeys(line.dataset for line in lines))
     columns = [
         ("row", [line.row for line in lines]),
@@ -142,7 +146,8 @@ def row_table(runs: Sequence[Run], width: int = 130) -> str:
         ("runs", [str(line.runs) for line in lines]),
     ]
     for measure in measures:
-        columns.append(("mIoU" if measure == "miou" else measure, [percent(line.values[measure]) for line in lines]))
+        heading = {"miou": "mIoU", "miou_zero": ZERO}.get(measure, measure)
+        columns.append((heading, [percent(line.values[measure]) for line in lines]))
         columns.append(("paper", [_as_published(line, measure) for line in lines]))
     columns = [(heading, cells) for heading, cells in columns if any(cells)]
     table = Table()
@@ -181,10 +186,15 @@ def row_lines(experiment: str, runs: Sequence[Run]) -> list[Line]:
                     network=name,
                     runs=len(of_runs),
                     values=_mious(of_runs),
-                    published=[entry for entry in published if position == 0 and entry.dataset == dataset],
+                    published=[each for each in published if each.dataset == dataset and is_of(each, position, name)],
                 )
                 lines.append(line)
     return lines
+
+
+def is_of(published: Published, position: int, network: str) -> bool:
+    """Whether a published value is that of a network: the one that it names, else the first, the method's."""
+    return network == published.network if published.network else position == 0
 
 
 def _last_results(run: Run) -> dict[tuple[int, str], dict[str, dict[str, Any]]]:
@@ -215,14 +225,16 @@ def _mean_entry(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
     first = entries[0]
     subsets = {name: mean([entry["subsets"][name] for entry in entries]) for name in first.get("subsets", {})}
-    return {"role": first["role"], "miou": mean([entry["miou"] for entry in entries]), "subsets": subsets}
+    mious = {measure: mean([entry.get(measure) for entry in entries]) for measure in ("miou", "miou_zero")}
+    return {"role": first["role"], **mious, "subsets": subsets}
 
 
 def _mious(entries: Iterable[dict[str, Any]]) -> dict[str, list[float]]:
-    """mIoU of every run over all classes and over subsets, where it is defined."""
+    """mIoU of every run over the classes present, over all with absent ones as 0, and over subsets, where defined."""
     values: dict[str, list[float]] = defaultdict(list)
     for entry in entries:
-        for measure, miou in ({"miou": entry["miou"]} | entry.get("subsets", {})).items():
+        mious = {"miou": entry["miou"], "miou_zero": entry.get("miou_zero")}
+        for measure, miou in (mious | entry.get("subsets", {})).items():
             values[measure] += [] if miou is None else [miou]
     return values
 

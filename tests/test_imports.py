@@ -25,7 +25,19 @@ ROOMS = {
     "runs": {"config", "evaluation", "figures", "labels", "models", "system"},
     "methods": {"evaluation", "figures", "labels", "losses", "models", "pixels", "system"},
     "stages": {
-        *("config", "data", "evaluation", "figures", "labels", "losses", "methods", "pixels", "runs", "system"),
+        *(
+            "config",
+            "data",
+            "evaluation",
+            "figures",
+            "labels",
+            "losses",
+            "methods",
+            "models",
+            "pixels",
+            "runs",
+            "system",
+        ),
     },
 }
 COMMANDS = {"run", "evaluate", "predict", "report", "compare", "activations"}

@@ -59,16 +59,25 @@ def summary_of(folder, *overrides):
     return summary_table(folder, width=200)
 
 
-def row_run(folder, row, miou, *overrides, experiment="gta5_cityscapes", scale="demo", teacher=None, **subsets):
-    """A run that stands for a row of a table, as run.py leaves it."""
+def row_run(
+    folder, row, miou, *overrides, experiment="gta5_cityscapes", scale="demo", beside=None, zero=None, **subsets
+):
+    """A run that stands for a row of a table, as run.py leaves it.
+
+    Args:
+        beside: the networks' mIoUs by their names, where there are several; miou is the first one's.
+        zero: mIoU with absent classes as 0; None: none is absent.
+    """
+    dataset = "synthia" if experiment == "multi_source_synthia" else "cityscapes"
 
     def evaluation(miou):
-        entry = {"role": "target", "miou": miou, "subsets": subsets, "iou": {}}
-        return {"mean_miou": {"target": miou}, "datasets": {"cityscapes": entry}}
+        entry = {"role": "target", "miou": miou, "miou_zero": zero or miou, "subsets": subsets, "iou": {}}
+        return {"mean_miou": {"target": miou}, "datasets": {dataset: entry}}
 
     last = evaluation(miou)
-    if teacher is not None:
-        last = {"network": "student", **last, "teacher": evaluation(teacher)}
+    if beside is not None:
+        first, *others = beside
+        last = {"network": first, **last} | {name: evaluation(beside[name]) for name in others}
     stages = {"source": {"evaluation": evaluation(0.01)}, "adapt": {"evaluation": last}}
     number = len(list(folder.glob("*")))
     run = folder / str(number)
@@ -187,8 +196,8 @@ def test_a_run_that_is_not_done_counts_for_what_it_has_measured(tmp_path):
 
 
 def test_student_and_teacher_have_a_line_each_and_the_paper_one(tmp_path):
-    row_run(tmp_path, "dacs", 0.3, teacher=0.32)
-    row_run(tmp_path, "dacs", 0.4, teacher=0.36)
+    row_run(tmp_path, "dacs", 0.3, beside={"student": 0.3, "teacher": 0.32})
+    row_run(tmp_path, "dacs", 0.4, beside={"student": 0.4, "teacher": 0.36})
     table = summary_table(tmp_path)
     lines = [line for line in table.splitlines() if "dacs" in line]
     assert headings(table) == ["row", "network", "runs", "mIoU", "paper"]
@@ -266,6 +275,30 @@ def test_of_a_key_that_a_command_has_twice_the_last_value_counts(tmp_path):
     row_run(tmp_path, "maxsquare", 0.3, "steps=1", "steps=2")
     row_run(tmp_path, "maxsquare", 0.3, "steps=2")
     assert cells(summary_table(tmp_path))["maxsquare"][0] == "2"
+
+
+def test_published_values_of_branches_stand_beside_their_own(tmp_path):
+    """Russo et al., ICIAP 2019; over 19 classes of which SYNTHIA has 16."""
+    beside = {"max": 0.4, "mean": 0.4, "cityscapes": 0.3, "gta5": 0.2, "s_all": 0.35}
+    row_run(tmp_path, "max_merge", 0.4, experiment="multi_source_synthia", zero=0.36, beside=beside)
+    table = summary_table(tmp_path)
+    assert headings(table) == ["row", "network", "runs", "mIoU", "absent as 0", "paper"]
+    lines = [line.split("│") for line in table.splitlines() if line.startswith("│")]
+    shown = {cells[2].strip(): (cells[5].strip(), cells[6].strip()) for cells in lines}
+    assert shown == {
+        "max": ("36.0", "37.52"),
+        "mean": ("36.0", ""),
+        "cityscapes": ("36.0", "35.25"),
+        "gta5": ("36.0", "34.07"),
+        "s_all": ("36.0", "36.37"),
+    }
+
+
+@pytest.mark.parametrize(("absent", "zero"), [(True, 0.25), (False, None)])
+def test_a_mean_with_absent_classes_as_zero_is_shown_where_some_are(tmp_path, absent, zero):
+    row_run(tmp_path, "maxsquare", 0.3, zero=zero)
+    run = json.loads((tmp_path / "0" / "results.json").read_text())
+    assert ("absent as 0" in results_table(run)) == ("absent as 0" in summary_table(tmp_path)) == absent
 
 
 def test_subsets_of_a_target_are_printed_after_a_run(tmp_path):

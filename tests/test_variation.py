@@ -86,7 +86,7 @@ def stage_of(composed, tmp_path, *overrides):
 
 def test_static_counts_are_the_pixels_of_the_labelled_streams(composed, tmp_path):
     stage = stage_of(composed, tmp_path)
-    stage.count_classes()
+    stage.measure()
     variation = stage.method.supervised.variation
     counts = variation.counter.counts().numpy()
     assert (counts == labelled_counts(stage.data.streams["labelled"].datasets, stage.space)).all()

@@ -177,7 +177,7 @@ def restricted(stage: DictConfig, dataset: str) -> DictConfig:
     A stream that is divided by datasets becomes one that is not, with what it has for this dataset.
     """
     streams = plain(stage.streams, resolve=True)
-    own_streams = {name: stream for name, stream in streams.items() if stream["role"] != "target"}
+    own_streams = {name: stream for name, stream in streams.items() if stream.get("role") != "target"}
     for name in [name for name, stream in own_streams.items() if dataset not in stream["datasets"]]:
         del streams[name], own_streams[name]
     for stream in own_streams.values():

@@ -22,11 +22,13 @@ class Published:
         values: `miou` or the name of a subset of the classes → mIoU.
         dataset: which one; `SUM`: the sum over all of the entry's, where it has several.
         host: the published network where the row has another one.
+        network: which of the row's networks or branches, by its name; null: the method's.
     """
 
     values: dict[str, float]
     dataset: str
     host: str | None = None
+    network: str | None = None
 
 
 @cache
@@ -75,7 +77,7 @@ def _by_dataset(entry: dict[str, Any], only: str | None) -> list[Published]:
     values = {only: entry["values"]} if only else dict(entry["values"])
     if len(values) > 1:
         values[SUM] = {"miou": round(sum(of_dataset["miou"] for of_dataset in values.values()), 2)}
-    return [Published(of, name, entry.get("host")) for name, of in values.items()]
+    return [Published(of, name, entry.get("host"), entry.get("network")) for name, of in values.items()]
 
 
 def _table(experiment: str) -> dict[str, Any]:

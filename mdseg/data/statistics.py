@@ -53,7 +53,7 @@ def image_mean(dataset: SegmentationDataset, workers: int = 0) -> Float64[np.nda
     path = _folder() / f"{dataset.name}-mean-{_fingerprint(dataset, 'image')}.npy"
     found = _read(path, (len(dataset), 4))
     if found is None:
-        found = np.array(list(_each(dataset, _sums, workers, "averaging the images")), np.int64).reshape(-1, 4)
+        found = np.array(list(_each(dataset, _sums, workers, "averaging", "images")), np.int64).reshape(-1, 4)
         _keep(path, found, f"the mean of dataset '{dataset.name}' is")
     total = found.sum(axis=0)
     return total[1:] / max(1, total[0])
@@ -95,7 +95,7 @@ def _statistics(dataset: SegmentationDataset, workers: int) -> Int64[np.ndarray,
     path = _folder() / f"{dataset.name}-{_fingerprint(dataset)}.npy"
     found = _read(path, (len(dataset), 2 + dataset.table.num_classes))
     if found is None:
-        counted = _each(dataset, _counts, workers, "counting the classes")
+        counted = _each(dataset, _counts, workers, "counting the classes of", "masks")
         found = np.array(list(counted), np.int64).reshape(len(dataset), -1)
         _keep(path, found, f"class counts of dataset '{dataset.name}' are")
     return found
@@ -116,7 +116,11 @@ def _counts(dataset: SegmentationDataset, index: int) -> list[int]:
 
 
 def _each(
-    dataset: SegmentationDataset, measure: Callable[[SegmentationDataset, int], list[int]], workers: int, doing: str
+    dataset: SegmentationDataset,
+    measure: Callable[[SegmentationDataset, int], list[int]],
+    workers: int,
+    doing: str,
+    files: str,
 ) -> Iterator[list[int]]:
     """What is measured of every sample, in order; decoding leaves Python's lock, so threads are enough."""
     began, silent = time.monotonic(), True
@@ -124,7 +128,7 @@ def _each(
     try:
         for counted in pool.map(partial(measure, dataset), range(len(dataset))):
             if silent and time.monotonic() - began > PATIENCE:
-                print(f"{doing} of {dataset.name}, {len(dataset)} files, once", flush=True)
+                print(f"{doing} {dataset.name}, {len(dataset)} {files}, once", flush=True)
                 silent = False
             yield counted
     finally:

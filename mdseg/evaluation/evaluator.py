@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from mdseg.evaluation.merging import merged_argmax
-from mdseg.evaluation.metrics import ConfusionMatrix, iou, protocol
+from mdseg.evaluation.metrics import ConfusionMatrix, iou, miou_zero, protocol
 from mdseg.labels.spaces import MERGED, MERGES, EvaluationSpace, LabelSpace, Merge
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.pixels.argmax import restricted_argmax
@@ -268,8 +268,8 @@ def compute(confusion: ConfusionMatrix, space: EvaluationSpace) -> Float[Tensor,
 
 
 def logged(key: str, values: Float[Tensor, " c"], space: EvaluationSpace) -> dict[str, float]:
-    """What goes into the log below a key: mIoU, those of subsets, and the IoU of every class."""
-    mious = {"miou": values.nanmean().item()}
+    """What goes into the log below a key: mIoU, also with absent classes as 0, those of subsets, IoU of every class."""
+    mious = {"miou": values.nanmean().item(), "miou_zero": miou_zero(values).item()}
     mious |= {f"miou/{subset}": miou for subset, miou in subset_mious(values, space).items()}
     ious = {f"iou/{label}": value for label, value in zip(space.names, values.tolist(), strict=True)}
     return {f"{key}/{what}": value for what, value in (mious | ious).items()}

@@ -51,11 +51,19 @@ class ConfusionMatrix(Metric):
 def iou(confusion: Int64[Tensor, "c c"]) -> Float[Tensor, " c"]:
     """Intersection over union of each class; NaN for a class that is neither in the truth nor predicted.
 
-    The mean over classes is its `nanmean`; the official UniSeg code counts such classes as 0.
+    The mean over classes is its `nanmean`; the official UniSeg code counts such classes as 0, as :func:`miou_zero`.
     """
     confusion = confusion.double()
     hits = confusion.diagonal()
     return hits / (confusion.sum(dim=0) + confusion.sum(dim=1) - hits)
+
+
+def miou_zero(iou: Float[Tensor, " c"]) -> Float[Tensor, ""]:
+    """Mean IoU over all classes, those that are absent or that the model cannot answer as 0; NaN where all are.
+
+    Russo et al., ICIAP 2019, average so over 19 classes where the target has 16.
+    """
+    return iou.nan_to_num(0).mean() if not iou.isnan().all() else iou.new_tensor(torch.nan)
 
 
 def protocol(iou: Float[Tensor, " c"], names: Sequence[str], subset: Sequence[str]) -> Float[Tensor, ""]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mdseg.evaluation.evaluator import Evaluator, subset_mious
+from mdseg.evaluation.metrics import miou_zero
 from mdseg.evaluation.roles import EVALUATION_ROLES
 
 
@@ -17,7 +18,10 @@ def evaluation_results(evaluator: Evaluator) -> dict[str, Any]:
 
 
 def answer_results(evaluator: Evaluator, answer: str) -> dict[str, Any]:
-    """Per dataset role, mIoU, mIoU of subsets of its classes and IoU per class (null: absent); mean mIoU per role."""
+    """Per dataset role, mIoU and IoU per class (null: absent); mean mIoU per role.
+
+    `miou` is over the classes that are present, `miou_zero` over all of the dataset's with absent ones as 0.
+    """
     datasets: dict[str, dict[str, Any]] = {}
     iou = evaluator.iou_of[answer]
     for name, space in evaluator.spaces[evaluator.answers[answer].view].items():
@@ -25,6 +29,7 @@ def answer_results(evaluator: Evaluator, answer: str) -> dict[str, Any]:
         datasets[name] = {
             "role": evaluator.evaluated[name].role,
             "miou": _number(iou[name].nanmean().item()),
+            "miou_zero": _number(miou_zero(iou[name]).item()),
             "subsets": {subset: _number(miou) for subset, miou in subset_mious(iou[name], space).items()},
             "iou": dict(zip(space.names, values, strict=True)),
         }

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+ZERO = "absent as 0"  # what a mean over all classes is called in which those count that do not occur
 MOST_COLUMNS = 6  # networks beside each other; more go below each other
 
 
@@ -30,6 +31,8 @@ def results_table(results: dict[str, Any], width: int = 110) -> str:
         entries = [node["datasets"].get(dataset, {}) for node in evaluations]
         rows.append((dataset, entry["role"], [shown(each["miou"]) if each else "–" for each in entries]))
         reported = results.get("row") is not None or entry["role"] == "target"  # elsewhere no paper averages over them
+        if reported and any(each.get("miou_zero", each["miou"]) != each["miou"] for each in entries if each):
+            rows.append((f"  {ZERO}", "", [shown(each["miou_zero"]) if each else "–" for each in entries]))
         for subset in entry["subsets"] if reported else ():
             rows.append((f"  {subset}", "", [shown(each["subsets"][subset]) if each else "–" for each in entries]))
     for role in dict.fromkeys(role for node in evaluations for role in node["mean_miou"]):

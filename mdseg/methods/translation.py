@@ -141,7 +141,7 @@ class Translation(Method):
                 terms[f"perceptual/{domain}"] = self.perceptual(images[domain], translated[other])
         return terms, translated
 
-    def telling(self, domain: str, real: Float[Tensor, "n 3 h w"], fake: Float[Tensor, "n 3 h w"]) -> Tensor:
+    def telling(self, domain: str, real: Float[Tensor, "n 3 h w"], fake: Float[Tensor, "m 3 i j"]) -> Tensor:
         """Loss of a domain's discriminator: images of the domain are 1, translations to it 0."""
         discriminator = self.discriminators[domain]
         return sum_of_squares(discriminator(real), 1.0) + sum_of_squares(discriminator(fake), 0.0)

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+KEY = "model.weights"  # of the configuration, where most files are named
 # DataParallel and DDP; a network saved as an attribute of another module; AdaptSegNet's initial weights
 WRAPPERS = ("module.", "model.", "Scale.")
 
@@ -50,9 +51,13 @@ def load_state(module: nn.Module, found: Mapping[str, Tensor], source: str, may_
     module.load_state_dict({key: found.get(key, value) for key, value in expected.items()})
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """The state dict in a file, without the prefixes that wrappers put before every key."""
-    path = existing_file(path)
+def read_weights(path: str | Path, key: str = KEY) -> dict[str, Tensor]:
+    """The state dict in a file, without the prefixes that wrappers put before every key of it.
+
+    Args:
+        key: of the configuration that names the file, for messages.
+    """
+    path = existing_file(path, key)
     try:
         found = (
             load_file(path)
@@ -72,7 +77,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     return found
 
 
-def existing_file(path: str | Path) -> Path:
+def existing_file(path: str | Path, key: str = KEY) -> Path:
     """The path of a file.
 
     Raises:
@@ -80,18 +85,19 @@ def existing_file(path: str | Path) -> Path:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f"model.weights: no file at {path}; put it there, or set model.weights=null to start from random weights"
+            f"{key}: no file at {path}; put it there"
+            + (f", or set {KEY}=null to start from random weights" if key == KEY else "")
         )
     return Path(path)
 
 
 @contextmanager
-def downloading(what: str) -> Iterator[None]:
+def downloading(what: str, key: str = KEY) -> Iterator[None]:
     """Turn the many errors of a download without a network into one that says what to do."""
     try:
         yield
     except OSError as error:
         raise FileNotFoundError(
-            f"{what} are not on this machine and the download failed ({type(error).__name__}); set model.weights to a"
-            " local file, or to null to start from random weights"
+            f"{what} are not on this machine and the download failed ({type(error).__name__}); set {key} to a local"
+            " file" + (", or to null to start from random weights" if key == KEY else "")
         ) from error

@@ -230,7 +230,8 @@ def test_what_does_not_fit_is_named(name, monkeypatch):
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # as for users, who run without the type checks
     loss = {"entropy": entropy, "max_square": max_square, "max_square_iw": max_square_iw}[name]
     logits = torch.randn(2, 5, 4, 4)
-    with pytest.raises(ValueError, match=f"{name}: normalisation: expected 'paper' or 'official', got 'slides'"):
+    known = "'paper' or 'official'" + (" or 'log'" if name == "entropy" else "")
+    with pytest.raises(ValueError, match=f"{name}: normalisation: expected {known}, got 'slides'"):
         loss(logits, normalisation="slides")
     with pytest.raises(ValueError, match=r"valid: expected \(2, 8, 9\), got \(2, 4, 4\)"):
         loss(logits, (8, 9), torch.ones(2, 4, 4, dtype=torch.bool))
