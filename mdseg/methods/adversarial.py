@@ -190,7 +190,7 @@ class Adversarial(TwoPlayers):
         ValueError: an option that is out of range.
     """
 
-    reads: Mapping[str, Reads] = {"labelled": Reads("labelled"), "target": Reads("target")}
+    reads: Mapping[str, Reads] = {"labelled": Reads("labelled", divided=True), "target": Reads("target")}
 
     def __init__(
         self,
@@ -209,20 +209,14 @@ class Adversarial(TwoPlayers):
         self.target_weight = self.of_levels("target_weight", target_weight) if target is not None else {}
         self.learns_from_target = self.adversary is not None or any(self.target_weight.values())
         if not self.learns_from_target:
-            self.reads = {"labelled": Reads("labelled")}
+            self.reads = {"labelled": Reads("labelled", divided=True)}
         elif target is not None:
             target(torch.zeros(1, len(next(iter(self.branches.values()))), 1, 1), (1, 1))  # a wrong option shows here
 
     def read(self, streams: Mapping[str, StreamShape]) -> None:
         streams = {name: shape for name, shape in streams.items() if self.learns_from_target or shape.role != "target"}
         super().read(streams)
-        name = self.names_of["labelled"][0]
-        if not streams[name].epochs:
-            raise ValueError(
-                f"Adversarial takes batches of one source each, but stream {name} mixes them; set "
-                f"streams.{name}.per_dataset={{}}"
-            )
-        sources = streams[name].datasets
+        sources = streams[self.names_of["labelled"][0]].datasets
         self.feeds = {dataset: self.branches_of(dataset, sources) for dataset in sources}
 
     def branches_of(self, dataset: str, sources: tuple[str, ...]) -> list[str]:

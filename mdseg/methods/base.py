@@ -29,10 +29,11 @@ class Reads:
     Args:
         roles: `labelled`, `unlabelled` or `target`.
         several: any number of such streams, at least one; the batch then has them by name.
+        divided: in a step there is a batch of every dataset, by its name, instead of one that mixes them.
     """
 
-    def __init__(self, *roles: str, several: bool = False) -> None:
-        self.roles, self.several = roles, several
+    def __init__(self, *roles: str, several: bool = False, divided: bool = False) -> None:
+        self.roles, self.several, self.divided = roles, several, divided
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,8 @@ class Method(Evaluator):
         """Learn, before training, which streams there are.
 
         Raises:
-            ValueError: a stream is missing, there are several where one is read, or one that is not read at all.
+            ValueError: a stream is missing, there are several where one is read, or one that is not read at all; it
+                mixes datasets where the method takes a batch of each, or the other way round.
         """
         name = type(self).__name__
         given = ", ".join(f"{stream} ({shape.role})" for stream, shape in streams.items()) or "none"
@@ -127,6 +129,17 @@ class Method(Evaluator):
                     f"{name} reads one {' or '.join(reads.roles)} stream, but streams has {', '.join(found)}; put "
                     f"their datasets into one, or leave one out: streams.{found[-1]}=null"
                 )
+            for stream in found:
+                if reads.divided and not streams[stream].epochs:
+                    raise ValueError(
+                        f"{name} takes one batch of every dataset in a step, but stream {stream} mixes them; set "
+                        f"streams.{stream}.per_dataset={{}}"
+                    )
+                if streams[stream].epochs and not reads.divided:
+                    raise ValueError(
+                        f"{name} takes batches that mix datasets, but stream {stream} has one of each; set "
+                        f"streams.{stream}.per_dataset=null"
+                    )
             self.names_of[entry] = found
         unread = set(streams) - {stream for found in self.names_of.values() for stream in found}
         if unread:

@@ -58,7 +58,10 @@ class Universal(Method):
         ValueError: an option that is out of range.
     """
 
-    reads: Mapping[str, Reads] = {"labelled": Reads("labelled"), "unlabelled": Reads("unlabelled")}
+    reads: Mapping[str, Reads] = {
+        "labelled": Reads("labelled", divided=True),
+        "unlabelled": Reads("unlabelled", divided=True),
+    }
     takes = ("embeddings",)
 
     def __init__(
@@ -113,7 +116,7 @@ class Universal(Method):
                 "images (streams.labelled.labelled).",
             )
         else:
-            self.reads = {"labelled": Reads("labelled")}
+            self.reads = {"labelled": Reads("labelled", divided=True)}
         self.looking = False  # whether the step under way looks for a collapse: where a row is logged
         self.looks: dict[str, list[Look]] = {}  # what it has seen, by dataset
         self.agreement: dict[str, list[Tensor]] = {}  # labelled pixels nearest to their own label, and all of them
@@ -127,11 +130,6 @@ class Universal(Method):
         super().read(streams)
         entries = {entry: self.names_of[entry][0] for entry in self.reads}
         for name in entries.values():
-            if not streams[name].epochs:
-                raise ValueError(
-                    f"Universal takes one batch of every dataset in a step, but stream {name} mixes them; set "
-                    f"streams.{name}.per_dataset={{}}"
-                )
             if self.joint and streams[name].crop is None:
                 raise ValueError(
                     "method.passes=joint needs images of one size, but the datasets' transforms in stream "

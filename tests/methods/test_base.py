@@ -113,6 +113,10 @@ def test_a_step_gets_its_streams_by_the_names_it_reads_them_by():
         (shapes(gta="labelled"), r"Pair needs a target or unlabelled stream; streams has gta \(labelled\)"),
         (shapes(city="target"), r"Pair needs a labelled stream; streams has city \(target\)"),
         (shapes(a="labelled", b="labelled", c="target"), r"Pair reads one labelled stream, but streams has a, b"),
+        (
+            {"a": StreamShape("labelled", 4, epochs={"gta5": int}), **shapes(c="target")},
+            r"Pair takes batches that mix datasets, but stream a has one of each; set streams\.a\.per_dataset=null",
+        ),
     ],
 )
 def test_streams_that_a_method_cannot_train_on_are_refused(streams, message):
