@@ -20,10 +20,11 @@ EXPERIMENTS = sorted(path.stem for path in (conf_dir() / "experiment").glob("*.y
 ANY_DATASETS = ["uniseg", "supervised", "universal"]  # they take what dataset=[...] names
 FAMILIES = {"cityscapes_supervised": "supervised", "cityscapes_semi": "semi"}  # maxsquare for the other tables
 CITIES = ["rome", "rio", "tokyo", "taipei"]
-# The cities' experiments are one but for the name, those of family universal but for the datasets, which tests hold:
-# the rows of one of them stand for all.
+# The cities' experiments are one but for the name, those of family universal and of several sources but for the
+# datasets, which tests hold: the rows of one of them stand for all.
 UNIVERSAL = [name for name in EXPERIMENTS if name.startswith("universal")]
-ALIKE = [f"cityscapes_{city}" for city in CITIES[1:]]
+MULTI_SOURCE = ["multi_source_gta5", "multi_source_synthia", "multi_source_three_cityscapes"]
+ALIKE = [f"cityscapes_{city}" for city in CITIES[1:]] + MULTI_SOURCE
 ALIKE += [name for name in UNIVERSAL if name != "universal_cityscapes_camvid"]
 ROWS = [
     (experiment, row)
@@ -219,7 +220,8 @@ TRAINED_ON = {"full": "universal_cityscapes_sunrgbd", "fine_tune": "universal_ci
 def trained_rows():
     """Every row once, on the experiments that have it in turn, the cities as well."""
     for number, row in enumerate(sorted({row for _, row in ROWS})):
-        tables = [each for each in references.document()["experiments"] if each not in ALIKE or each not in UNIVERSAL]
+        left = {*ALIKE} & {*UNIVERSAL}
+        tables = [each for each in references.document()["experiments"] if each not in left]
         experiments = [each for each in tables if row in references.rows(each)]
         yield TRAINED_ON.get(row, experiments[number % len(experiments)]), row
 
@@ -371,6 +373,21 @@ def test_universal_experiments_differ_by_their_datasets_alone(experiment):
     shown = text.replace(str(datasets[0]), "D") if datasets else text
     assert shown == str(read(f"experiment/{model}")).replace("['cityscapes', 'camvid11']", "D")
     assert references.rows(experiment) == references.rows(model)
+
+
+@pytest.mark.parametrize("experiment", MULTI_SOURCE)
+def test_multi_source_experiments_differ_by_their_datasets_alone(experiment):
+    model, own = (read(f"experiment/{name}") for name in ("multi_source_cityscapes", experiment))
+    *sources, target = own["defaults"][2].pop("override /dataset")
+    assert (own["streams"]["labelled"].pop("datasets"), own["streams"]["target"].pop("datasets")) == (sources, [target])
+    assert own["evaluate"].pop("target") == [target]
+    model["defaults"][2].pop("override /dataset")
+    for node in (model["streams"]["labelled"], model["streams"]["target"]):
+        node.pop("datasets")
+    model["evaluate"].pop("target")
+    assert own.pop("datasets", {}) == ({"synthia": {"labels": "synthia19"}} if target == "synthia" else {})
+    assert own == model
+    assert references.rows(experiment) == references.rows("multi_source_cityscapes")
 
 
 def test_the_rows_of_the_universal_table_are_the_paper_s_variants(composed):

@@ -44,7 +44,23 @@ RUNS = {
         f"stage.alone.steps={STEPS}",
         f"stage.universal.steps={STEPS}",
     ],
+    # Two optimisers, translators, images written in between, a merge of two networks.
+    "multi_source_unit": [
+        "experiment=multi_source_unit_cityscapes",
+        "mean=own",
+        "discriminator_width=4",
+        "streams.target.batch_size=2",
+        "stage.translator.transform.short_side=40",
+        "stage.translator.transform.crop=[32,48]",
+        "stage.translator.method.width=4",
+        *(f"stage.{stage}.steps={STEPS}" for stage in ("translator", "source", "branches", "s_all")),
+    ],
     "st_blv": ["experiment=cityscapes_semi", "row=st_blv", "streams.labelled.labelled=1/2", f"steps={STEPS}"],
+}
+FITS = {
+    "uniseg": ["null_bce", "class_relational"],
+    "multi_source_unit": ["gta5", "synthia", "source", "branches", "s_all"],
+    "st_blv": ["fit"],
 }
 OVERRIDES = [*SMALL, *RUNS["uniseg"]]
 
@@ -153,7 +169,7 @@ def whole(tmp_path_factory):
 def test_killed_in_every_fit_at_a_random_step_and_resumed_ends_bit_equal(tmp_path, whole, name):
     chance = random.Random(name)
     arguments = [*SMALL, *RUNS[name], "val_every=5", "data.workers=2"]
-    fits = {"uniseg": ["null_bce", "class_relational"], "st_blv": ["fit"]}.get(name, ["source", "adapt"])
+    fits = FITS.get(name, ["source", "adapt"])
     for stage in fits:
         process = start(tmp_path, *arguments)
         assert stop_at(process, tmp_path, stage, chance.randrange(1, STEPS - 2), signal.SIGKILL) == -signal.SIGKILL

@@ -1,6 +1,6 @@
 """Networks, and the IoU of their predictions on the evaluated datasets."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
@@ -15,6 +15,8 @@ from mdseg.labels.spaces import MERGED, MERGES, EvaluationSpace, LabelSpace, Mer
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.pixels.argmax import restricted_argmax
 from mdseg.system.wording import nearest
+
+CHOICES = {"merge": MERGES, "scores": MERGED}  # of a `View`
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ class View:
     merged: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, value, known in (("merge", self.merge, MERGES), ("scores", self.scores, MERGED)):
-            if value not in known:
+        for name, known in CHOICES.items():
+            if (value := getattr(self, name)) not in known:
                 raise ValueError(f"{name}: expected {' or '.join(known)}, got {value!r}")
         if (self.merge, self.scores) != ("max", "logits") and not self.space.branches:
             raise ValueError(
@@ -123,19 +125,33 @@ def views_of(space: LabelSpace, merges: Mapping[str, Mapping[str, Any]]) -> dict
         ValueError: a merge that is none, or is called as a branch.
     """
     views: dict[str, View] = {}
-    for name, options in merges.items() if len(space.branches) > 1 else ():
-        if name in space.branches:
+    if len(space.branches) > 1:
+        check_merges(merges, space.branches)
+        for name, options in merges.items():
+            own: dict[str, Any] = {**options, "merged": tuple(options.get("merged", ()))}
+            try:
+                views[name] = View(space, **own)
+            except ValueError as error:
+                raise ValueError(f"merges.{name}.{error}") from error
+    return {**views, **{name: View(space, name) for name in space.branches}} or None
+
+
+def check_merges(merges: Mapping[str, Mapping[str, Any]], branches: Collection[str]) -> None:
+    """Refuse merges that are none, as far as it shows without the networks.
+
+    Raises:
+        ValueError: it names the option.
+    """
+    known = [key.name for key in fields(View) if key.name not in ("space", "branch")]
+    for name, options in merges.items():
+        if name in branches:
             raise ValueError(f"merges.{name}: a branch is called so; give the merge another name")
-        known = [key.name for key in fields(View) if key.name not in ("space", "branch")]
         for key in options:
             if key not in known:
                 raise ValueError(f"merges.{name}.{key}: expected {', '.join(known)}{nearest(key, known)}")
-        own: dict[str, Any] = {**options, "merged": tuple(options.get("merged", ()))}
-        try:
-            views[name] = View(space, **own)
-        except ValueError as error:
-            raise ValueError(f"merges.{name}.{error}") from error
-    return {**views, **{name: View(space, name) for name in space.branches}} or None
+        for key, values in CHOICES.items():
+            if options.get(key, values[0]) not in values:
+                raise ValueError(f"merges.{name}.{key}: expected {' or '.join(values)}, got {options[key]!r}")
 
 
 def classes_at(

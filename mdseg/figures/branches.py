@@ -71,7 +71,7 @@ def verdicts(columns: Mapping[str, tuple[np.ndarray, Mapping[str, Float[np.ndarr
         columns: name of the domain → an image [h w 3] and, by the discriminators' names, the probability that a patch
             is one of a source.
     """
-    players = list(next(iter(columns.values()))[1])
+    players = list(dict.fromkeys(player for _, maps in columns.values() for player in maps))
     height, width = next(iter(columns.values()))[0].shape[:2]
     rows = 1 + len(players)
     figure = Figure(figsize=(4 * len(columns) + 1, 0.6 + 4 * height / width * rows), layout="constrained")
@@ -82,10 +82,9 @@ def verdicts(columns: Mapping[str, tuple[np.ndarray, Mapping[str, Float[np.ndarr
         axes[0, column].imshow(image, aspect="auto")
         axes[0, column].set_title(domain, fontsize=9)
         for row, player in enumerate(players, start=1):
-            if player in maps:
-                axes[row, column].imshow(
-                    maps[player], norm=scale, cmap="coolwarm", aspect="auto", interpolation="nearest"
-                )
+            if player not in maps:
+                continue
+            axes[row, column].imshow(maps[player], norm=scale, cmap="coolwarm", aspect="auto", interpolation="nearest")
             axes[row, column].set_title(player, fontsize=8)
     for axis in axes.flat:
         axis.set_axis_off()

@@ -105,20 +105,25 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str 
     """Loss terms, the mIoU of every evaluated dataset, and what else was logged, over the steps of a fit.
 
     Args:
-        series: name → step → value. `train/<term>` is a loss, `val/<dataset>/miou` and `val/<dataset>/<network>/miou`
-            are mIoUs; other names below `val/` are left out. All others (sigma of BLV, the weight of pseudo-labels)
-            have axes of their own, those that differ only after their last `/` (`embedding_norm/<dataset>`) one
-            together.
+        series: name → step → value. `train/<term>` is a loss; `train/<kind>/<of what>` has axes of its kind.
+            `val/<dataset>/miou` and `val/<dataset>/<network>/miou` are mIoUs; other names below `val/` are left out.
+            All others (sigma of BLV, the weight of pseudo-labels) have axes of their own, those that differ only after
+            their last `/` (`embedding_norm/<dataset>`) one together.
         headline: name of the network that `val/<dataset>/miou` is of, where there are others.
     """
-    losses = {name: values for name, values in series.items() if name.startswith("train/")}
+    losses: dict[str, dict[str, Mapping[int, float]]] = {}
+    for name, values in series.items():
+        kind, _, of_what = name.removeprefix("train/").partition("/")
+        if name.startswith("train/"):
+            losses.setdefault(kind if of_what else "loss", {})[of_what or name] = values
+    first, *further = losses.items() or [("loss", {})]
     others = {name: values for name, values in series.items() if not name.startswith(("train/", "val/", "test/"))}
     mious = {
         " ".join([*name.split("/")[1:-1], *([headline] if headline and name.count("/") == 2 else [])]): values
         for name, values in series.items()
         if name.startswith("val/") and name.endswith("/miou")
     }
-    groups: dict[str, dict[str, Mapping[int, float]]] = {}
+    groups: dict[str, dict[str, Mapping[int, float]]] = {f"train/{kind}": members for kind, members in further}
     for name, values in others.items():
         groups.setdefault(name.rpartition("/")[0] or name, {})[name] = values
     count = 2 + len(groups)
@@ -130,7 +135,7 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str 
     for unused in last[len(groups) :]:
         unused.remove()
     last = last[: len(groups)]
-    _lines(left, losses)
+    _lines(left, first[1])
     for axis, (group, members) in zip(last, groups.items(), strict=True):
         _lines(axis, {name.rpartition("/")[2]: values for name, values in members.items()})
         axis.set_title(group if len(members) > 1 else next(iter(members)), fontsize=9)
@@ -140,7 +145,7 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str 
         steps, miou = _points(values)
         label = f"{dataset} {100 * miou[-1]:.1f}"
         right.plot(steps, 100 * miou, marker=marker, markersize=4, linewidth=1, label=label)
-    left.set_title("loss", fontsize=9)
+    left.set_title(first[0] if first[0] == "loss" else f"train/{first[0]}", fontsize=9)
     right.set_title("mIoU %, and its last value", fontsize=9)
     for axis in (left, right, *last):
         axis.set_xlabel("step", fontsize=8)
@@ -149,7 +154,7 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str 
         axis.grid(alpha=0.3)
     left.set_xlim(0, 1.02 * left.get_xlim()[1])  # no marker on the frame
     right.set_ylim(0, 1.08 * right.get_ylim()[1])
-    if losses:
+    if first[1]:
         left.legend(fontsize=8, frameon=False, loc="upper right")
     if mious:
         right.legend(fontsize=8, frameon=False, loc="upper left", bbox_to_anchor=(1, 1))

@@ -1,6 +1,6 @@
 """Adversarial adaptation of predictions: AdaptSegNet, AdvEnt, and a branch for every source (Russo et al., 2019)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import cached_property
 from itertools import product
 from typing import Any
@@ -18,6 +18,7 @@ from mdseg.methods.adversary import Adversary, Scoreboard, Verdict, logits_of
 from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
 from mdseg.methods.target_loss import TargetLossFunction
 from mdseg.methods.verdicts import Verdicts
+from mdseg.models.discriminator import SMALLEST, check_size
 from mdseg.models.segmenter import Levels
 
 ONE = "all"  # the branch of a label space that has none
@@ -80,6 +81,11 @@ class TwoPlayers(Method):
         levels = Levels._fields[:1] if self.model.low_head is None else Levels._fields
         return {level: weights.get(level, 0) for level in levels}
 
+    def read(self, streams: Mapping[str, StreamShape]) -> None:
+        super().read(streams)
+        for name, shape in streams.items() if self.adversary is not None else ():
+            check_size(shape.crop, SMALLEST, f"crops of stream {name}")
+
     def configure_callbacks(self) -> list[pl.Callback]:
         others: Any = super().configure_callbacks()
         return [*others, *([Verdicts()] if self.panels and self.adversary is not None else [])]
@@ -126,6 +132,10 @@ class TwoPlayers(Method):
 
     def train_segmenter(self, batch: StepBatch, step: int) -> Float[Tensor, ""]:
         """Gradients of the segmenter, and what the discriminators are shown; the loss is returned without a graph."""
+        raise NotImplementedError
+
+    def domains(self, batch: StepBatch) -> dict[str, tuple[Tensor, Collection[str]]]:
+        """Images of a step by their domain, and the branches whose discriminators see them."""
         raise NotImplementedError
 
     def backpropagate(self, loss: Float[Tensor, ""]) -> Float[Tensor, ""]:
@@ -224,21 +234,25 @@ class Adversarial(TwoPlayers):
         return [branch for branch in self.branches if branch == dataset or branch not in sources]
 
     def train_segmenter(self, batch: StepBatch, step: int) -> Float[Tensor, ""]:
-        parts = {dataset: part for dataset, (part,) in batch["labelled"].items()}
         total = torch.zeros((), device=self.device)
-        for dataset, part in parts.items():
-            total = total + self.backpropagate(self.supervised_loss(dataset, part, parts))
+        for dataset, parts in batch["labelled"].items():
+            for part in parts:  # micro-batches
+                total = total + self.backpropagate(self.supervised_loss(dataset, part, batch["labelled"]))
         if self.learns_from_target:
             total = total + self.backpropagate(self.target_loss(batch["target"]["image"]))
         return total
 
-    def supervised_loss(self, dataset: str, part: StepBatch, parts: Mapping[str, StepBatch]) -> Float[Tensor, ""]:
-        """Of the images of a source, in every branch that learns from it."""
+    def domains(self, batch: StepBatch) -> dict[str, tuple[Tensor, Collection[str]]]:
+        sources = {name: (part["image"], self.feeds[name]) for name, (part, *_) in batch["labelled"].items()}
+        return {**sources, "target": (batch["target"]["image"], self.branches)}
+
+    def supervised_loss(self, dataset: str, part: StepBatch, sources: Mapping[str, Any]) -> Float[Tensor, ""]:
+        """Of a micro-batch of a source, in every branch that learns from it; of several a branch has the mean."""
         levels = self.model.levels(part["image"])
         losses = []
         for branch in self.feeds[dataset]:
             self.shown[branch].append((detached(levels), size_of(part["image"])))
-            share = sum(branch in self.feeds[other] for other in parts)
+            share = len(sources[dataset]) * sum(branch in self.feeds[other] for other in sources)
             labels = self.labels_in(branch, dataset, part)
             loss = self.supervised(levels.high, *labels) / share
             self.add("supervised", branch, loss)

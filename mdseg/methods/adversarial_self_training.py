@@ -1,5 +1,6 @@
 """Self-training with discriminators on the student's predictions for the target; no paper has the two together."""
 
+from collections.abc import Collection
 from typing import Any
 
 from jaxtyping import Float
@@ -27,6 +28,10 @@ class AdversarialSelfTraining(TwoPlayers, SelfTraining):
             image = batch["unlabelled"]["image"]
             total = total + self.backpropagate(self.fooling(self.model.levels(image), size_of(image)))
         return total
+
+    def domains(self, batch: StepBatch) -> dict[str, tuple[Tensor, Collection[str]]]:
+        images = {"labelled": batch["labelled"]["image"], "target": batch["unlabelled"]["image"]}
+        return {domain: (image, self.branches) for domain, image in images.items()}
 
     def supervised_levels(self, levels: Levels, image: Tensor) -> None:
         self.shown[ONE].append((detached(levels), size_of(image)))

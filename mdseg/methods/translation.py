@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from mdseg.methods.base import Method, Reads, StepBatch
+from mdseg.methods.base import Method, Reads, StepBatch, StreamShape
 from mdseg.methods.translations import Pairs
-from mdseg.models.translator import DOMAINS, MultiScaleDiscriminator, Translator
+from mdseg.models.discriminator import check_size
+from mdseg.models.translator import DOMAINS, MultiScaleDiscriminator, Translator, smallest_image
 
 OTHER = {"source": "target", "target": "source"}
 
@@ -78,8 +79,14 @@ class Translation(Method):
         for module in (*self.translator.modules(), *self.discriminators.modules()):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=0.2)
+        self.smallest = smallest_image(scales)
         self.build_discriminator_optimizer = discriminator_optimizer
         self.shown: dict[str, Tensor] = {}  # images of the last step, for pictures
+
+    def read(self, streams: Mapping[str, StreamShape]) -> None:
+        super().read(streams)
+        for name, shape in streams.items():
+            check_size(shape.crop, self.smallest, f"crops of stream {name}")
 
     def configure_callbacks(self) -> list[pl.Callback]:
         return [Pairs(self.panels)] if self.panels else []

@@ -1,5 +1,6 @@
 """What discriminators make of a step's predictions, as a picture."""
 
+from collections.abc import Collection
 from typing import Any
 
 import pytorch_lightning as pl
@@ -18,29 +19,26 @@ class Verdicts(Callback):
         if not picture_is_due(trainer, step) or trainer.logger is None or method.adversary is None:
             return
         log: Any = trainer.logger  # the stage's, which takes pictures
-        parts = {name: part[0]["image"] for name, part in batch["labelled"].items()}
-        parts["target"] = batch["target"]["image"]
         columns = {
-            domain: (as_pictures(image[:1])[0].cpu().numpy(), self.maps(method, domain, image[:1]))
-            for domain, image in parts.items()
+            domain: (as_pictures(image[:1])[0].cpu().numpy(), self.maps(method, image[:1], branches))
+            for domain, (image, branches) in method.domains(batch).items()
         }
         log.picture("discriminators", verdicts(columns, f"step {step + 1}: what discriminators make of predictions"))
 
     @torch.no_grad()
-    def maps(self, method: Any, domain: str, image: torch.Tensor) -> dict[str, Any]:
-        """Probability of every patch of an image to be one of a source, by the discriminators that see its domain."""
+    def maps(self, method: Any, image: torch.Tensor, branches: Collection[str]) -> dict[str, Any]:
+        """How far every patch of an image looks like a source's, by the discriminators of some branches.
+
+        Between 0 and 1: a probability where the objective is the vanilla one.
+        """
         training = method.model.training
         method.model.eval()  # no further update of batch norm's statistics
         levels, size = method.model.levels(image), (image.shape[-2], image.shape[-1])
         method.model.train(training)
-        branches = method.branches if domain == "target" else method.feeds[domain]
-        return {
-            f"{level}, {branch}": method.adversary.verdict(
-                level, branch, method.adversary.maps(logits_of(levels, level), branch, size)
-            )
-            .sigmoid()[0, 0]
-            .cpu()
-            .numpy()
-            for level, branch in method.adversary.pairs()
-            if branch in branches
-        }
+        adversary, looks = method.adversary, {}
+        for level, branch in adversary.pairs():
+            if branch in branches:
+                verdict = adversary.verdict(level, branch, adversary.maps(logits_of(levels, level), branch, size))
+                likeness = verdict.sigmoid() if adversary.objective == "vanilla" else verdict.clamp(0, 1)
+                looks[f"{level}, {branch}"] = likeness[0, 0].float().cpu().numpy()
+        return looks

@@ -34,10 +34,19 @@ class PatchDiscriminator(nn.Module):
         Raises:
             ValueError: maps are smaller than a patch.
         """
-        if min(maps.shape[-2:]) < SMALLEST:
-            height, width = maps.shape[-2:]
-            raise ValueError(
-                f"the discriminator looks at patches of {SMALLEST}×{SMALLEST} pixels, but images are {height}×{width}: "
-                "set a larger transform.crop"
-            )
+        check_size((maps.shape[-2], maps.shape[-1]), SMALLEST)
         return self.layers(maps)
+
+
+def check_size(size: tuple[int, int] | None, smallest: int, where: str = "images") -> None:
+    """Refuse images, of height and width `size`, that are smaller than what a discriminator looks at.
+
+    Raises:
+        ValueError: they are; `where` is what they are called.
+    """
+    if size is not None and min(size) < smallest:
+        height, width = size
+        raise ValueError(
+            f"a discriminator looks at patches of {smallest}×{smallest} pixels, but {where} are {height}×{width}: "
+            "set a larger transform.crop"
+        )

@@ -25,7 +25,7 @@ class Joined(nn.Module):
         super().__init__()
         self.members = nn.ModuleDict(dict(members))
         self.input_multiple = math.lcm(*(getattr(member, "input_multiple", 1) for member in members.values()))
-        means: list[Any] = [member.mean for member in members.values()]
+        means: list[Any] = [getattr(member, "mean", torch.zeros(())) for member in members.values()]
         if any(not torch.equal(mean, means[0]) for mean in means):
             raise ValueError(f"{', '.join(members)} subtract different means from images, so they cannot be joined")
 

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 DOMAINS = ("source", "target")
+PATCH_LAYERS = 4  # of a discriminator, each of which halves the resolution
 
 
 class Translator(nn.Module):
@@ -93,11 +94,16 @@ def _decoder(width: int, blocks: int) -> nn.Sequential:
     return nn.Sequential(*layers, nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect"))
 
 
+def smallest_image(scales: int) -> int:
+    """Pixels that one patch of the coarsest of so many discriminators stands for."""
+    return 2 ** (PATCH_LAYERS + scales - 1)
+
+
 def _patches(width: int) -> nn.Sequential:
     layers: list[nn.Module] = []
-    for before, after in pairwise((3, width, 2 * width, 4 * width, 8 * width)):
+    for before, after in pairwise((3, *(width * 2**layer for layer in range(PATCH_LAYERS)))):
         layers += [nn.Conv2d(before, after, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 1))
+    return nn.Sequential(*layers, nn.Conv2d(width * 2 ** (PATCH_LAYERS - 1), 1, 1))
 
 
 def _convolution(before: int, after: int, kernel: int, stride: int = 1, norm: nn.Module | None = None) -> nn.Sequential:

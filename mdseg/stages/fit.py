@@ -60,6 +60,11 @@ class Fit(Stage):
         self.last = self.folder / "checkpoints" / "last.ckpt"
         self.images = self.origins.pop("images", None)  # an earlier stage, or a folder
         network = None if cfg.get("model") is None else self.build_network()
+        if cfg.mean == "own" and network is not None and not hasattr(network, "mean"):
+            raise ValueError(
+                f"stage {self.name}: mean=own changes what the network subtracts from images, but {cfg.model._target_} "
+                "does not say what that is (a buffer `mean`, in 0..255); set mean=network"
+            )
         self.data = build_data(cfg, self.space, self.datasets, getattr(network, "input_multiple", 1))
         self.steps = self.data.steps
         self.reported = self.reported_data() if cfg.select is not None and self.data.evaluated else None
@@ -115,6 +120,8 @@ class Fit(Stage):
             ValueError: an option that the optimiser or the schedule does not have.
         """
         cfg = self.cfg
+        if network is None:
+            torch.manual_seed(cfg.seed)  # as `build_network` does
         method = build(
             cfg.method,
             model=network,
@@ -175,7 +182,7 @@ class Fit(Stage):
 
     def measure(self) -> None:
         """Average images and count the pixels of classes where something wants them; costly the first time."""
-        if self.cfg.mean == "own":
+        if self.cfg.mean == "own" and self.method.model is not None:
             means = self.own_means()
             self.method.description["means"] = {name: mean.tolist() for name, mean in means.items()}
             self.data.shifts = shifts(means, self.method.model)

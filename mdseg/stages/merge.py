@@ -7,10 +7,10 @@ import numpy as np
 from torch import nn
 
 from mdseg.config.building import evaluated_tables
-from mdseg.config.keys import plain
+from mdseg.config.keys import labelled_datasets, plain
 from mdseg.data.datamodule import EvaluationData
 from mdseg.evaluation.branch_panels import BranchPanels
-from mdseg.evaluation.evaluator import Evaluator, views_of
+from mdseg.evaluation.evaluator import Evaluator, check_merges, views_of
 from mdseg.evaluation.panels import Panels
 from mdseg.evaluation.results import evaluation_results
 from mdseg.labels.spaces import LabelSpace, joined
@@ -45,6 +45,8 @@ class Merge(Stage):
                 f"stage {self.name}: from has {len(self.origins)} networks; a merge needs two or more: "
                 "from={<name>: <stage or run folder>, <name>: ...}"
             )
+        without = {name: {key: options[key] for key in options if key != "merged"} for name, options in merges.items()}
+        check_merges(without, [*self.origins, *labelled_datasets(cfg)])  # which branches there are shows later
         multiple = 1
         for part, origin in self.origins.items():
             if origin not in self.earlier:

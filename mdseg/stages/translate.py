@@ -12,7 +12,6 @@ import torch
 from jaxtyping import UInt8
 
 from mdseg.config.building import build_transforms
-from mdseg.config.keys import plain
 from mdseg.data.dataset import IMAGES, SegmentationDataset, image_file, read_image
 from mdseg.figures.translation import pairs
 from mdseg.methods.translation import scaled
@@ -23,9 +22,10 @@ from mdseg.runs.dashboard import Dashboard
 from mdseg.runs.log import StageLog
 from mdseg.runs.trained import checkpoint_file
 from mdseg.stages.stage import Stage
+from mdseg.stages.trainer import world_size
 from mdseg.system.devices import choose_device
 from mdseg.system.files import write_atomically, write_text
-from mdseg.system.ranks import main_process
+from mdseg.system.ranks import main_process, rank
 from mdseg.system.signals import StopSignals
 
 PATIENCE = 60  # seconds between lines
@@ -35,8 +35,8 @@ class WriteTranslations(Stage):
     """Translate every image of the labelled streams, each dataset by the network that `from` has for it.
 
     Written is `<dataset>/<key>.png` for each image, at its own size; masks stay where they are. What is there already
-    is kept, so that a stage that was cut off goes on. `<dataset>/translated.json` is written last: a folder without it
-    is not complete.
+    is kept, so that a stage that was cut off goes on; several ranks share the work. `<dataset>/translated.json` is
+    written last: a folder without it is not complete.
 
     Raises:
         ValueError: the networks are not those of the labelled datasets.
@@ -82,32 +82,34 @@ class WriteTranslations(Stage):
         return translator.eval()
 
     def __call__(self, stop: StopSignals, dashboard: Dashboard) -> dict[str, Any]:
-        written = {}
         log = StageLog(self.folder, dashboard)
-        for name, dataset in self.sources.items() if main_process() else ():
-            written[name] = len(dataset)
-            self.write(name, dataset, stop, log)
-        return {"images": written}
+        for name, dataset in self.sources.items():
+            done = self.write(name, dataset, stop)
+            if main_process():
+                self.sheet(name, dataset, log)
+                origin = {"dataset": name, "images": len(dataset), "translator": str(self.origin(name))}
+                write_text(self.folder / name / IMAGES, json.dumps(origin, indent=2) + "\n")
+                print(f"{self.name}: {name}, {len(dataset)} images, {done} of them written now", flush=True)
+        return {"images": {name: len(dataset) for name, dataset in self.sources.items()}}
 
-    def write(self, name: str, dataset: SegmentationDataset, stop: StopSignals, log: StageLog) -> None:
-        """Write what is not there yet of a dataset, then a contact sheet."""
+    def write(self, name: str, dataset: SegmentationDataset, stop: StopSignals) -> int:
+        """Write what is not there yet of a dataset; the number of images that were not."""
         device = choose_device("cpu" if self.cfg.trainer.accelerator == "cpu" else "auto")
         translator, said, done = self.load(name).to(device), time.monotonic(), 0
-        for index, sample in enumerate(dataset.samples):
+        ranks = world_size(self.cfg.trainer)
+        # This rank's share first, then what others have not written yet: in the end all is there, and none has to wait.
+        order = sorted(range(len(dataset)), key=lambda index: (index % ranks != rank(), index))
+        for seen, index in enumerate(order):
             if stop.received is not None:
-                stop.leave(f"stopped after {index} of {len(dataset)} images of {name}")
-            path = image_file(self.folder / name, sample.key)
+                stop.leave(f"stopped after {seen} of {len(dataset)} images of {name}")
+            path = image_file(self.folder / name, dataset.samples[index].key)
             if not path.is_file():
                 write_atomically(path, partial(write_png, translate(translator, dataset.image(index), device)))
                 done += 1
-            if time.monotonic() - said > PATIENCE:
-                print(f"{self.name}: {name}, {index + 1} of {len(dataset)} images", flush=True)
+            if main_process() and time.monotonic() - said > PATIENCE:
+                print(f"{self.name}: {name}, {seen + 1} of {len(dataset)} images", flush=True)
                 said = time.monotonic()
-        self.sheet(name, dataset, log)
-        origin = {"dataset": name, "images": len(dataset), "translator": str(self.origin(name))}
-        origin["method"] = plain(self.cfg.method, resolve=True)
-        write_text(self.folder / name / IMAGES, json.dumps(origin, indent=2) + "\n")
-        print(f"{self.name}: {name}, {len(dataset)} images, {done} of them written now", flush=True)
+        return done
 
     def sheet(self, name: str, dataset: SegmentationDataset, log: StageLog) -> None:
         """Originals and translations beside each other, of some images from all over the dataset."""

@@ -396,3 +396,19 @@ def test_a_discriminator_that_wins_now_and_then_is_not():
     board = Scoreboard(["high"])
     for number in range(5 * LONG):
         board.take("high", 1.0, 1.0 if number % LONG else 0.9)
+
+
+def test_micro_batches_count_as_one_batch():
+    whole, halves = batch_of(), batch_of()
+    halves["labelled"] = {
+        name: [{key: value[half : half + 1] for key, value in part.items()} for half in (0, 1)]
+        for name, (part,) in whole["labelled"].items()
+    }
+    terms = []
+    for batch in (whole, halves):
+        method = adversarial()
+        method.eval()  # batch norm would look at the batch
+        fit(method, batch)
+        terms.append({name: value for name, value in method.terms.items() if "supervised" in name})
+    assert terms[0].keys() == terms[1].keys()
+    torch.testing.assert_close(*terms, rtol=1e-4, atol=1e-5)

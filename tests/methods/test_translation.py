@@ -142,6 +142,12 @@ def test_options_that_are_none_are_named(options, message):
         translation(**options)
 
 
+def test_crops_smaller_than_a_patch_of_the_coarsest_scale_are_refused():
+    translation(scales=2)
+    with pytest.raises(ValueError, match=r"patches of 64×64 pixels, but crops of stream l are 32×48: set a larger"):
+        translation(scales=3)
+
+
 def test_rates_are_halved():
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     schedule = halved(optimizer, steps=7, every=3)

@@ -1,0 +1,305 @@
+"""Runs of several sources: translated images, branches, S-All and their merge, with pictures, resumed, on two ranks."""
+
+import csv
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from running import carry_out, new_folder, planned
+from smoke import SMOKE, command
+
+from mdseg.evaluate import evaluate
+from mdseg.methods.adversarial import Adversarial
+from mdseg.methods.adversary import Adversary
+from mdseg.predict import predict
+from mdseg.run import resume
+from mdseg.runs import checkpoints
+from mdseg.stages import translate
+from mdseg.system.signals import StopSignals
+
+STEPS = 4
+SMALL = [*SMOKE, "streams.target.batch_size=2", "discriminator_width=4", "seed=7", "checkpoint_every=2"]
+TRANSLATOR = [
+    f"stage.translator.steps={STEPS}",
+    "stage.translator.transform.short_side=40",
+    "stage.translator.transform.crop=[32,48]",
+    "stage.translator.method.width=4",
+]
+FITS = [f"stage.{stage}.steps={STEPS}" for stage in ("source", "branches", "s_all")]
+SETTINGS = [*SMALL, *FITS, *TRANSLATOR, "experiment=multi_source_unit_cityscapes", "mean=own"]
+SOURCES = ("gta5", "synthia")
+SOFAS = "{encoding: channel16, unknown_ids: ignore, classes: [{name: sofa, raw_ids: [1], color: [0, 0, 0]}]}"
+
+
+def run(composed, folder, *overrides):
+    cfg = composed(*SETTINGS, *overrides, f"runs={folder}")
+    made = new_folder(cfg, [*SETTINGS, *overrides])
+    carry_out(cfg, made)
+    return made
+
+
+@pytest.fixture(scope="module")
+def finished(composed, tmp_path_factory):
+    """Folder of a finished run with pictures; tests must not write into it."""
+    return run(composed, tmp_path_factory.mktemp("finished"), "panels=1")
+
+
+@pytest.fixture(scope="module")
+def results(finished):
+    return json.loads((finished / "results.json").read_text())["stages"]
+
+
+def state(folder, stage):
+    return torch.load(folder / stage / "checkpoints/last.ckpt", weights_only=True)["state_dict"]
+
+
+def same(first, second):
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def logged(run, stage):
+    """Steps of every name in a log."""
+    steps = {}
+    with (run / stage / "metrics.csv").open() as file:
+        for row in csv.DictReader(file):
+            steps.setdefault(row["name"], []).append(int(row["step"]))
+    return steps
+
+
+def test_every_term_and_both_accuracies_of_each_discriminator_are_logged(finished):
+    log = logged(finished, "branches")
+    players = [f"{level}/{branch}" for level in ("high", "low") for branch in SOURCES]
+    terms = {f"train/{kind}/{player}" for kind in ("adversarial", "discriminator") for player in players}
+    terms |= {f"train/{kind}/{branch}" for kind in ("supervised", "supervised_low") for branch in SOURCES}
+    assert {name for name in log if name.startswith("train/")} == terms
+    domains = ("source", "target")
+    accuracies = {f"discriminator_accuracy/{player}/{domain}" for player in players for domain in domains}
+    assert {name for name in log if name.startswith("discriminator_accuracy/")} == accuracies
+    assert {tuple(steps) for name, steps in log.items() if name in terms | accuracies} == {tuple(range(STEPS))}
+
+
+def test_steps_are_batches_in_the_log_in_checkpoints_and_in_both_schedules(finished, results):
+    saved = torch.load(finished / "branches/checkpoints/last.ckpt", weights_only=True)
+    assert saved["SegmentationDataModule"]["step"] == results["branches"]["steps"] == STEPS
+    assert len(saved["optimizer_states"]) == 2
+    assert [schedule["last_epoch"] for schedule in saved["lr_schedulers"]] == [STEPS, STEPS]
+    assert logged(finished, "branches")["val/cityscapes/miou"] == [STEPS]
+
+
+def test_branches_the_network_for_all_and_every_merge_stand_side_by_side(results):
+    merge = results["merge"]["evaluation"]
+    merges = ["max", "max_sources", "max_prob", "mean", "mean_prob"]
+    assert merge["network"] == "max"
+    assert {name for name, node in merge.items() if isinstance(node, dict) and "datasets" in node} == {
+        *merges[1:],
+        *SOURCES,
+        "s_all",
+    }
+    for branch in SOURCES:  # answers do not depend on what stands beside
+        assert merge[branch] == results["branches"]["evaluation"][branch]
+    assert merge["s_all"]["datasets"] == results["s_all"]["evaluation"]["datasets"]
+    assert merge["max_sources"]["datasets"] == results["branches"]["evaluation"]["datasets"]
+
+
+def test_a_merged_checkpoint_is_evaluated_and_predicted_from_as_any_other(finished, results, composed, tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    cv2.imwrite(str(images / "one.png"), np.full((40, 80, 3), 90, np.uint8))
+    quick = ["trainer=cpu", "data.workers=0", "panels=0", "trainer.enable_progress_bar=false"]
+    evaluate([f"run={finished / 'merge'}", f"output={tmp_path / 'again'}", *quick])
+    again = json.loads((tmp_path / "again/evaluation.json").read_text())
+    assert again["evaluation"]["datasets"]["cityscapes"]["miou"] == pytest.approx(
+        results["merge"]["evaluation"]["datasets"]["cityscapes"]["miou"], abs=1e-5
+    )
+    predict([f"run={finished / 'merge'}", f"images={images}", f"output={tmp_path / 'masks'}", "device=cpu"])
+    assert len(list((tmp_path / "masks").rglob("*.png"))) >= 1
+
+
+def test_own_means_are_measured_of_the_images_that_are_seen(finished):
+    """Translated sources have another mean than their originals; all networks of a merge subtract the same."""
+    saved = {stage: checkpoints.load(finished / stage / "checkpoints/last.ckpt") for stage in ("branches", "merge")}
+    means = saved["branches"]["means"]
+    assert means.keys() == {*SOURCES, "cityscapes"}
+    assert saved["merge"]["means"]["cityscapes"] == means["cityscapes"]
+    images = [cv2.imread(str(path))[..., ::-1] for path in (finished / "translated/gta5").rglob("*.png")]
+    of_all = np.concatenate([image.reshape(-1, 3) for image in images]).mean(axis=0)
+    assert means["gta5"] == pytest.approx(of_all.tolist(), abs=1e-3)
+
+
+def test_every_image_is_translated_at_its_own_size_beside_masks_that_stay(finished, results, composed):
+    plan = planned(composed(*SETTINGS))
+    for stage in ("source", "branches", "s_all"):
+        data = plan.stages[stage].data
+        plan.stages[stage].take_images(finished / "translated")
+        labelled = [loaded for loaded in data.streams.values() if loaded.stream.role == "labelled"]
+        datasets = [dataset for loaded in labelled for dataset in loaded.datasets]
+        assert [dataset.name for dataset in datasets] == [*SOURCES]
+        for dataset in datasets:
+            assert len(dataset) == results["translated"]["images"][dataset.name]
+            assert all(sample.image.is_relative_to(finished / "translated") for sample in dataset.samples)
+            assert not any(sample.mask.is_relative_to(finished) for sample in dataset.samples)
+            assert dataset.image(0).shape[:2] == dataset.mask(0).shape
+
+
+def test_pictures_of_both_players_branches_and_translations(finished):
+    figures = {str(path.relative_to(finished)) for path in finished.rglob("*.png") if path.parent.name == "figures"}
+    expected = {
+        "branches/figures/discriminators.png",
+        "branches/figures/curves.png",
+        "branches/figures/cityscapes_branches.png",
+        "s_all/figures/discriminators.png",
+        "merge/figures/cityscapes_branches.png",
+        "translated/figures/gta5_translated.png",
+        "translated/figures/synthia_translated.png",
+    }
+    assert expected <= figures
+    assert sum(name.endswith("pairs.png") for name in figures) == 2
+
+
+class Killed(Exception):
+    pass
+
+
+def test_a_run_that_broke_off_in_translation_and_adaptation_ends_bit_equal(finished, composed, tmp_path, monkeypatch):
+    whole, written, left = Adversarial.training_step, translate.write_png, {"source", "branches", "s_all"}
+    count = 0
+
+    def breaks(self, batch, step):
+        stage = self.description["stage"]
+        if step == STEPS - 1 and stage in left:
+            left.remove(stage)
+            raise Killed
+        return whole(self, batch, step)
+
+    def stops(image, file):
+        nonlocal count
+        count += 1
+        if count == 3:
+            file.write(b"half of it")
+            raise Killed
+        written(image, file)
+
+    monkeypatch.setattr(Adversarial, "training_step", breaks)
+    monkeypatch.setattr(translate, "write_png", stops)
+    with pytest.raises(Killed):
+        run(composed, tmp_path)
+    (folder,) = tmp_path.glob("*/*")
+    images = sorted((folder / "translated/gta5").rglob("*.png"))
+    times = [path.stat().st_mtime_ns for path in images]
+    assert len(images) == 2
+    for _ in range(3):
+        with pytest.raises(Killed):
+            resume(folder)
+    resume(folder)
+    assert [path.stat().st_mtime_ns for path in images] == times, "what is there stays"
+    for name in ("source", "branches", "s_all", "merge"):
+        assert same(state(folder, name), state(finished, name)), name
+    for path in (finished / "translated").rglob("*.png"):
+        if path.parent.name != "figures":
+            assert path.read_bytes() == (folder / path.relative_to(finished)).read_bytes()
+
+
+def test_a_signal_in_mid_translation_ends_it_between_two_images(composed, tmp_path):
+    stage = planned(composed(*SETTINGS), tmp_path).stages["translated"]
+    stop = StopSignals()
+    stop.received = 15
+    stage.load = lambda name: torch.nn.Identity()
+    with pytest.raises(SystemExit):
+        stage.write("gta5", stage.sources["gta5"], stop)
+
+
+def test_translated_images_that_do_not_fit_are_named(finished, composed, tmp_path):
+    plain = [*SMALL, "experiment=multi_source_cityscapes", *FITS]
+
+    def plan(folder):
+        return planned(composed(*plain, f"+stage.source.from={{images: {folder}}}"))
+
+    assert plan(finished / "translated").stages["source"]
+    with pytest.raises(FileNotFoundError, match=f"images of dataset 'gta5': there is no folder {tmp_path}/gta5"):
+        plan(tmp_path)
+    for source in SOURCES:
+        for path in (finished / "translated" / source).rglob("*.png"):
+            copy = tmp_path / source / path.relative_to(finished / "translated" / source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    images = sorted((tmp_path / "synthia").rglob("*.png"))
+    images[0].unlink()
+    with pytest.raises(FileNotFoundError, match=rf"1 of {len(images)} are missing, such as .*{images[0].name}"):
+        plan(tmp_path)
+    cv2.imwrite(str(images[0]), np.zeros((9, 9, 3), np.uint8))
+    with pytest.raises(ValueError, match=rf"{images[0].name}: its size .* is \(9, 9\), .*made of other images\?"):
+        plan(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["stage.merge.from.s_all=null"], "stage merge: from has 1 networks; a merge needs two or more"),
+        (["+stage.merge.run.merges.max.merge=least"], "merges.max.merge: expected max or mean, got 'least'"),
+        (["+stage.merge.run.merges.max.mask_mising=false"], r"merges.max.mask_mising: .*did you mean mask_missing"),
+        (["+stage.merge.run.merges.gta5={}"], "merges.gta5: a branch is called so"),
+        (["transform.crop=[32,24]"], r"patches of 32×32 pixels, but crops of stream \w+ are 32×24"),
+        (["+streams.target.per_dataset={}"], "takes batches that mix datasets, but stream target has one of each"),
+        (["datasets.synthia.root=/nowhere"], "/nowhere"),
+        ([f"datasets.synthia.labels={SOFAS}"], r"dataset 'synthia' .* annotates none of"),
+        (["stage.branches.label_space.joint=gta5"], "label_space.joint=gta5: a dataset is called so"),
+        (["mean=mine"], "mean: expected network or own, got 'mine'"),
+    ],
+)
+def test_mistakes_are_named_before_anything_is_trained(composed, overrides, message):
+    with pytest.raises(Exception, match=message):
+        planned(composed(*SMALL, *FITS, "experiment=multi_source_cityscapes", *overrides))
+
+
+@pytest.mark.parametrize("player", ["segmenter", "discriminators"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_loss_that_is_not_finite_stops_the_run_whosever_it_is(composed, tmp_path, monkeypatch, player):
+    method = {"segmenter": "fooling", "discriminators": "telling"}[player]
+    whole = getattr(Adversary, method)
+
+    def spoilt(self, *arguments, **options):
+        found = whole(self, *arguments, **options)
+        if player == "segmenter":
+            return {key: torch.nan * loss for key, loss in found.items()}
+        return {key: verdict._replace(loss=torch.nan * verdict.loss) for key, verdict in found.items()}
+
+    monkeypatch.setattr(Adversary, method, spoilt)
+    cfg = composed(
+        *SMALL,
+        "experiment=gta5_cityscapes",
+        "row=adaptsegnet",
+        "stage.source.steps=2",
+        "stage.adapt.steps=3",
+        f"runs={tmp_path}",
+    )
+    term = {"segmenter": "adversarial", "discriminators": "discriminator"}[player]
+    with pytest.raises(ValueError, match=rf"stage adapt: .*{term}"):
+        carry_out(cfg, new_folder(cfg))
+
+
+@pytest.mark.slow
+def test_two_ranks_have_the_losses_of_one(tmp_path):
+    """With batch norm that does not look at the batch, which ranks have a part of."""
+    overrides = [
+        "experiment=multi_source_cityscapes",
+        *(override for override in SMALL if not override.startswith("model.")),
+        "model=deeplab_v2",
+        "model.bn=freeze",
+        "model.weights=null",
+        "stages=[branches]",
+        "stage.branches.from={model.backbone: null}",
+        "stage.branches.steps=3",
+    ]
+    terms = []
+    for ranks in (["trainer.devices=2", "trainer.strategy=ddp"], []):
+        done = command(tmp_path, *overrides, *ranks, f"runs={len(terms)}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        (log,) = tmp_path.glob(f"{len(terms)}/*/*/branches/metrics.csv")
+        with log.open() as file:
+            rows = [row for row in csv.DictReader(file) if row["name"].startswith("train/")]
+        terms.append({(row["step"], row["name"]): float(row["value"]) for row in rows})
+    two, one = terms
+    assert two.keys() == one.keys()
+    assert two == pytest.approx(one, rel=1e-3)
