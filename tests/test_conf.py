@@ -218,8 +218,8 @@ TRAINED_ON = {"full": "universal_cityscapes_sunrgbd", "fine_tune": "universal_ci
 
 
 def trained_rows():
-    """Every row once, on the experiments that have it in turn, the cities as well."""
-    for number, row in enumerate(sorted({row for _, row in ROWS})):
+    """Every row once, on the experiments that have it in turn, the cities as well; `unit` in test_multi_source.py."""
+    for number, row in enumerate(sorted({row for _, row in ROWS} - {"unit"})):
         left = {*ALIKE} & {*UNIVERSAL}
         tables = [each for each in references.document()["experiments"] if each not in left]
         experiments = [each for each in tables if row in references.rows(each)]
@@ -232,14 +232,6 @@ TWO_STEPS = {
         *(f"stage.{stage}.steps=2" for stage in ("alone", "fine_tuned", "joint", "universal")),
         "streams.labelled.labelled=3",
         "embedding_dimension=8",
-    ],
-    "multi_source_unit": [
-        "steps=2",
-        "stage.translator.steps=2",
-        *(f"stage.{stage}.steps=2" for stage in ("source", "branches", "s_all")),
-        "stage.translator.transform.short_side=40",
-        "stage.translator.transform.crop=[32,48]",
-        "stage.translator.method.width=4",
     ],
 }
 
@@ -256,8 +248,6 @@ def test_every_row_trains_two_steps(composed, tmp_path, experiment, row):
     assert list(results["stages"]) == list(cfg.stages)
     for stage in (stage for name, stage in results["stages"].items() if cfg.stage[name].get("run") is None):
         assert stage["steps"] == 2
-        if "evaluation" not in stage:  # a translator
-            continue
         (miou,) = stage["evaluation"]["mean_miou"].values()
         assert 0 <= miou < 0.5
 

@@ -1,6 +1,5 @@
 """Pictures of what each branch answers, and which of them decides where they are merged."""
 
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -10,21 +9,20 @@ from pytorch_lightning.callbacks import Callback
 from mdseg.evaluation.evaluator import Evaluator, View, classes_at
 from mdseg.evaluation.merging import winning_branches
 from mdseg.figures import branches as figures
-from mdseg.figures.drawing import save
 from mdseg.labels.spaces import Merge
 
 
 class BranchPanels(Callback):
     """Of the first images of every evaluated dataset what each branch and their merge answer, and who decides.
 
-    A file <dataset>_branches.png each, of the headline where it is a merge; nothing else.
+    A picture <dataset>_branches each in the log, of the headline where it is a merge; nothing else.
 
     Args:
         count: images per dataset.
     """
 
-    def __init__(self, folder: Path, count: int) -> None:
-        self.folder, self.count = folder, count
+    def __init__(self, count: int) -> None:
+        self.count = count
         self.rows: dict[str, list[figures.BranchRow]] = {}
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
@@ -54,13 +52,12 @@ class BranchPanels(Callback):
             rows.append(figures.BranchRow(picture, own, prediction[number].cpu().numpy(), winner[number]))
 
     def on_validation_end(self, trainer: pl.Trainer, module: Evaluator) -> None:
+        log: Any = trainer.logger  # the stage's, which takes pictures
         for name, rows in self.rows.items() if trainer.is_global_zero else ():
             if rows:
                 space = module.space_of(name)
                 title = f"{name} ({module.evaluated[name].role}): each branch, and their merge ({module.headline})"
-                save(
-                    self.folder / f"{name}_branches.png", figures.branch_panels(rows, space.names, space.colors, title)
-                )
+                log.picture(f"{name}_branches", figures.branch_panels(rows, space.names, space.colors, title))
 
 
 def merged_view(module: Evaluator) -> tuple[Any, View | None]:

@@ -223,7 +223,7 @@ class Fit(Stage):
         val_every, log_every = (min(every, data.steps) for every in (self.cfg.val_every, self.cfg.log_every))
         timing, best = Timing(), SaveBest(self.folder / "checkpoints" / "best.ckpt")
         panels = Panels(self.folder / "figures", self.cfg.panels)
-        branches = BranchPanels(self.folder / "figures", self.cfg.panels)
+        branches = BranchPanels(self.cfg.panels)
         evaluation = [panels, branches, best, Mirror(log.mirror, panels, best)] if data.evaluated else []
         trainer = self.build_trainer(
             callbacks=[

@@ -82,8 +82,9 @@ class Merge(Stage):
         )
         evaluator.joined = network  # registered, so that it goes to the device
         self.data.shifts = self.shifts(members)
-        log, figures = StageLog(self.folder, dashboard), self.folder / "figures"
-        pictures = [Panels(figures, self.cfg.panels), BranchPanels(figures, self.cfg.panels)]
+        log = StageLog(self.folder, dashboard)
+        log.restart_at(0)  # an attempt that was cut off
+        pictures = [Panels(self.folder / "figures", self.cfg.panels), BranchPanels(self.cfg.panels)]
         trainer = self.build_trainer(callbacks=pictures, logger=[log])
         trainer.validate(evaluator, self.data, verbose=False)
         if main_process():
