@@ -34,8 +34,10 @@ class Translation(Method):
     Args:
         reconstruction, cycle, kl, gan, perceptual: the weights lambda.
         perceptual_network: images in [-1, 1] → features, where `perceptual` is not 0.
-        width, blocks: see :class:`~mdseg.models.translator.Translator`.
+        width, blocks, downsamplings: see :class:`~mdseg.models.translator.Translator`.
         scales: of the discriminators.
+        equal_start: encoders and decoders of both domains begin with the same weights, so that a translation begins as
+            a reconstruction and need not find out first what is dark and what is bright. Not in the paper.
         discriminator_optimizer: parameters → optimiser; its rate follows the same schedule.
 
     Raises:
@@ -53,7 +55,9 @@ class Translation(Method):
         perceptual: float | int,
         width: int,
         blocks: int,
+        downsamplings: int,
         scales: int,
+        equal_start: bool,
         discriminator_optimizer: Callable[..., Optimizer],
         perceptual_network: nn.Module | None = None,
         **common: Any,
@@ -65,7 +69,8 @@ class Translation(Method):
         for name, value in self.weights.items():
             if value < 0:
                 raise ValueError(f"method.{name}: expected at least 0, got {value}")
-        for name, value in (("width", width), ("blocks", blocks), ("scales", scales)):
+        sizes = {"width": width, "blocks": blocks, "downsamplings": downsamplings, "scales": scales}
+        for name, value in sizes.items():
             if value < 1:
                 raise ValueError(f"method.{name}: expected at least 1, got {value}")
         if perceptual and perceptual_network is None:
@@ -74,11 +79,13 @@ class Translation(Method):
                 "method.perceptual=0"
             )
         self.perceptual_network = None if perceptual_network is None else perceptual_network.requires_grad_(False)
-        self.translator = Translator(width, blocks)
+        self.translator = Translator(width, blocks, downsamplings)
         self.discriminators = nn.ModuleDict({domain: MultiScaleDiscriminator(width, scales) for domain in DOMAINS})
         for module in (*self.translator.modules(), *self.discriminators.modules()):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, a=0.2)
+        for both in (self.translator.encoders, self.translator.decoders) if equal_start else ():
+            both["target"].load_state_dict(both["source"].state_dict())
         self.smallest = smallest_image(scales)
         self.build_discriminator_optimizer = discriminator_optimizer
         self.shown: dict[str, Tensor] = {}  # images of the last step, for pictures

@@ -18,23 +18,24 @@ class Translator(nn.Module):
     decoders are the same layers: what an image is in the latent space does not depend on its domain.
 
     Args:
-        width: channels of the first layer; each of the two downsamplings doubles them.
+        width: channels of the first layer; each downsampling doubles them.
+        downsamplings: how often the resolution is halved.
         blocks: residual blocks of an encoder, and of a decoder, besides the shared one.
     """
 
-    def __init__(self, width: int = 64, blocks: int = 3) -> None:
+    def __init__(self, width: int = 64, blocks: int = 3, downsamplings: int = 2) -> None:
         super().__init__()
-        inner = 4 * width
-        self.encoders = nn.ModuleDict({domain: _encoder(width, blocks) for domain in DOMAINS})
-        self.decoders = nn.ModuleDict({domain: _decoder(width, blocks) for domain in DOMAINS})
-        self.shared_encoder, self.shared_decoder = Residual(inner), Residual(inner)
-        self.multiple = 4
+        widths = [width * 2**halved for halved in range(downsamplings + 1)]
+        self.encoders = nn.ModuleDict({domain: _encoder(widths, blocks) for domain in DOMAINS})
+        self.decoders = nn.ModuleDict({domain: _decoder(widths, blocks) for domain in DOMAINS})
+        self.shared_encoder, self.shared_decoder = Residual(widths[-1]), Residual(widths[-1])
+        self.multiple = 2**downsamplings
 
-    def encode(self, image: Float[Tensor, "n 3 h w"], domain: str) -> Float[Tensor, "n d h4 w4"]:
-        """Mean of the latent code, whose deviation is 1, of images in [-1, 1] with sides that 4 divides."""
+    def encode(self, image: Float[Tensor, "n 3 h w"], domain: str) -> Float[Tensor, "n d fh fw"]:
+        """Mean of the latent code, whose deviation is 1, of images in [-1, 1] with sides that `multiple` divides."""
         return self.shared_encoder(self.encoders[domain](image))
 
-    def decode(self, code: Float[Tensor, "n d h4 w4"], domain: str) -> Float[Tensor, "n 3 h w"]:
+    def decode(self, code: Float[Tensor, "n d fh fw"], domain: str) -> Float[Tensor, "n 3 h w"]:
         """Image of a domain, in [-1, 1]."""
         return self.decoders[domain](self.shared_decoder(code)).tanh()
 
@@ -81,17 +82,17 @@ class Residual(nn.Module):
         return features + self.second(self.first(features))
 
 
-def _encoder(width: int, blocks: int) -> nn.Sequential:
-    layers = [_convolution(3, width, 7)]
-    layers += [_convolution(before, after, 4, stride=2) for before, after in pairwise((width, 2 * width, 4 * width))]
-    return nn.Sequential(*layers, *(Residual(4 * width) for _ in range(blocks)))
+def _encoder(widths: list[int], blocks: int) -> nn.Sequential:
+    layers = [_convolution(3, widths[0], 7)]
+    layers += [_convolution(before, after, 4, stride=2) for before, after in pairwise(widths)]
+    return nn.Sequential(*layers, *(Residual(widths[-1]) for _ in range(blocks)))
 
 
-def _decoder(width: int, blocks: int) -> nn.Sequential:
-    layers: list[nn.Module] = [Residual(4 * width) for _ in range(blocks)]
-    for before, after in pairwise((4 * width, 2 * width, width)):
+def _decoder(widths: list[int], blocks: int) -> nn.Sequential:
+    layers: list[nn.Module] = [Residual(widths[-1]) for _ in range(blocks)]
+    for before, after in pairwise(reversed(widths)):
         layers += [nn.Upsample(scale_factor=2), _convolution(before, after, 5, norm=nn.GroupNorm(1, after))]
-    return nn.Sequential(*layers, nn.Conv2d(width, 3, 7, padding=3, padding_mode="reflect"))
+    return nn.Sequential(*layers, nn.Conv2d(widths[0], 3, 7, padding=3, padding_mode="reflect"))
 
 
 def smallest_image(scales: int) -> int:

@@ -77,7 +77,7 @@ class WriteTranslations(Stage):
             raise ValueError(
                 f"stage {self.name}: from.{name}: {path} holds no translator; name a stage that trains one"
             )
-        translator = Translator(method["width"], method["blocks"])
+        translator = Translator(method["width"], method["blocks"], method["downsamplings"])
         checkpoints.load_network(translator, saved, path, "translator", "translator")
         return translator.eval()
 

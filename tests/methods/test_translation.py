@@ -24,7 +24,7 @@ def translation(lr=1e-3, **options):
     torch.manual_seed(0)
     table = LabelTable("t", ("a", "b"), ((0, 0, 0), (1, 0, 0)), "id", ((0,), (1,)))
     method = Translation(
-        **{**WEIGHTS, "width": 2, "blocks": 1, "scales": 2} | options,
+        **{**WEIGHTS, "width": 2, "blocks": 1, "downsamplings": 2, "scales": 2, "equal_start": False} | options,
         discriminator_optimizer=partial(torch.optim.SGD, lr=lr),
         model=None,
         space=union({"gta5": table}),
@@ -146,6 +146,13 @@ def test_crops_smaller_than_a_patch_of_the_coarsest_scale_are_refused():
     translation(scales=2)
     with pytest.raises(ValueError, match=r"patches of 64×64 pixels, but crops of stream l are 32×48: set a larger"):
         translation(scales=3)
+
+
+@pytest.mark.parametrize("equal", [True, False])
+def test_a_translation_begins_as_a_reconstruction_where_both_domains_start_equal(equal):
+    translator, image = translation(equal_start=equal).translator, torch.rand(1, 3, *SIZE)
+    reconstruction = translator.decode(translator.encode(image, "source"), "source")
+    assert torch.equal(translator.translate(image), reconstruction) == equal
 
 
 def test_rates_are_halved():
