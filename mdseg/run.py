@@ -58,7 +58,7 @@ def start(cfg: DictConfig) -> float | None:
         settle(cfg)
         refuse_local_ddp_in_sweeps(cfg, hydra_config.mode)
         check_run(cfg)
-        with new_run_folder(Path(cfg.runs) / cfg.name) as folder:
+        with new_run_folder(Path(str(cfg.runs)) / cfg.name) as folder:
             plan = planned(cfg, folder)
             if main_process():
                 write_provenance(cfg, [*overrides, *hydra_settings(hydra_config)], folder)
@@ -228,7 +228,7 @@ def show_plan(arguments: list[str]) -> None:
         check_row(HydraConfig.get())
         check_overrides(cfg, arguments)
         settle(cfg)
-        folder = Path(cfg.runs) / cfg.name / "<time>"
+        folder = Path(str(cfg.runs)) / cfg.name / "<time>"
     check_run(cfg)
     print(planned(cfg, folder))
 

@@ -264,8 +264,10 @@ def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
             continue
         if key in FOR_OTHERS and f"${{{key}}}" not in referring:
             raise ValueError(f"{override}: nothing in this run reads {key}; leave it out")
-        setting = [name for name, values in stages.items() if _sets(values, key.split("."))]
-        replacing = [name for name, values in stages.items() if _replaces(values, key.split("."))]
+        chosen = key in FROM_GROUPS  # over which a stage lays its values, unless it has an object of its own
+        setting = [name for name, values in stages.items() if not chosen and _sets(values, key.split("."))]
+        path = [*key.split("."), "_target_"] if chosen else key.split(".")
+        replacing = [name for name, values in stages.items() if _replaces(values, path)]
         if setting or (replacing and len(replacing) == len(stages)):
             names = setting or replacing
             raise ValueError(

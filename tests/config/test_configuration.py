@@ -110,6 +110,16 @@ def test_overrides_that_a_stage_would_overrule_are_refused(override):
         check_overrides(cfg, [override])
 
 
+def test_another_optimizer_of_which_stages_only_set_values_is_accepted():
+    cfg = config()
+    cfg.stage.second.optimizer.lr = 0.1
+    check_overrides(cfg, ["optimizer=sgd"])
+    for stage in (cfg.stage.first, cfg.stage.second):
+        stage.optimizer = {"_target_": "x"}
+    with pytest.raises(ValueError, match="optimizer=sgd: the stages first, second set optimizer themselves"):
+        check_overrides(cfg, ["optimizer=sgd"])
+
+
 def test_a_stage_without_values_of_its_own_overrules_nothing():
     cfg = config()
     cfg.stage.first = None

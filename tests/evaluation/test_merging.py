@@ -5,8 +5,8 @@ import torch
 import torch.nn.functional as F
 
 from mdseg.evaluation.evaluator import View, classes_at
-from mdseg.evaluation.merging import merged_argmax
-from mdseg.labels.spaces import LabelSpace, branched, disjoint, union
+from mdseg.evaluation.merging import merged_argmax, winning_branches
+from mdseg.labels.spaces import LabelSpace, Merge, branched, disjoint, union
 from mdseg.labels.tables import LabelTable
 
 MERGES = [(how, scores) for how in ("max", "mean") for scores in ("logits", "prob")]
@@ -132,3 +132,23 @@ def test_a_merge_needs_branches_and_a_known_name(two):
         View(two, merge="min")
     with pytest.raises(ValueError, match="scores: expected logits or prob, got 'x'"):
         View(two, scores="x")
+
+
+@pytest.mark.parametrize(("scores", "winner"), [("logits", 1), ("prob", 0)])
+def test_the_branch_that_decides_is_the_one_with_the_highest_score_of_the_answer(two, scores, winner):
+    """The pixel of the first test: on logits the second branch, on probabilities the first one."""
+    merge = Merge("max", scores, (torch.arange(3), torch.arange(3, 6)))
+    logits = torch.tensor([*S1, *S2]).view(1, 6, 1, 1)
+    space = View(two, scores=scores).of(THREE)
+    decided = classes_at(logits, (8, 9), space, align_corners=True)
+    assert winning_branches(logits, decided, space, merge, align_corners=True).eq(winner).all()
+
+
+def test_a_branch_decides_nothing_on_classes_that_it_never_saw():
+    space = branched({"s1": THREE, "s2": table("a", "b")}, THREE.names)
+    merge = Merge("max", "logits", (torch.arange(3), torch.arange(3, 6)))
+    logits = torch.tensor([0.0, 0.0, 5.0, 0.0, 0.0, 99.0]).view(1, 6, 1, 1)
+    evaluation = View(space).of(THREE)
+    decided = classes_at(logits, (2, 2), evaluation, align_corners=True)
+    assert decided.eq(2).all()
+    assert winning_branches(logits, decided, evaluation, merge, align_corners=True).eq(0).all()
