@@ -39,7 +39,7 @@ def command(*arguments, cwd):
 def of_results(document):
     """What results.json says, too."""
     datasets = {
-        name: {key: entry[key] for key in ("role", "miou", "subsets", "iou")}
+        name: {key: entry[key] for key in ("role", "miou", "miou_zero", "subsets", "iou")}
         for name, entry in document["evaluation"]["datasets"].items()
     }
     return {"mean_miou": document["evaluation"]["mean_miou"], "datasets": datasets}

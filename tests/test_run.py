@@ -254,6 +254,7 @@ class CtrlC:
     def find_spec(self, name, *_):
         if name == module:
             os.kill(os.getpid(), signal.SIGINT)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
 module = sys.argv.pop(1)
 sys.meta_path.insert(0, CtrlC())
 runpy.run_module("mdseg.run", run_name="__main__")
@@ -263,7 +264,10 @@ runpy.run_module("mdseg.run", run_name="__main__")
 @pytest.mark.parametrize("module", ["hydra", "torch"])
 def test_ctrl_c_while_modules_are_imported_gets_one_line(module):
     stopped = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_IMPORT, module, "experiment=uniseg_cib"], capture_output=True, text=True
+        [sys.executable, "-c", INTERRUPTED_IMPORT, module, "experiment=uniseg_cib"],
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert stopped.stderr == "mdseg: stopped\n"
     assert stopped.returncode in (130, -signal.SIGINT), "a shell shows 130 for both"

@@ -44,7 +44,7 @@ class ToyEmbeddings(Stage):
 class ToyHeads(Method):
     """Cross-entropy by each dataset's own head; unlabelled images decide for one embedding of their own dataset."""
 
-    reads = {"labelled": Reads("labelled"), "unlabelled": Reads("unlabelled")}
+    reads = {"labelled": Reads("labelled", divided=True), "unlabelled": Reads("unlabelled", divided=True)}
     takes = ("embeddings",)
 
     def __init__(self, supervised, weight, **common):
