@@ -123,9 +123,13 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str 
         for name, values in series.items()
         if name.startswith("val/") and name.endswith("/miou")
     }
-    groups: dict[str, dict[str, Mapping[int, float]]] = {f"train/{kind}": members for kind, members in further}
-    for name, values in others.items():
-        groups.setdefault(name.rpartition("/")[0] or name, {})[name] = values
+    groups = {f"train/{kind}": members for kind, members in further}
+    alike: dict[str, list[str]] = {}
+    for name in others:
+        alike.setdefault(name.rpartition("/")[0] or name, []).append(name)
+    for group, names in alike.items():
+        title_of_group = group if len(names) > 1 else names[0]
+        groups[title_of_group] = {name.rpartition("/")[2]: others[name] for name in names}
     count = 2 + len(groups)
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
@@ -137,8 +141,8 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str 
     last = last[: len(groups)]
     _lines(left, first[1])
     for axis, (group, members) in zip(last, groups.items(), strict=True):
-        _lines(axis, {name.rpartition("/")[2]: values for name, values in members.items()})
-        axis.set_title(group if len(members) > 1 else next(iter(members)), fontsize=9)
+        _lines(axis, members)
+        axis.set_title(group, fontsize=9)
         if len(members) > 1:
             axis.legend(fontsize=8, frameon=False)
     for (dataset, values), marker in zip(mious.items(), itertools.cycle("osD^vP*X"), strict=False):

@@ -56,11 +56,12 @@ def test_what_differs_only_after_its_last_slash_shares_axes_and_a_legend():
 
 
 def test_losses_of_a_kind_share_axes_beside_those_of_other_kinds():
-    of_players = {f"train/{kind}/{level}": {0: 1.0} for kind in ("adversarial", "told") for level in ("high", "low")}
+    names = ("high/town", "high/farm", "low/town", "low/farm")
+    of_players = {f"train/{kind}/{name}": {0: 1.0} for kind in ("adversarial", "told") for name in names}
     left, _, *others = figures.curves({"train/supervised": {0: 3.0}, **of_players}, "title").axes
     assert [text.get_text() for text in left.get_legend().get_texts()] == ["train/supervised"]
     assert [axis.get_title() for axis in others] == ["train/adversarial", "train/told"]
-    assert [text.get_text() for text in others[0].get_legend().get_texts()] == ["high", "low"]
+    assert [text.get_text() for text in others[0].get_legend().get_texts()] == [*names]
     left, _, other = figures.curves(of_players, "title").axes  # no other loss stands first then
     assert (left.get_title(), other.get_title()) == ("train/adversarial", "train/told")
 
