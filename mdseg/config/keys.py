@@ -252,20 +252,21 @@ def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
     """Refuse a command-line value that the run or a stage would overrule without a word.
 
     Raises:
-        ValueError: an override of a key that a stage sets itself, not written for that stage, of an object that all
+        ValueError: an override of a key that a stage sets itself without one for that stage, of an object that all
             stages replace, or of a key that only others refer to and none does.
     """
     referring = OmegaConf.to_yaml(cfg)
     own = {name: cfg.stage[name] for name in cfg.stages if name in cfg.stage}
     stages = {name: {} if node is None else plain(node) for name, node in own.items()}
-    for override in overrides:
-        key = override.split("=", 1)[0].lstrip("+~").replace("/", ".")
+    given = [override.split("=", 1)[0].lstrip("+~").replace("/", ".") for override in overrides]
+    for override, key in zip(overrides, given, strict=True):
         if key.split(".")[0] == "stage":
             continue
         if key in FOR_OTHERS and f"${{{key}}}" not in referring:
             raise ValueError(f"{override}: nothing in this run reads {key}; leave it out")
         chosen = key in FROM_GROUPS  # over which a stage lays its values, unless it has an object of its own
-        setting = [name for name, values in stages.items() if not chosen and _sets(values, key.split("."))]
+        others = {name: values for name, values in stages.items() if f"stage.{name}.{key}" not in given}
+        setting = [name for name, values in others.items() if not chosen and _sets(values, key.split("."))]
         path = [*key.split("."), "_target_"] if chosen else key.split(".")
         replacing = [name for name, values in stages.items() if _replaces(values, path)]
         if setting or (replacing and len(replacing) == len(stages)):

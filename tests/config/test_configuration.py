@@ -110,6 +110,12 @@ def test_overrides_that_a_stage_would_overrule_are_refused(override):
         check_overrides(cfg, [override])
 
 
+def test_an_override_beside_one_for_the_stage_that_would_overrule_it_is_accepted():
+    cfg = config()
+    cfg.stage.second.optimizer.lr = 0.1
+    check_overrides(cfg, ["optimizer.lr=1", "stage.second.optimizer.lr=2"])
+
+
 def test_another_optimizer_of_which_stages_only_set_values_is_accepted():
     cfg = config()
     cfg.stage.second.optimizer.lr = 0.1
