@@ -1,4 +1,3 @@
-import json
 import re
 
 import pytest
@@ -6,8 +5,6 @@ import torch
 import yaml
 from hydra.utils import get_object, instantiate
 from omegaconf import DictConfig, ListConfig, OmegaConf
-from running import carry_out, new_folder
-from smoke import SMOKE
 
 from mdseg import conf_dir
 from mdseg.config import references
@@ -211,45 +208,6 @@ def test_every_row_of_a_table_composes_and_every_value_is_there(composed, experi
     for stage in resolved(cfg).values():
         for target in targets(stage):
             get_object(target)
-
-
-# Rooms beside streets, of another size and aspect ratio; three datasets with their six pairs.
-TRAINED_ON = {"full": "universal_cityscapes_sunrgbd", "fine_tune": "universal_cityscapes_idd_camvid"}
-
-
-def trained_rows():
-    """Every row once, on the experiments that have it in turn, the cities as well; `unit` in test_multi_source.py."""
-    for number, row in enumerate(sorted({row for _, row in ROWS} - {"unit"})):
-        left = {*ALIKE} & {*UNIVERSAL}
-        tables = [each for each in references.document()["experiments"] if each not in left]
-        experiments = [each for each in tables if row in references.rows(each)]
-        yield TRAINED_ON.get(row, experiments[number % len(experiments)]), row
-
-
-# Two steps of every stage, and what a handful of images makes necessary besides.
-TWO_STEPS = {
-    "universal": [
-        *(f"stage.{stage}.steps=2" for stage in ("alone", "fine_tuned", "joint", "universal")),
-        "streams.labelled.labelled=3",
-        "embedding_dimension=8",
-    ],
-}
-
-
-@pytest.mark.parametrize(("experiment", "row"), list(trained_rows()))
-def test_every_row_trains_two_steps(composed, tmp_path, experiment, row):
-    base = composed(f"experiment={experiment}", f"row={row}")
-    steps = [f"stage.{stage}.steps=2" if "steps" in base.stage[stage] else "steps=2" for stage in base.stages]
-    steps = TWO_STEPS.get(base.family, steps)
-    cfg = composed(*SMOKE, *steps, f"experiment={experiment}", f"row={row}", f"runs={tmp_path}")
-    folder = new_folder(cfg)
-    carry_out(cfg, folder)
-    results = json.loads((folder / "results.json").read_text())
-    assert list(results["stages"]) == list(cfg.stages)
-    for stage in (stage for name, stage in results["stages"].items() if cfg.stage[name].get("run") is None):
-        assert stage["steps"] == 2
-        (miou,) = stage["evaluation"]["mean_miou"].values()
-        assert 0 <= miou < 0.5
 
 
 def takes_rows(experiment):
