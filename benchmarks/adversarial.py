@@ -96,7 +96,7 @@ def step_of(network: str, sources: tuple[str, ...], device: str, tiny: bool) -> 
         align_corners=True,
     ).to(device)
     epochs = dict.fromkeys(sources, lambda step: 0)
-    shapes = {"labelled": StreamShape("labelled", 1, None, sources, epochs), "target": StreamShape("target", 1)}
+    shapes = {"labelled": StreamShape("labelled", 1, (), sources, epochs), "target": StreamShape("target", 1)}
     method.read(shapes)
     optimizers, schedules = method.optimization
     quiet: Any = method

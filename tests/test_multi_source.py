@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -17,7 +18,7 @@ from mdseg.predict import predict
 from mdseg.run import resume
 from mdseg.runs import checkpoints
 from mdseg.stages import translate
-from mdseg.system.signals import StopSignals
+from mdseg.system.signals import Stopped, StopSignals
 
 STEPS = 4
 SMALL = [*SMOKE, "streams.target.batch_size=2", "discriminator_width=4", "seed=7", "checkpoint_every=2"]
@@ -202,13 +203,23 @@ def test_a_run_that_broke_off_anywhere_ends_bit_equal(finished, composed, tmp_pa
             assert path.read_bytes() == (folder / path.relative_to(finished)).read_bytes()
 
 
-def test_a_signal_in_mid_translation_ends_it_between_two_images(composed, tmp_path):
+def test_a_signal_in_mid_translation_ends_it_between_two_images(composed, tmp_path, monkeypatch):
     stage = planned(composed(*SETTINGS), tmp_path).stages["translated"]
-    stop = StopSignals()
-    stop.received = 15
+    stop, count = StopSignals(), len(stage.sources["gta5"])
     stage.load = lambda name: torch.nn.Identity()
-    with pytest.raises(SystemExit):
+
+    def translated(translator, image, device):
+        stop.received = 15 if len(list(stage.folder.rglob("*.png"))) == 1 else None  # while the second one is made
+        return image
+
+    monkeypatch.setattr(translate, "translate", translated)
+    with pytest.raises(Stopped) as stopped:
         stage.write("gta5", stage.sources["gta5"], stop)
+    assert stopped.value.what == f"stopped after 2 of {count} images of gta5"
+    assert len(list(stage.folder.rglob("*.png"))) == 2 < count
+    stop.received = None
+    monkeypatch.setattr(translate, "translate", lambda translator, image, device: image)
+    assert stage.write("gta5", stage.sources["gta5"], stop) == count - 2
 
 
 def test_translated_images_that_do_not_fit_are_named(finished, composed, tmp_path):
@@ -221,10 +232,17 @@ def test_translated_images_that_do_not_fit_are_named(finished, composed, tmp_pat
     with pytest.raises(FileNotFoundError, match=f"images of dataset 'gta5': there is no folder {tmp_path}/gta5"):
         plan(tmp_path)
     for source in SOURCES:
-        for path in (finished / "translated" / source).rglob("*.png"):
-            copy = tmp_path / source / path.relative_to(finished / "translated" / source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_bytes(path.read_bytes())
+        shutil.copytree(finished / "translated" / source, tmp_path / source)
+    record = tmp_path / "synthia/originals.json"
+    sizes = json.loads(record.read_text())
+    assert plan(tmp_path).stages["source"]
+    record.write_text(json.dumps(sizes | {next(iter(sizes)): 1}))
+    with pytest.raises(ValueError, match=rf"1 of {len(sizes)} were made of other images .*{next(iter(sizes))}"):
+        plan(tmp_path)
+    record.write_text("[1, 2")
+    with pytest.raises(ValueError, match=r"originals.json: expected the name and size of every original image"):
+        plan(tmp_path)
+    record.unlink()  # images of one's own are compared by name and size
     images = sorted((tmp_path / "synthia").rglob("*.png"))
     images[0].unlink()
     with pytest.raises(FileNotFoundError, match=rf"1 of {len(images)} are missing, such as .*{images[0].name}"):

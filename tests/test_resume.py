@@ -55,6 +55,8 @@ RUNS = {
         "stage.translator.method.width=4",
         *(f"stage.{stage}.steps={STEPS}" for stage in ("translator", "source", "branches", "s_all")),
     ],
+    # Two optimisers, a teacher, discriminators.
+    "adaptsegnet_dacs": ["experiment=gta5_cityscapes", "row=adaptsegnet_dacs", "discriminator_width=4", *ADAPTED],
     "st_blv": ["experiment=cityscapes_semi", "row=st_blv", "streams.labelled.labelled=1/2", f"steps={STEPS}"],
 }
 FITS = {
@@ -176,6 +178,19 @@ def test_killed_in_every_fit_at_a_random_step_and_resumed_ends_bit_equal(tmp_pat
         arguments = [f"resume={only_run(tmp_path)}"]
     finish(start(tmp_path, *arguments))
     assert same(weights(only_run(tmp_path)), whole(name))
+
+
+@pytest.mark.slow
+def test_killed_in_mid_translation_and_resumed_ends_bit_equal(tmp_path, whole):
+    process = start(tmp_path, *SMALL, *RUNS["multi_source_unit"], "val_every=5")
+    while not list(tmp_path.glob("runs/*/*/translated/*/**/*.png")) and process.poll() is None:
+        time.sleep(0.002)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    run = only_run(tmp_path)
+    assert not (run / "translated/done").exists()
+    finish(start(tmp_path, f"resume={run}"))
+    assert same(weights(run), whole("multi_source_unit"))
 
 
 @pytest.mark.slow

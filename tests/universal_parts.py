@@ -31,7 +31,7 @@ def space_of(classes):
 
 def streams_of(classes, epoch=lambda step: step):
     epochs = dict.fromkeys(classes, epoch)
-    return {role: StreamShape(role, 4, SIZE, tuple(classes), epochs) for role in ("labelled", "unlabelled")}
+    return {role: StreamShape(role, 4, (SIZE,), tuple(classes), epochs) for role in ("labelled", "unlabelled")}
 
 
 def universal(classes=TWO, folder=None, lr=0.1, epoch=lambda step: step, steps=1, **options):

@@ -115,6 +115,15 @@ class Datasets:
         names = [name for role in EVALUATION_ROLES for name in cfg.evaluate[role]]
         return {name: self.open_labelled(cfg, name, descriptor(cfg, name).evaluation_split) for name in names}
 
+    def training(self, cfg: DictConfig, name: str) -> SegmentationDataset:
+        """The images of a dataset's split `train`, or, where it has none, those that it is evaluated on."""
+        try:
+            return self.open(cfg, name, "train")
+        except FileNotFoundError as error:
+            if not isinstance(error.__cause__, NoSplit):
+                raise
+            return self.open(cfg, name, descriptor(cfg, name).evaluation_split)
+
     def selecting(self, cfg: DictConfig) -> dict[str, SegmentationDataset]:
         """The seen datasets on the split `select`, on which weights are chosen that are reported on the other one.
 

@@ -17,7 +17,7 @@ from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.system.wording import Remark, shortened
 
 GREY, PALETTE = 0, 3  # colour types in a PNG header
-IMAGES = "translated.json"  # in a folder of images that stand for a dataset's own, once it is complete
+ORIGINALS = "originals.json"  # in a folder of images that stand for a dataset's own: what they were made of
 
 
 class UnknownLabels(ValueError):
@@ -119,12 +119,19 @@ def image_file(folder: Path, key: str) -> Path:
     return folder / f"{key}.png"
 
 
+def originals(dataset: SegmentationDataset) -> dict[str, int]:
+    """The images of a dataset as a folder of others that stand for them remembers them: key → bytes of the file."""
+    return {sample.key: sample.image.stat().st_size for sample in dataset.samples}
+
+
 def with_images(dataset: SegmentationDataset, folder: Path) -> SegmentationDataset:
     """The same masks with other images, such as translated ones: `<key>.png` in a folder, for every image.
 
+    Where the folder says what they were made of, see :func:`originals`, these must be the dataset's images.
+
     Raises:
         FileNotFoundError: there is no such folder, or an image is missing.
-        ValueError: an image has another size than the dataset's own.
+        ValueError: an image has another size than the dataset's own, or was made of another one.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"images of dataset '{dataset.name}': there is no folder {folder}")
@@ -141,8 +148,28 @@ def with_images(dataset: SegmentationDataset, folder: Path) -> SegmentationDatas
                 f"{file}: its size (height, width) is {found}, but the image that it stands for, "
                 f"{dataset.samples[index].image}, has {own}; were these made of other images?"
             )
+    if (record := folder / ORIGINALS).is_file():
+        made_of, own = _sizes(record), originals(dataset)
+        others = [key for key, size in own.items() if made_of.get(key) != size]
+        if others:
+            raise ValueError(
+                f"images of dataset '{dataset.name}' in {folder}: {len(others)} of {len(own)} were made of other "
+                f"images than those of the dataset now, such as {others[0]} ({record} has the sizes of the files); "
+                "translate these ones"
+            )
     samples = [replace(sample, image=file) for sample, file in zip(dataset.samples, files, strict=True)]
     return SegmentationDataset(dataset.name, samples, dataset.table)
+
+
+def _sizes(record: Path) -> dict[str, int]:
+    """What :func:`originals` wrote."""
+    try:
+        return dict(json.loads(record.read_text()))
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{record}: expected the name and size of every original image, found something else ({error}); without "
+            "this file images are compared by name and size alone"
+        ) from error
 
 
 def load_table(name: str, labels: str | Path | Mapping[str, Any]) -> LabelTable:

@@ -33,11 +33,12 @@ class View:
 
     Args:
         branch: a dataset of the space, whose channels alone answer; null: all of them, merged where several share a
-            class. In a disjoint space a dataset that was trained on is then answered by its own channels.
+            class.
         merge: `max` or `mean` of the channels that share a class (Max Merge of Russo et al., ICIAP 2019).
         scores: what is merged, the `logits`, or probabilities (`prob`), a softmax over every branch.
         mask_missing: in a merge a branch does not answer for classes that it was never supervised on.
-        merged: the branches that are merged; none named: all.
+        merged: the branches that are merged, on every dataset; none named: all, except that a dataset with a branch of
+            its own is answered by that one.
 
     Raises:
         ValueError: an unknown merge or branch.
@@ -64,7 +65,7 @@ class View:
 
     def of(self, table: LabelTable, dataset: str | None = None) -> EvaluationSpace:
         """The channels that answer for the classes of a dataset; see :meth:`LabelSpace.evaluation`."""
-        chosen = self.branch or (self.space.branches and dataset not in self.space.branches)
+        chosen = self.branch or self.merged or (self.space.branches and dataset not in self.space.branches)
         space = self.space.evaluation(table, dataset, self.channels if chosen else None)
         return replace(space, merge=self.combination)
 
@@ -128,7 +129,7 @@ def views_of(space: LabelSpace, merges: Mapping[str, Mapping[str, Any]]) -> dict
     if len(space.branches) > 1:
         check_merges(merges, space.branches)
         for name, options in merges.items():
-            own: dict[str, Any] = {**options, "merged": tuple(options.get("merged", ()))}
+            own: dict[str, Any] = {**options, "merged": tuple(options.get("merged") or space.branches)}
             try:
                 views[name] = View(space, **own)
             except ValueError as error:

@@ -19,6 +19,7 @@ def merged_scores(
     .. math:: \hat Y_c = \max_s O^s_c \quad \text{or} \quad \frac{1}{|S_c|} \sum_{s \in S_c} O^s_c
 
     Russo et al., ICIAP 2019, eq. 6, has the maximum of logits. Classes that no branch answers for have minus infinity.
+    A branch with several channels of one class has the largest of them as its score.
 
     Args:
         logits: upsampled.
@@ -31,12 +32,14 @@ def merged_scores(
         own = logits[channels]
         own = own.softmax(dim=0) if merge.scores == "prob" else own
         answering = class_of[channels] != NONE
-        classes = class_of[channels][answering]
-        branches[classes] += 1
+        classes, own = class_of[channels][answering], own[answering]
+        rows = classes.view(-1, *[1] * (logits.dim() - 1)).expand_as(own)
         if merge.how == "max":
-            scores[classes] = torch.maximum(scores[classes], own[answering])
+            scores.scatter_reduce_(0, rows, own, "amax")
         else:
-            scores[classes] += own[answering]
+            answered = classes.unique()
+            branches[answered] += 1
+            scores[answered] += logits.new_full(shape, -torch.inf).scatter_reduce_(0, rows, own, "amax")[answered]
     if merge.how == "mean":
         counts = branches.view(-1, *[1] * (logits.dim() - 1))
         scores = torch.where(counts > 0, scores / counts.clamp(min=1), -torch.inf)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from matplotlib import colormaps
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -44,7 +45,7 @@ def branch_panels(rows: Sequence[BranchRow], names: Sequence[str], colors: Seque
     figure = Figure(figsize=(3 * len(headings), 3 * aspect * len(rows) + 1.6), layout="constrained")
     figure.suptitle(title, fontsize=11)
     axes = figure.subplots(len(rows), len(headings), squeeze=False)
-    palette = PALETTE[: len(branches)]
+    palette = branch_colors(len(branches))
     for row, line in zip(rows, axes, strict=True):
         masks = (*row.answers.values(), row.merged)
         pictures = (row.image, *(colorize(mask, colors) for mask in masks), colorize(row.winner, palette))
@@ -57,11 +58,19 @@ def branch_panels(rows: Sequence[BranchRow], names: Sequence[str], colors: Seque
         index for row in rows for mask in (*row.answers.values(), row.merged) for index in np.unique(mask).tolist()
     }
     deciding = [
-        Patch(facecolor=fraction(color), label=f"by {name}") for name, color in zip(branches, palette, strict=False)
+        Patch(facecolor=fraction(color), label=f"by {name}") for name, color in zip(branches, palette, strict=True)
     ]
     handles = [*legend(occurring, names, colors), *deciding]
     figure.legend(handles=handles, loc="outside lower center", ncols=8, fontsize=6, frameon=False)
     return figure
+
+
+def branch_colors(count: int) -> list[Color]:
+    """A colour for each of so many branches."""
+    if count <= len(PALETTE):
+        return list(PALETTE[:count])
+    hues = colormaps["hsv"](np.arange(count) / count)[:, :3]
+    return [(red, green, blue) for red, green, blue in (255 * hues).round().astype(int).tolist()]
 
 
 def verdicts(columns: Mapping[str, tuple[np.ndarray, Mapping[str, Float[np.ndarray, "h w"]]]], title: str) -> Figure:

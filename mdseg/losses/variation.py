@@ -351,7 +351,7 @@ def blv(
             f"loss.variation.counts: no loss is perturbed; give {' or '.join(filled)} a mode ({', '.join(MODES)}), or "
             "set loss/variation=none"
         )
-    present = space.in_space.any(dim=0)
+    present = space.annotated.any(dim=0)
     labelled = torch.ones(space.num_classes, dtype=torch.float64)
     if counts_file is not None:
         labelled = read_counts(Path(counts_file), space.names, present)

@@ -84,7 +84,8 @@ class TwoPlayers(Method):
     def read(self, streams: Mapping[str, StreamShape]) -> None:
         super().read(streams)
         for name, shape in streams.items() if self.adversary is not None else ():
-            check_size(shape.crop, SMALLEST, f"crops of stream {name}")
+            for crop in shape.crops:
+                check_size(crop, SMALLEST, f"crops of stream {name}")
 
     def configure_callbacks(self) -> list[pl.Callback]:
         others: Any = super().configure_callbacks()

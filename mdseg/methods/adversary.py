@@ -46,9 +46,10 @@ class Adversary(nn.Module):
         objective: `vanilla` (binary cross-entropy) or `least_squares` (Mao et al., ICCV 2017, arXiv:1611.04076).
         shared: one discriminator per level that sees all branches, instead of one for each.
         width: of the discriminators' first layer.
+        align_corners: how logits are upsampled to the size of the images.
 
     Raises:
-        ValueError: an option that is out of range.
+        ValueError: an option that is out of range, or branches of unequal numbers of classes.
     """
 
     def __init__(
@@ -64,14 +65,17 @@ class Adversary(nn.Module):
         super().__init__()
         one_of("method.sees", sees, SEES)
         one_of("method.objective", objective, OBJECTIVES)
-        for level, weight in weights.items():
-            if weight < 0:
-                raise ValueError(f"method.adversarial.{level}: expected at least 0, got {weight}")
         if width < 1:
             raise ValueError(f"method.discriminator_width: expected at least 1, got {width}")
         self.branches, self.weights = dict(branches), dict(weights)
         self.sees, self.objective, self.shared, self.align_corners = sees, objective, shared, align_corners
-        classes = len(next(iter(branches.values())))
+        sizes = {name: len(channels) for name, channels in branches.items()}
+        classes = next(iter(sizes.values()))
+        if set(sizes.values()) != {classes}:
+            raise ValueError(
+                f"branches of {', '.join(f'{size} ({name})' for name, size in sizes.items())} classes: discriminators "
+                "need as many in each; set label_space=branched19"
+            )
         names = [SHARED] if shared else list(branches)
         self.discriminators = nn.ModuleDict(
             {level: nn.ModuleDict({name: PatchDiscriminator(classes, width) for name in names}) for level in weights}
@@ -96,21 +100,18 @@ class Adversary(nn.Module):
         of_level: Any = self.discriminators[level]
         return of_level[SHARED if self.shared else branch](maps)
 
-    def fooling(
-        self, levels: Levels, size: tuple[int, int], branches: Iterable[str] | None = None
-    ) -> dict[tuple[str, str], Float[Tensor, ""]]:
+    def fooling(self, levels: Levels, size: tuple[int, int]) -> dict[tuple[str, str], Float[Tensor, ""]]:
         """Loss of the segmenter for every level and branch: how far a target's maps are from looking like a source's.
 
         Args:
             levels: logits of target images.
-            branches: those that the images go through; null: all.
+            size: height and width of these images.
         """
         return {
             (level, branch): judged(
                 self.verdict(level, branch, self.maps(logits_of(levels, level), branch, size)), True, self.objective
             )
             for level, branch in self.pairs()
-            if branches is None or branch in branches
         }
 
     def telling(
@@ -201,7 +202,11 @@ class Scoreboard(nn.Module):
         self.register_buffer("remarked", torch.zeros(len(self.players), 2, dtype=torch.bool))
 
     def take(self, player: str, source_accuracy: float, target_accuracy: float) -> None:
-        """Remember a row of the log, and remark if it is the one that makes a winner or loser."""
+        """Remember a row of the log, and remark if it is the one that makes a winner or loser.
+
+        Args:
+            source_accuracy, target_accuracy: shares of the patches of either domain told rightly, 0 to 1.
+        """
         row, mean = self.players.index(player), (source_accuracy + target_accuracy) / 2
         for way, so in enumerate((mean >= WON, mean <= LOST)):
             self.rows[row, way] = self.rows[row, way] + 1 if so else 0

@@ -42,16 +42,21 @@ class StreamShape:
 
     Args:
         batch_size: images per step.
-        crop: height and width of its images; None where a transform does not say, or those of datasets differ.
+        crops: height and width of the images of each of its parts; None where a transform does not say.
         datasets: whose images they are.
         epochs: where the stream is divided, for every dataset the epoch that a step lies in.
     """
 
     role: str
     batch_size: int
-    crop: tuple[int, int] | None = None
+    crops: tuple[tuple[int, int] | None, ...] = ()
     datasets: tuple[str, ...] = ()
     epochs: Mapping[str, Callable[[int], int]] = field(default_factory=dict)
+
+    @property
+    def crop(self) -> tuple[int, int] | None:
+        """Height and width of all its images; None where they differ, or are not known."""
+        return self.crops[0] if len(set(self.crops)) == 1 else None
 
 
 def step_seed(seed: int, step: int, rank: int) -> int:
@@ -109,6 +114,7 @@ class Method(Evaluator):
         self.steps, self.seed = steps, seed
         self.names_of: dict[str, list[str]] = {}  # name in the batch of a step → streams
         self.terms: dict[str, Tensor] = {}  # what the step under way has logged as train/<name>
+        self.together = False  # whether the log shows this step, and so the mean over several ranks
         self.description: dict[str, Any] = {}  # what a checkpoint says of its origin, in plain types
 
     def read(self, streams: Mapping[str, StreamShape]) -> None:
@@ -212,6 +218,8 @@ class Method(Evaluator):
     def on_train_batch_start(self, batch: StepBatch, step: int) -> None:
         torch.manual_seed(step_seed(self.seed, step, self.global_rank))
         self.terms = {}
+        trainer: Any = self._trainer  # none where a step is taken by hand
+        self.together = trainer is not None and trainer.world_size > 1 and (step + 1) % trainer.log_every_n_steps == 0
         for variation in self.variations:
             variation.begin(step)
             if variation.varies:
@@ -263,9 +271,10 @@ class Method(Evaluator):
         """A chance to look at the logits that :meth:`supervise` has just computed of labelled images."""
 
     def log(self, name: str, value: Any, **options: Any) -> None:
-        """Lightning's log, which also keeps what is logged of the training step."""
+        """Lightning's log, of the mean over all ranks; what is logged of the training step is also kept."""
         if name.startswith("train/"):
             self.terms[name] = torch.as_tensor(value).detach()
+            options = {"sync_dist": self.together, **options}
         super().log(name, value, **options)
 
     def on_train_batch_end(self, outputs: Any, batch: StepBatch, step: int) -> None:

@@ -93,7 +93,14 @@ class Translation(Method):
     def read(self, streams: Mapping[str, StreamShape]) -> None:
         super().read(streams)
         for name, shape in streams.items():
-            check_size(shape.crop, self.smallest, f"crops of stream {name}")
+            for crop in shape.crops:
+                check_size(crop, self.smallest, f"crops of stream {name}")
+                if crop is not None and any(side % self.translator.multiple for side in crop):
+                    raise ValueError(
+                        f"a translator with {self.translator.multiple.bit_length() - 1} downsamplings needs sides that "
+                        f"{self.translator.multiple} divides, but crops of stream {name} are {crop[0]}×{crop[1]}: set "
+                        "another transform.crop"
+                    )
 
     def configure_callbacks(self) -> list[pl.Callback]:
         return [Pairs(self.panels)] if self.panels else []

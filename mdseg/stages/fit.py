@@ -197,9 +197,10 @@ class Fit(Stage):
                 counter.count(torch.from_numpy(counts))
 
     def own_means(self) -> dict[str, np.ndarray]:
-        """Mean of the images of every dataset: those that are trained on, else those that are evaluated."""
-        trained = [dataset for loaded in self.data.streams.values() for dataset in loaded.datasets]
-        datasets = {**self.data.evaluated, **{dataset.name: dataset for dataset in trained}}
+        """Mean of the training images of every dataset, those that this stage trains on or those that it might."""
+        trained = {dataset.name: dataset for loaded in self.data.streams.values() for dataset in loaded.datasets}
+        others = [name for name in self.data.evaluated if name not in trained]
+        datasets = {**trained, **{name: self.datasets.training(self.cfg, name) for name in others}}
         workers = min(self.data.workers, cores())
         return {name: image_mean(dataset, workers) for name, dataset in datasets.items()}
 
@@ -325,7 +326,8 @@ class Fit(Stage):
 
     def describe(self) -> list[str]:
         lines = [
-            f"stream {name}: {loaded.stream.role}, {loaded.stream.per_step} images per step of "
+            f"stream {name}: {loaded.stream.role}, {loaded.stream.per_step} images "
+            + ("per step of " if loaded.stream.turn is None else f"in one of {loaded.stream.turn[1]} steps of ")
             + ", ".join(
                 f"{dataset.name} ({len(dataset)} images, {dataset.table.num_classes} classes)"
                 for dataset in loaded.datasets
@@ -374,12 +376,11 @@ def stream_shapes(data: SegmentationDataModule) -> dict[str, StreamShape]:
     parts: dict[str, list[LoadedStream]] = {}
     for loaded in data.streams.values():
         parts.setdefault(loaded.stream.whole, []).append(loaded)
-    crops = {name: [getattr(part.transform, "crop", None) for part in loaded] for name, loaded in parts.items()}
     return {
         name: StreamShape(
             loaded[0].stream.role,
             sum(part.stream.per_step for part in loaded),
-            crops[name][0] if all(crop == crops[name][0] for crop in crops[name]) else None,
+            tuple(getattr(part.transform, "crop", None) for part in loaded),
             tuple(dataset for part in loaded for dataset in part.stream.datasets),
             {part.stream.datasets[0]: part.stream.epoch for part in loaded if part.stream.micro_batches is not None},
         )

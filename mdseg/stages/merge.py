@@ -1,5 +1,6 @@
 """The stage that merges the answers of several trained networks (Russo et al., ICIAP 2019; AdvEnt + MinEnt)."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,7 +51,7 @@ class Merge(Stage):
         multiple = 1
         for part, origin in self.origins.items():
             if origin not in self.earlier:
-                multiple = max(multiple, self.load(part).model.input_multiple)
+                multiple = math.lcm(multiple, self.load(part).model.input_multiple)
         network: Any = self.build_network(published=False)
         self.data = EvaluationData(
             evaluated=self.datasets.evaluated(cfg),
@@ -59,15 +60,25 @@ class Merge(Stage):
             evaluation_short_side=cfg.evaluation.short_side,
             evaluation_short_sides=cfg.evaluation.short_sides,
             score_at=cfg.evaluation.score_at,
-            multiple=max(multiple, getattr(network, "input_multiple", 1)),
+            multiple=math.lcm(multiple, getattr(network, "input_multiple", 1)),
         )
 
     def check(self, world_size: int) -> None:
         self.data.check(world_size)
 
     def load(self, part: str) -> Trained:
-        """A network with the weights that are reported of it."""
-        return load_trained(self.origin(part), checkpoint="last" if self.cfg.select is None else "best")
+        """A network with the weights that are reported of it.
+
+        Raises:
+            ValueError, FileNotFoundError: there is none, or its logits are upsampled in another way than here.
+        """
+        trained = load_trained(self.origin(part), checkpoint="last" if self.cfg.select is None else "best")
+        if trained.cfg.align_corners != self.cfg.align_corners:
+            raise ValueError(
+                f"stage {self.name}: {part} ({trained.path}) was trained with align_corners={trained.cfg.align_corners}"
+                f", but here it is {self.cfg.align_corners}; set align_corners as it was trained, and merge equal ones"
+            )
+        return trained
 
     def __call__(self, stop: StopSignals, dashboard: Dashboard) -> dict[str, Any]:
         members = {part: self.load(part) for part in self.origins}

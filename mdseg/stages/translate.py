@@ -12,7 +12,7 @@ import torch
 from jaxtyping import UInt8
 
 from mdseg.config.building import build_transforms
-from mdseg.data.dataset import IMAGES, SegmentationDataset, image_file, read_image
+from mdseg.data.dataset import ORIGINALS, SegmentationDataset, image_file, originals, read_image
 from mdseg.figures.translation import pairs
 from mdseg.methods.translation import scaled
 from mdseg.methods.translations import as_bytes
@@ -35,8 +35,8 @@ class WriteTranslations(Stage):
     """Translate every image of the labelled streams, each dataset by the network that `from` has for it.
 
     Written is `<dataset>/<key>.png` for each image, at its own size; masks stay where they are. What is there already
-    is kept, so that a stage that was cut off goes on; several ranks share the work. `<dataset>/translated.json` is
-    written last: a folder without it is not complete.
+    is kept, so that a stage that was cut off goes on; several ranks share the work. `<dataset>/originals.json` says in
+    the end of which images they were made.
 
     Raises:
         ValueError: the networks are not those of the labelled datasets.
@@ -87,8 +87,7 @@ class WriteTranslations(Stage):
             done = self.write(name, dataset, stop)
             if main_process():
                 self.sheet(name, dataset, log)
-                origin = {"dataset": name, "images": len(dataset), "translator": str(self.origin(name))}
-                write_text(self.folder / name / IMAGES, json.dumps(origin, indent=2) + "\n")
+                write_text(self.folder / name / ORIGINALS, json.dumps(originals(dataset), indent=2) + "\n")
                 print(f"{self.name}: {name}, {len(dataset)} images, {done} of them written now", flush=True)
         return {"images": {name: len(dataset) for name, dataset in self.sources.items()}}
 

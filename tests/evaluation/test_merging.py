@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mdseg.evaluation.evaluator import View, classes_at
+from mdseg.evaluation.evaluator import View, classes_at, views_of
 from mdseg.evaluation.merging import merged_argmax, winning_branches
 from mdseg.labels.spaces import LabelSpace, Merge, branched, disjoint, union
 from mdseg.labels.tables import LabelTable
@@ -112,6 +112,27 @@ def test_logits_are_upsampled_before_they_are_merged(merge, scores, align_corner
     expected = torch.cat([both, own[0][:, 2:]], dim=1).argmax(1)
     evaluation = View(space, merge=merge, scores=scores).of(THREE)
     assert torch.equal(classes_at(logits, (23, 31), evaluation, align_corners).long(), expected)
+
+
+@pytest.mark.parametrize(("merge", "scores"), MERGES)
+def test_a_branch_scores_a_class_by_the_largest_of_its_channels(two, merge, scores):
+    """Two channels of a branch may count as one class, by aliases of the evaluated table."""
+    coarse = LabelTable("t", ("a", "rest"), THREE.colors[:2], "id", THREE.raw_ids[:2], aliases={"rest": ("b", "c")})
+    evaluation = View(two, merge=merge, scores=scores).of(coarse)
+    for first, last in ((5.0, 1.0), (1.0, 5.0)):
+        logits = torch.tensor([3.0, first, last] * 2).view(1, -1, 1, 1)
+        assert classes_at(logits, (1, 1), evaluation, align_corners=True).item() == 1
+
+
+@pytest.mark.parametrize(("merge", "scores"), MERGES)
+def test_a_merge_is_one_on_a_dataset_with_a_branch_too(two, merge, scores):
+    views = views_of(two, {"merged": {"merge": merge, "scores": scores}})
+    logits = torch.tensor([0.0, 1.0, 0.0, 0.0, 0.0, 5.0]).view(1, -1, 1, 1)
+    for dataset in ("s1", "new"):
+        merged = views["merged"].of(THREE, dataset)
+        assert classes_at(logits, (1, 1), merged, align_corners=True).item() == 2
+        alone = views["s1"].of(THREE, dataset)
+        assert classes_at(logits, (1, 1), alone, align_corners=True).item() == 1
 
 
 def test_bands_do_not_show(two):

@@ -3,9 +3,14 @@
 import copy
 import math
 import warnings
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
+from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
+import pytorch_lightning as pl
 import torch
 import torch.nn.functional as F
 from universal_parts import Losses, fit
@@ -14,8 +19,9 @@ from mdseg.labels.spaces import branched, listed
 from mdseg.labels.tables import LabelTable
 from mdseg.losses.cross_entropy import ce
 from mdseg.losses.minent import entropy
+from mdseg.methods import adversary
 from mdseg.methods.adversarial import Adversarial
-from mdseg.methods.adversary import LONG, Scoreboard, judged, weighted_self_information
+from mdseg.methods.adversary import LONG, Adversary, Scoreboard, judged, weighted_self_information
 from mdseg.methods.base import StreamShape
 from mdseg.methods.schedules import poly
 from mdseg.methods.supervised import Supervised
@@ -80,8 +86,8 @@ def adversarial(sources=("gta5", "synthia"), joint=None, plain=False, low_head=T
 
 def streams_of(sources):
     epochs = dict.fromkeys(sources, lambda step: step)
-    labelled = StreamShape("labelled", 2 * len(sources), SIZE, tuple(sources), epochs)
-    return {"labelled": labelled, "target": StreamShape("target", 2, SIZE, ("cityscapes",))}
+    labelled = StreamShape("labelled", 2 * len(sources), (SIZE,), tuple(sources), epochs)
+    return {"labelled": labelled, "target": StreamShape("target", 2, (SIZE,), ("cityscapes",))}
 
 
 def batch_of(sources=("gta5", "synthia"), plain=False, joint=None, seed=0, ignored=False):
@@ -228,15 +234,30 @@ def test_the_segmenter_does_not_learn_from_the_discriminators_loss_nor_they_from
             torch.testing.assert_close(parameter.grad, gradient, rtol=1e-3, atol=1e-6, msg=name)
 
 
+class Weights(pl.Callback):
+    """All weights before the first step and after each."""
+
+    def __init__(self):
+        self.states = []
+
+    def keep(self, method):
+        self.states.append({name: value.clone() for name, value in method.named_parameters()})
+
+    def on_train_start(self, trainer, method):
+        self.keep(method)
+
+    def on_train_batch_end(self, trainer, method, outputs, batch, step):
+        self.keep(method)
+
+
 def test_both_players_move_in_every_step():
-    method = adversarial()
-    before = copy.deepcopy(method.state_dict())
-    fit(method, batch_of(), batch_of(seed=1))
-    for part in ("model.", "adversary."):
-        moved = [
-            name for name, value in method.state_dict().items() if name.startswith(part) and name.endswith("weight")
-        ]
-        assert all(not torch.equal(method.state_dict()[name], before[name]) for name in moved), part
+    weights = Weights()
+    fit(adversarial(), batch_of(), batch_of(seed=1), batch_of(seed=2), callbacks=[weights])
+    assert len(weights.states) == 4
+    for before, after in pairwise(weights.states):
+        for name in before:
+            if name.endswith("weight"):
+                assert not torch.equal(after[name], before[name]), name
 
 
 def test_a_source_teaches_its_own_branch_alone():
@@ -290,7 +311,16 @@ def test_the_joint_branch_learns_from_all_sources(share):
         classes = part["mask"].long() - space.branches[name][0]
         expected += F.cross_entropy(F.interpolate(logits, SIZE, mode="bilinear", align_corners=True), classes) / 2
     torch.testing.assert_close(method.terms["train/supervised/s_all"], expected.detach(), rtol=1e-4, atol=1e-5)
-    assert "train/discriminator/low/s_all" in method.terms
+    for level in LEVELS:
+        discriminator = before.adversary.discriminators[level]["all" if share else "s_all"]
+        told = []
+        for image, is_source in [*((batch["labelled"][name][0]["image"], True) for name in SOURCES), (None, False)]:
+            image = batch["target"]["image"] if image is None else image
+            verdict = discriminator(shown(before, getattr(before.model.levels(image), level), "s_all"))
+            told.append(judged(verdict, is_source, "vanilla"))
+        wanted = ((told[0] + told[1]) / 2 + told[2]) / 2  # sources count equally, domains too
+        found = method.terms[f"train/discriminator/{level}/s_all"]
+        torch.testing.assert_close(found, wanted.detach(), rtol=1e-4, atol=1e-5)
     assert len(method.adversary.discriminators["high"]) == (1 if share else 3)
     assert list(method.answers) == ["merged", "gta5", "synthia", "s_all"]
 
@@ -301,7 +331,7 @@ def test_without_adversarial_weights_it_is_supervised_training():
     batch, space = batch_of(**plain), space_of(("gta5",), plain=True)
     assert method.reads.keys() == {"labelled"}
     alone = Supervised(supervised=ce(space), low_weight=0.1, model=network(space, True), **common(space, 0.1))
-    alone.read({"labelled": StreamShape("labelled", 2, SIZE, ("gta5",))})
+    alone.read({"labelled": StreamShape("labelled", 2, (SIZE,), ("gta5",))})
     fit(method, batch, batch_of(**plain, seed=1))
     (first,), (second,) = (each["labelled"]["gta5"] for each in (batch, batch_of(**plain, seed=1)))
     fit(alone, {"labelled": first}, {"labelled": second})
@@ -317,16 +347,66 @@ def test_images_without_a_label_leave_the_adversary_at_work():
     assert all(parameter.isfinite().all() for parameter in method.parameters())
 
 
-def test_which_domain_is_called_one_does_not_matter():
-    """With the last layer's sign turned, the other names give the same losses."""
-    discriminator = PatchDiscriminator(4, width=4)
-    turned = copy.deepcopy(discriminator)
-    turned.layers[-1].weight.data.neg_()
-    turned.layers[-1].bias.data.neg_()
-    maps = torch.randn(1, 4, *SIZE)
-    for is_source in (True, False):
-        ours, theirs = judged(discriminator(maps), is_source, "vanilla"), judged(turned(maps), not is_source, "vanilla")
-        torch.testing.assert_close(ours, theirs)
+def test_which_domain_is_called_one_does_not_matter(monkeypatch):
+    """With the last layers' signs turned, the other names give the same losses and the same segmenter, step by step."""
+    ours, theirs = adversarial(), adversarial()
+    for levels in theirs.adversary.discriminators.values():
+        for discriminator in levels.values():
+            discriminator.layers[-1].weight.data.neg_()
+            discriminator.layers[-1].bias.data.neg_()
+    batches = [batch_of(seed=seed) for seed in range(3)]
+    fit(ours, *batches)
+    monkeypatch.setattr(adversary, "judged", lambda verdict, source, objective: judged(verdict, not source, objective))
+    fit(theirs, *batches)
+    torch.testing.assert_close(theirs.terms, ours.terms)
+    torch.testing.assert_close(theirs.model.state_dict(), ours.model.state_dict())
+    last = {name: value for name, value in ours.adversary.state_dict().items() if ".layers.8." in name}
+    assert len(last) == 8
+    for name, value in last.items():
+        torch.testing.assert_close(theirs.adversary.state_dict()[name], -value)
+
+
+def test_sources_may_have_no_class_in_common(monkeypatch):
+    monkeypatch.setitem(SOURCES, "gta5", ("road", "train"))
+    monkeypatch.setitem(SOURCES, "synthia", ("car", "sky"))
+    method = adversarial(joint="s_all")
+    fit(method, batch_of(joint="s_all"), batch_of(joint="s_all", seed=1))
+    assert all(value.isfinite() for value in method.terms.values())
+    space = method.space
+    assert space.in_space.sum(dim=1).tolist() == [4, 4, 4]
+    assert space.annotated.sum(dim=1).tolist() == [2, 2, 4]
+
+
+def test_branches_of_unequal_numbers_of_classes_are_refused():
+    two = {"gta5": torch.arange(4), "synthia": torch.arange(4, 7)}
+    with pytest.raises(ValueError, match=r"branches of 4 \(gta5\), 3 \(synthia\) classes: .* label_space=branched19"):
+        Adversary(two, {"high": 1}, "softmax", "vanilla", False, 4, True)
+
+
+def test_every_dataset_s_crops_must_hold_a_patch():
+    method, shapes = adversarial(), streams_of(("gta5", "synthia"))
+    shapes["labelled"] = replace(shapes["labelled"], crops=((64, 64), (64, 24)))
+    assert shapes["labelled"].crop is None
+    with pytest.raises(ValueError, match=r"patches of 32×32 pixels, but crops of stream labelled are 64×24"):
+        method.read(shapes)
+
+
+def test_gradients_are_the_mean_over_ranks():
+    """Of two ranks, of which the other one has gradients of 3."""
+    method = adversarial()
+
+    def reduce(gradients, reduce_op):
+        assert reduce_op == "mean"
+        return (gradients + 3) / 2
+
+    strategy = SimpleNamespace(reduce=reduce, block_backward_sync=nullcontext)
+    method._trainer = SimpleNamespace(world_size=2, strategy=strategy)
+    parameters = [*method.model.parameters(), *method.adversary.parameters()]
+    with method.averaged_once():
+        for parameter in parameters[1:]:
+            parameter.grad = torch.ones_like(parameter)
+    assert parameters[0].grad is None
+    assert all((parameter.grad == 2).all() for parameter in parameters[1:])
 
 
 def test_any_number_of_sources():
@@ -366,7 +446,7 @@ def test_options_that_are_none_are_named(options, message):
 def test_a_stream_that_mixes_its_sources_is_refused():
     method = adversarial()
     shapes = streams_of(("gta5", "synthia"))
-    shapes["labelled"] = StreamShape("labelled", 4, SIZE, ("gta5", "synthia"))
+    shapes["labelled"] = StreamShape("labelled", 4, (SIZE,), ("gta5", "synthia"))
     with pytest.raises(ValueError, match=r"set streams.labelled.per_dataset=\{\}"):
         method.read(shapes)
 

@@ -456,12 +456,12 @@ def test_student_and_teacher_are_evaluated_side_by_side(headline):
 
 
 def test_streams_whose_images_cannot_be_mixed_are_refused_before_training():
-    streams = {name: StreamShape(role=name, batch_size=4, crop=(32, 48)) for name in ("labelled", "target")}
+    streams = {name: StreamShape(role=name, batch_size=4, crops=((32, 48),)) for name in ("labelled", "target")}
     method = self_training()
     method.read(streams)
     with pytest.raises(ValueError, match="batch_size=2.*make them equal"):
         method.read({**streams, "target": replace(streams["target"], batch_size=2)})
     with pytest.raises(ValueError, match=r"crop of stream labelled is \(32, 48\) and of target \(32, 32\)"):
-        method.read({**streams, "target": replace(streams["target"], crop=(32, 32))})
+        method.read({**streams, "target": replace(streams["target"], crops=((32, 32),))})
     with pytest.raises(ValueError, match="mixed_weight: expected at least 0, got -3"):
         self_training(mixed_weight=-3)

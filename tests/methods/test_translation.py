@@ -38,7 +38,7 @@ def translation(lr=1e-3, **options):
         align_corners=True,
     )
     method.read(
-        {"l": StreamShape("labelled", 1, SIZE, ("gta5",)), "t": StreamShape("target", 1, SIZE, ("cityscapes",))}
+        {"l": StreamShape("labelled", 1, (SIZE,), ("gta5",)), "t": StreamShape("target", 1, (SIZE,), ("cityscapes",))}
     )
     return method
 
@@ -146,6 +146,12 @@ def test_crops_smaller_than_a_patch_of_the_coarsest_scale_are_refused():
     translation(scales=2)
     with pytest.raises(ValueError, match=r"patches of 64×64 pixels, but crops of stream l are 32×48: set a larger"):
         translation(scales=3)
+
+
+def test_crops_that_cannot_be_halved_so_often_are_refused():
+    translation(downsamplings=4)
+    with pytest.raises(ValueError, match=r"with 5 downsamplings needs sides that 32 divides, but crops of .* 32×48"):
+        translation(downsamplings=5)
 
 
 @pytest.mark.parametrize("equal", [True, False])

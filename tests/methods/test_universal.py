@@ -261,7 +261,7 @@ def test_streams_that_lack_or_mix_a_dataset_are_refused(folder, role, change, me
 
 def test_joint_passes_need_crops_of_one_size(folder):
     streams = streams_of(TWO)
-    streams["unlabelled"] = StreamShape(**{**vars(streams["unlabelled"]), "crop": None})
+    streams["unlabelled"] = StreamShape(**{**vars(streams["unlabelled"]), "crops": ()})
     universal(folder=folder).read(streams)
     with pytest.raises(ValueError, match=r"method\.passes=joint needs images of one size.*in stream unlabelled do not"):
         universal(folder=folder, passes="joint").read(streams)
