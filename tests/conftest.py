@@ -19,7 +19,8 @@ from running import carry_out, new_folder
 from smoke import SMOKE
 
 from mdseg import conf_dir
-from mdseg.config.composition import settle
+from mdseg.config.composition import check_row, settle
+from mdseg.config.keys import check_overrides
 
 # Modules that take longest, first: otherwise one of two processes would work on alone at the end.
 LONG = [
@@ -62,11 +63,14 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
-def compose_run(*overrides: str) -> DictConfig:
-    """Compose a run's configuration as the command line does."""
+def compose_run(*overrides: str, typed: bool = False) -> DictConfig:
+    """Compose a run's configuration; `typed`: with what the command line refuses."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = compose("run", overrides=list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
+    if typed:
+        check_row(HydraConfig.get())
+        check_overrides(cfg, overrides)
     settle(cfg)
     with open_dict(cfg):
         del cfg["hydra"]

@@ -120,10 +120,14 @@ def test_a_merged_checkpoint_is_evaluated_and_predicted_from_as_any_other(finish
 
 def test_own_means_are_measured_of_the_images_that_are_seen(finished):
     """Translated sources have another mean than their originals; all networks of a merge subtract the same."""
-    saved = {stage: checkpoints.load(finished / stage / "checkpoints/last.ckpt") for stage in ("branches", "merge")}
+    stages = ("source", "branches", "s_all", "merge")
+    saved = {stage: checkpoints.load(finished / stage / "checkpoints/last.ckpt") for stage in stages}
     means = saved["branches"]["means"]
     assert means.keys() == {*SOURCES, "cityscapes"}
-    assert saved["merge"]["means"]["cityscapes"] == means["cityscapes"]
+    # Of its training images, also where the stage has none of them.
+    assert {stage: saved[stage]["means"]["cityscapes"] for stage in stages} == dict.fromkeys(
+        stages, means["cityscapes"]
+    )
     images = [cv2.imread(str(path))[..., ::-1] for path in (finished / "translated/gta5").rglob("*.png")]
     of_all = np.concatenate([image.reshape(-1, 3) for image in images]).mean(axis=0)
     assert means["gta5"] == pytest.approx(of_all.tolist(), abs=1e-3)

@@ -11,25 +11,29 @@ from smoke import SMOKE, forked
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"python -m mdseg\.run ((?:-m )?experiment=[^`\n]+?)(?=`|\n|\))", README)
+RUN = re.compile(r"python -m mdseg\.run ((?:-m )?experiment=[^`\n]+?)(?=`|\n|\))")
+COMMANDS = RUN.findall(README)
+DOCUMENTS = [path.read_text().replace("\\\n", " ") for path in sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTED = [command for text in DOCUMENTS for command in RUN.findall(text)]
 
 
 def arguments_of(line):
-    return [argument.strip('"') for argument in re.findall(r'(?:"[^"]*"|\S)+', line) if argument != "-m"]
+    return [argument.replace('"', "") for argument in re.findall(r'(?:"[^"]*"|[^"\s])+', line) if argument != "-m"]
 
 
-def test_the_readme_has_commands():
+def test_readme_and_documents_have_commands():
     assert len(COMMANDS) >= 4
+    assert len(DOCUMENTED) >= 4 * len(DOCUMENTS)
 
 
-@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.parametrize("line", list(dict.fromkeys([*COMMANDS, *DOCUMENTED])))
 def test_every_run_command_composes(line, composed):
     swept = [argument for argument in arguments_of(line) if "..." not in argument and "searchpath" not in argument]
     single = [re.sub(r"^([\w./]+=)([^\[{,]+),.*", r"\1\2", argument) for argument in swept]
     if "experiment=mirror" in line or "focal" in line:
         return  # outside the package; trained below
-    single = [re.sub(r"\bmine\b", "folder", argument) for argument in single]
-    composed(*single)
+    single = [re.sub(r"<\w+>", "x", re.sub(r"\bmine\b", "folder", argument)) for argument in single]
+    composed(*single, typed=True)
 
 
 @pytest.mark.parametrize("override", re.findall(r"`((?:streams|model|stage|stages)[\w.]*=[^`]+)`", README))

@@ -109,7 +109,7 @@ class Losses(pl.Callback):
         self.values.append(outputs["loss"])
 
 
-def fit(method, *batches, callbacks=()):
+def fit(method, *batches, callbacks=(), bar=False):
     """Train these batches, one a step."""
     trainer = pl.Trainer(
         callbacks=list(callbacks),
@@ -117,7 +117,7 @@ def fit(method, *batches, callbacks=()):
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=False,
+        enable_progress_bar=bar,
         enable_model_summary=False,
     )
     trainer.fit(method, DataLoader(list(batches), batch_size=None))

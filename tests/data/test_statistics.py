@@ -9,7 +9,7 @@ import pytest
 from mdseg.data import statistics
 from mdseg.data.dataset import Sample, SegmentationDataset
 from mdseg.data.statistics import class_pixels, labelled_counts, train_id_pixels
-from mdseg.labels.spaces import listed, union
+from mdseg.labels.spaces import branched, listed, union
 from mdseg.labels.tables import LabelTable
 from mdseg.system.wording import Remark
 
@@ -106,3 +106,9 @@ def test_counts_of_all_labelled_datasets_are_added(dataset):
     counts = labelled_counts([dataset, dataset], union({"d": TABLE}))  # car, road, train
     assert counts.dtype == np.float64
     assert counts.tolist() == [6, 14, 0]
+
+
+def test_a_branch_for_all_datasets_has_the_pixels_of_all(dataset):
+    other = SegmentationDataset("e", dataset.samples, TABLE)
+    space = branched({"d": TABLE, "e": TABLE}, ["car", "road"], joint="all")
+    assert labelled_counts([dataset, other], space).tolist() == [3, 7, 3, 7, 6, 14]

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from torch.nn.functional import cross_entropy, interpolate
 
 from mdseg.labels.relations import plain
+from mdseg.labels.spaces import branched
+from mdseg.labels.tables import LabelTable
 from mdseg.losses import variation
 from mdseg.losses.cross_entropy import ce
 from mdseg.losses.fused import PixelLoss, fused_sum
@@ -578,21 +580,38 @@ def test_a_counter_goes_on_from_its_state(mode):
 # Configuration
 
 
+GIVEN = {
+    "share": 0.5,
+    "epoch": lambda step: 0,
+    "steps": 10,
+    "noise": "paper",
+    "scale": "paper",
+    "sigma": 6,
+    "counts": {"supervised": "static", "mixed": "static"},
+    "counts_file": None,
+}
+
+
 def configured(space, losses=None, **options):
     losses = {"supervised": ce(space), "mixed": None} if losses is None else losses
-    given = {
-        "share": 0.5,
-        "epoch": lambda step: 0,
-        "steps": 10,
-        "noise": "paper",
-        "scale": "paper",
-        "sigma": 6,
-        "counts": {"supervised": "static", "mixed": "static"},
-        "counts_file": None,
-    }
-    for counter in blv(losses, space, **given | options):
+    for counter in blv(losses, space, **GIVEN | options):
         counter.count(torch.tensor(Q, dtype=torch.float64))
     return losses
+
+
+def test_classes_of_a_branch_that_its_dataset_never_annotates_do_not_count():
+    def table(names):
+        return LabelTable(
+            "t", tuple(names), ((0, 0, 0), (1, 0, 0), (2, 0, 0))[: len(names)], "id", ((0,), (1,), (2,))[: len(names)]
+        )
+
+    space = branched({"s1": table("abc"), "s2": table("ab")}, tuple("abc"))
+    (counter,) = blv({"supervised": ce(space, scope="in_space"), "mixed": None}, space, **GIVEN)
+    counter.count(torch.tensor([1000.0, 100.0, 10.0, 1000.0, 100.0, 0.0], dtype=torch.float64))
+    assert counter.present.tolist() == [True] * 5 + [False]
+    scales = class_scales(counter.counts(), counter.present, "paper")
+    assert scales[-1] == 0
+    assert scales[2] == 1  # the rarest that there is
 
 
 def test_only_the_losses_that_counts_names_are_perturbed(space):

@@ -27,6 +27,7 @@ from mdseg.methods.schedules import poly
 from mdseg.methods.supervised import Supervised
 from mdseg.models.discriminator import PatchDiscriminator
 from mdseg.models.small import small
+from mdseg.stages.callbacks import Bar
 from mdseg.system.wording import Remark
 
 SIZE = (32, 48)
@@ -258,6 +259,18 @@ def test_both_players_move_in_every_step():
         for name in before:
             if name.endswith("weight"):
                 assert not torch.equal(after[name], before[name]), name
+
+
+def test_the_progress_bar_counts_batches_not_steps_of_both_optimizers():
+    class Counted(Bar):
+        def on_train_batch_end(self, *arguments):
+            super().on_train_batch_end(*arguments)
+            (task,) = self.progress.tasks
+            counted.append((task.completed, task.total))
+
+    counted = []
+    fit(adversarial(), *(batch_of(seed=seed) for seed in range(3)), callbacks=[Counted("adapt")], bar=True)
+    assert counted == [(1, 3), (2, 3), (3, 3)]
 
 
 def test_a_source_teaches_its_own_branch_alone():
