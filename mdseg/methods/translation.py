@@ -34,7 +34,7 @@ class Translation(Method):
     Args:
         reconstruction, cycle, kl, gan, perceptual: the weights lambda.
         perceptual_network: images in [-1, 1] → features, where `perceptual` is not 0.
-        width, blocks, downsamplings: see :class:`~mdseg.models.translator.Translator`.
+        width, blocks, downsamplings, amplitude: see :class:`~mdseg.models.translator.Translator`.
         scales: of the discriminators.
         equal_start: encoders and decoders of both domains begin with the same weights, so that a translation begins as
             a reconstruction and need not find out first what is dark and what is bright. Not in the paper.
@@ -58,6 +58,7 @@ class Translation(Method):
         downsamplings: int,
         scales: int,
         equal_start: bool,
+        amplitude: float | int,
         discriminator_optimizer: Callable[..., Optimizer],
         perceptual_network: nn.Module | None = None,
         **common: Any,
@@ -73,13 +74,15 @@ class Translation(Method):
         for name, value in sizes.items():
             if value < 1:
                 raise ValueError(f"method.{name}: expected at least 1, got {value}")
+        if amplitude < 1:
+            raise ValueError(f"method.amplitude: expected at least 1, which is white, got {amplitude}")
         if perceptual and perceptual_network is None:
             raise ValueError(
                 "method.perceptual compares features of a network that is not given: set method.perceptual_network, or "
                 "method.perceptual=0"
             )
         self.perceptual_network = None if perceptual_network is None else perceptual_network.requires_grad_(False)
-        self.translator = Translator(width, blocks, downsamplings)
+        self.translator = Translator(width, blocks, downsamplings, amplitude)
         self.discriminators = nn.ModuleDict({domain: MultiScaleDiscriminator(width, scales) for domain in DOMAINS})
         for module in (*self.translator.modules(), *self.discriminators.modules()):
             if isinstance(module, nn.Conv2d):

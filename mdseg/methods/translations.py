@@ -33,5 +33,5 @@ class Pairs(Callback):
 
 
 def as_bytes(image: Float[Tensor, "n 3 h w"]) -> UInt8[np.ndarray, "n h w 3"]:
-    """Images of [-1, 1] as pictures."""
+    """Images of [-1, 1] as pictures; what lies beyond is black or white."""
     return ((image.float() + 1) * 127.5).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()

@@ -21,27 +21,29 @@ class Translator(nn.Module):
         width: channels of the first layer; each downsampling doubles them.
         downsamplings: how often the resolution is halved.
         blocks: residual blocks of an encoder, and of a decoder, besides the shared one.
+        amplitude: largest absolute value of a decoded image, by a tanh. Above 1, black and white lie where it has a
+            slope: a decoder that answers black everywhere in a region can still learn that it should not.
     """
 
-    def __init__(self, width: int = 64, blocks: int = 3, downsamplings: int = 2) -> None:
+    def __init__(self, width: int = 64, blocks: int = 3, downsamplings: int = 2, amplitude: float | int = 1) -> None:
         super().__init__()
         widths = [width * 2**halved for halved in range(downsamplings + 1)]
         self.encoders = nn.ModuleDict({domain: _encoder(widths, blocks) for domain in DOMAINS})
         self.decoders = nn.ModuleDict({domain: _decoder(widths, blocks) for domain in DOMAINS})
         self.shared_encoder, self.shared_decoder = Residual(widths[-1]), Residual(widths[-1])
-        self.multiple = 2**downsamplings
+        self.multiple, self.amplitude = 2**downsamplings, amplitude
 
     def encode(self, image: Float[Tensor, "n 3 h w"], domain: str) -> Float[Tensor, "n d fh fw"]:
         """Mean of the latent code, whose deviation is 1, of images in [-1, 1] with sides that `multiple` divides."""
         return self.shared_encoder(self.encoders[domain](image))
 
     def decode(self, code: Float[Tensor, "n d fh fw"], domain: str) -> Float[Tensor, "n 3 h w"]:
-        """Image of a domain, in [-1, 1]."""
-        return self.decoders[domain](self.shared_decoder(code)).tanh()
+        """Image of a domain, black at -1 and white at 1, up to `amplitude`."""
+        return self.amplitude * (self.decoders[domain](self.shared_decoder(code)) / self.amplitude).tanh()
 
     @torch.no_grad()
     def translate(self, image: Float[Tensor, "n 3 h w"]) -> Float[Tensor, "n 3 h w"]:
-        """Images of the source as the target would show them, of any size, in [-1, 1] and without noise."""
+        """Images of the source as the target would show them, of any size and without noise; scaled as decoded ones."""
         height, width = image.shape[-2:]
         padded = F.pad(image, (0, -width % self.multiple, 0, -height % self.multiple), mode="replicate")
         return self.decode(self.encode(padded, "source"), "target")[..., :height, :width]

@@ -77,7 +77,8 @@ class WriteTranslations(Stage):
             raise ValueError(
                 f"stage {self.name}: from.{name}: {path} holds no translator; name a stage that trains one"
             )
-        translator = Translator(method["width"], method["blocks"], method["downsamplings"])
+        options = {name: method[name] for name in ("width", "blocks", "downsamplings", "amplitude")}
+        translator = Translator(**options)
         checkpoints.load_network(translator, saved, path, "translator", "translator")
         return translator.eval()
 

@@ -12,6 +12,7 @@ from mdseg.labels.tables import LabelTable
 from mdseg.methods.base import StreamShape
 from mdseg.methods.schedules import halved, poly
 from mdseg.methods.translation import Translation, scaled, sum_of_squares
+from mdseg.methods.translations import as_bytes
 from mdseg.models.translator import MultiScaleDiscriminator, Translator
 
 SIZE = (32, 48)
@@ -24,7 +25,7 @@ def translation(lr=1e-3, **options):
     torch.manual_seed(0)
     table = LabelTable("t", ("a", "b"), ((0, 0, 0), (1, 0, 0)), "id", ((0,), (1,)))
     method = Translation(
-        **{**WEIGHTS, "width": 2, "blocks": 1, "downsamplings": 2, "scales": 2, "equal_start": False} | options,
+        **{**WEIGHTS, "width": 2, "blocks": 1, "downsamplings": 2, "scales": 2, "equal_start": False, "amplitude": 1} | options,
         discriminator_optimizer=partial(torch.optim.SGD, lr=lr),
         model=None,
         space=union({"gta5": table}),
@@ -67,6 +68,20 @@ def test_translations_have_the_size_of_the_image(size):
     translated = Translator(width=2, blocks=1).translate(image)
     assert translated.shape == image.shape
     assert translated.abs().max() <= 1
+
+
+def test_a_decoder_that_answers_black_can_still_learn():
+    translator = Translator(width=2, blocks=1, amplitude=1.25)
+    raw = torch.full((1, 3, 1, 1), -2.0, requires_grad=True)
+    translator.shared_decoder, translator.decoders["target"] = torch.nn.Identity(), torch.nn.Identity()
+    image = translator.decode(raw, "target")
+    assert -1.25 < image.max() < -1
+    assert as_bytes(image).max() == 0
+    image.sum().backward()
+    with_room, raw.grad = raw.grad.clone(), None
+    translator.amplitude = 1
+    translator.decode(raw, "target").sum().backward()
+    assert (with_room > 1.9 * raw.grad).all()
 
 
 def test_a_translation_has_no_noise():
@@ -134,6 +149,7 @@ def test_the_same_features_of_both_domains_cost_nothing():
     [
         ({"cycle": -1}, "method.cycle: expected at least 0, got -1"),
         ({"width": 0}, "method.width: expected at least 1, got 0"),
+        ({"amplitude": 0.9}, "method.amplitude: expected at least 1, which is white, got 0.9"),
         ({"perceptual": 1}, "set method.perceptual_network, or method.perceptual=0"),
     ],
 )
