@@ -25,6 +25,8 @@ from mdseg.config.keys import check_overrides
 # Modules that take longest, first: otherwise one of two processes would work on alone at the end.
 LONG = [
     "conf",
+    "rows",
+    "multi_source",
     "toys",
     "resume",
     "bad_input",

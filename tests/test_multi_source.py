@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from smoke import SMOKE, command
 from mdseg.evaluate import evaluate
 from mdseg.methods.adversarial import Adversarial
 from mdseg.methods.adversary import Adversary
+from mdseg.models.joined import Joined
 from mdseg.predict import predict
 from mdseg.run import resume
 from mdseg.runs import checkpoints
@@ -275,6 +277,34 @@ def test_translated_images_that_do_not_fit_are_named(finished, composed, tmp_pat
 def test_mistakes_are_named_before_anything_is_trained(composed, overrides, message):
     with pytest.raises(Exception, match=message):
         planned(composed(*SMALL, *FITS, "experiment=multi_source_cityscapes", *overrides))
+
+
+def test_translators_are_those_of_the_labelled_datasets(finished, composed):
+    def plan(**origins):
+        found = ", ".join(f"{name}: {origin}" for name, origin in origins.items())
+        return planned(composed(*SETTINGS, f"stage.translated.from={{{found}}}"))
+
+    with pytest.raises(ValueError, match="from has translators for gta5, but the labelled datasets are gta5, synthia"):
+        plan(gta5="gta5")
+    with pytest.raises(ValueError, match=r"from\.synthia: .*branches.* holds no translator; name a stage that trains"):
+        plan(gta5=finished / "gta5", synthia=finished / "branches")
+
+
+def test_networks_that_cannot_see_the_same_image_are_not_merged(finished, composed):
+    alone = [*SMALL, "experiment=multi_source_cityscapes", "stages=[merge]"]
+    alone += [f"stage.merge.from.{stage}={finished / stage}" for stage in ("branches", "s_all")]
+    stage = planned(composed(*alone)).stages["merge"]
+    with pytest.raises(ValueError, match="branches .* trained with align_corners=True, but here it is False"):
+        planned(composed(*alone, "align_corners=false"))
+    members = {part: stage.load(part) for part in ("branches", "s_all")}
+    assert stage.shifts(members)["cityscapes"].shape == (3,)
+    members["s_all"] = replace(members["s_all"], means={})
+    with pytest.raises(ValueError, match="stage merge: s_all subtracts another mean from the images of cityscapes"):
+        stage.shifts(members)
+    networks = [members[part].model for part in members]
+    networks[1].mean = networks[1].mean + 1
+    with pytest.raises(ValueError, match="a, b subtract different means from images"):
+        Joined(dict(zip("ab", networks, strict=True)))
 
 
 @pytest.mark.parametrize("player", ["segmenter", "discriminators"])

@@ -9,8 +9,12 @@ from test_conf import ALIKE, ROWS, UNIVERSAL, resolved
 
 from mdseg.config import references
 
-# Rooms beside streets, of another size and aspect ratio; three datasets with their six pairs.
-TRAINED_ON = {"full": "universal_cityscapes_sunrgbd", "fine_tune": "universal_cityscapes_idd_camvid"}
+# Rooms beside streets, of another size and aspect ratio; three datasets with their six pairs; three sources.
+TRAINED_ON = {
+    "full": "universal_cityscapes_sunrgbd",
+    "fine_tune": "universal_cityscapes_idd_camvid",
+    "max_merge": "multi_source_three_cityscapes",
+}
 
 
 def trained_rows():

@@ -25,7 +25,8 @@ def translation(lr=1e-3, **options):
     torch.manual_seed(0)
     table = LabelTable("t", ("a", "b"), ((0, 0, 0), (1, 0, 0)), "id", ((0,), (1,)))
     method = Translation(
-        **{**WEIGHTS, "width": 2, "blocks": 1, "downsamplings": 2, "scales": 2, "equal_start": False, "amplitude": 1} | options,
+        **{**WEIGHTS, "width": 2, "blocks": 1, "downsamplings": 2, "scales": 2, "equal_start": False, "amplitude": 1}
+        | options,
         discriminator_optimizer=partial(torch.optim.SGD, lr=lr),
         model=None,
         space=union({"gta5": table}),
