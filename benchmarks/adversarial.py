@@ -1,7 +1,8 @@
 """What branches for several sources cost against AdaptSegNet, that against a loop written by hand, and what merges do.
 
-python -m benchmarks.adversarial                      the demo's network and crop
-python -m benchmarks.adversarial --network deeplab    DeepLab-v2 on ResNet-101 at the paper's halved sizes
+python -m benchmarks.adversarial                      the demo's network and sizes
+python -m benchmarks.adversarial --network deeplab    DeepLab-v2 on ResNet-101 at the halved sizes (half an hour)
+python -m benchmarks.adversarial --network deeplab --smaller 4    at a quarter of these
 
 Memory is the peak above network and images.
 """
@@ -32,7 +33,10 @@ SIZES = {  # by network: images per batch, then height and width of each source 
 }
 TINY = {"gta5": (32, 32), "synthia": (32, 32), "target": (32, 32)}
 WEIGHTS = {"high": 0.001, "low": 0.0002}
-EVALUATED = (1024, 2048)
+EVALUATED = {  # by network: images per batch, their height and width, and those at which they are scored
+    "small": (8, (96, 192), (128, 256)),
+    "deeplab": (1, (512, 1024), (1024, 2048)),
+}
 
 
 def tables(sources: tuple[str, ...]) -> dict[str, LabelTable]:
@@ -52,9 +56,11 @@ def segmenter(network: str, channels: int) -> nn.Module:
     return small(channels, low_head=True)
 
 
-def batch_of(network: str, sources: tuple[str, ...], space: LabelSpace, device: str, tiny: bool) -> dict[str, Any]:
-    count, sizes = SIZES[network]
-    sizes = TINY if tiny else sizes
+def batch_of(
+    network: str, smaller: int, sources: tuple[str, ...], space: LabelSpace, device: str, tiny: bool
+) -> dict[str, Any]:
+    count, whole = SIZES[network]
+    sizes = TINY if tiny else {name: (size[0] // smaller, size[1] // smaller) for name, size in whole.items()}
 
     def images(size: tuple[int, int]) -> torch.Tensor:
         return torch.randint(0, 256, (count, 3, *size), dtype=torch.uint8, device=device)
@@ -68,7 +74,7 @@ def batch_of(network: str, sources: tuple[str, ...], space: LabelSpace, device: 
     return {"labelled": labelled, "target": {"image": images(sizes["target"])}}
 
 
-def step_of(network: str, sources: tuple[str, ...], device: str, tiny: bool) -> Case:
+def step_of(network: str, smaller: int, sources: tuple[str, ...], device: str, tiny: bool) -> Case:
     """A training step of the method: a branch for each of several sources, or AdaptSegNet with one."""
     several = len(sources) > 1
     names = tables(sources)[sources[0]].names
@@ -103,12 +109,12 @@ def step_of(network: str, sources: tuple[str, ...], device: str, tiny: bool) -> 
     quiet.optimizers, quiet.lr_schedulers = lambda: optimizers, lambda: schedules
     quiet.manual_backward, quiet.log = lambda loss: loss.backward(), lambda *arguments, **options: None
     quiet._trainer = SimpleNamespace(world_size=1, log_every_n_steps=10**9)  # nothing else of a trainer is asked for
-    batch = batch_of(network, sources, space, device, tiny)
+    batch = batch_of(network, smaller, sources, space, device, tiny)
     method.train()
     return lambda: method.training_step(batch, 0)
 
 
-def by_hand(network: str, device: str, tiny: bool) -> Case:
+def by_hand(network: str, smaller: int, device: str, tiny: bool) -> Case:
     """AdaptSegNet's step with the same networks and losses, as one would write it down."""
     source = ("gta5",)
     space = listed(tables(source), tables(source)["gta5"].names)
@@ -118,7 +124,7 @@ def by_hand(network: str, device: str, tiny: bool) -> Case:
     optimizer = torch.optim.SGD(model.parameters(), lr=2.5e-4, momentum=0.9)
     other = torch.optim.Adam(discriminators.parameters(), lr=1e-4, betas=(0.9, 0.999))
     supervised = ce(space)
-    batch = batch_of(network, source, space, device, tiny)
+    batch = batch_of(network, smaller, source, space, device, tiny)
     part, image = batch["labelled"]["gta5"][0], batch["target"]["image"]
     bce = F.binary_cross_entropy_with_logits
 
@@ -154,7 +160,7 @@ def by_hand(network: str, device: str, tiny: bool) -> Case:
     return step
 
 
-def evaluation_of(network: str, views: int, device: str, tiny: bool) -> Case:
+def evaluation_of(network: str, smaller: int, views: int, device: str, tiny: bool) -> Case:
     """Forward pass of an image and the answers of S1, S2, S-All and their merge, or of one of them."""
     sources = ("gta5", "synthia")
     space = branched(tables(sources), tables(sources)["gta5"].names, joint="s_all")
@@ -162,14 +168,14 @@ def evaluation_of(network: str, views: int, device: str, tiny: bool) -> Case:
     named = views_of(space, {"merged": {}}) or {}
     table = tables(("target",))["target"]
     read = [view.of(table, "target") for view in list(named.values())[-views:]]
-    height, width = (64, 128) if tiny else EVALUATED
-    shown = (64, 128) if tiny else (512, 1024)
-    image = torch.randint(0, 256, (1, 3, *shown), dtype=torch.uint8, device=device)
+    count, *sizes = (1, (64, 128), (64, 128)) if tiny else EVALUATED[network]
+    shown, scored = ((height // smaller, width // smaller) for height, width in sizes)
+    image = torch.randint(0, 256, (count, 3, *shown), dtype=torch.uint8, device=device)
 
     @torch.no_grad()
     def answers() -> list[torch.Tensor]:
         logits = model(image)
-        return [classes_at(logits, (height, width), each, align_corners=True) for each in read]
+        return [classes_at(logits, scored, each, align_corners=True) for each in read]
 
     return answers
 
@@ -179,14 +185,15 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--network", default="small", choices=list(SIZES))
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--smaller", type=int, default=1, help="what heights and widths are divided by")
     options = parser.parse_args()
-    network = options.network
+    network, smaller = options.network, options.smaller
     cases = {
-        "AdaptSegNet by hand": partial(by_hand, network),
-        "AdaptSegNet, one source": partial(step_of, network, ("gta5",)),
-        "two sources, a branch each": partial(step_of, network, ("gta5", "synthia")),
-        "evaluation of one branch": partial(evaluation_of, network, 1),
-        "evaluation of S1, S2, S-All and their merge": partial(evaluation_of, network, 4),
+        "AdaptSegNet by hand": partial(by_hand, network, smaller),
+        "AdaptSegNet, one source": partial(step_of, network, smaller, ("gta5",)),
+        "two sources, a branch each": partial(step_of, network, smaller, ("gta5", "synthia")),
+        "evaluation of one branch": partial(evaluation_of, network, smaller, 1),
+        "evaluation of S1, S2, S-All and their merge": partial(evaluation_of, network, smaller, 4),
     }
     found = costs(cases, options.device, 1, options.rounds)
     print("\n| | ms | MB |\n|---|---|---|")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import evaluation, losses, universal
+from benchmarks import adversarial, evaluation, losses, universal
 
 SUPERVISED = (
     "plain Null BCE", "fused Null BCE", "fused Null BCE, autograd", "fused Class-Relational BCE", "plain CE",
@@ -32,3 +32,15 @@ def test_evaluation(logits, method):
 def test_steps_of_universal_training(passes, weight, partners):
     steps = universal.step_of((4, 3, 5), weight, weight, "cpu", small_sizes=True, passes=passes, partners=partners)
     assert all(loss.isfinite() for loss in steps())
+
+
+@pytest.mark.parametrize("sources", [("gta5",), ("gta5", "synthia")])
+def test_steps_of_adversarial_training(sources):
+    assert adversarial.step_of("small", 1, sources, "cpu", tiny=True)().isfinite()
+
+
+@pytest.mark.filterwarnings("ignore:.*annotates")
+def test_what_adversarial_training_is_compared_with():
+    adversarial.by_hand("small", 1, "cpu", tiny=True)()
+    answers = adversarial.evaluation_of("small", 1, 4, "cpu", tiny=True)()
+    assert [tuple(answer.shape) for answer in answers] == [(1, 64, 128)] * 4
