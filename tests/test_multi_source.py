@@ -224,8 +224,11 @@ def test_a_signal_in_mid_translation_ends_it_between_two_images(composed, tmp_pa
     assert stopped.value.what == f"stopped after 2 of {count} images of gta5"
     assert len(list(stage.folder.rglob("*.png"))) == 2 < count
     stop.received = None
+    cut_off = sorted(stage.folder.rglob("*.png"))[0]
+    cut_off.write_bytes(cut_off.read_bytes()[:-40])
     monkeypatch.setattr(translate, "translate", lambda translator, image, device: image)
-    assert stage.write("gta5", stage.sources["gta5"], stop) == count - 2
+    assert stage.write("gta5", stage.sources["gta5"], stop) == count - 1  # with the one that cannot be read
+    assert stage.write("gta5", stage.sources["gta5"], stop) == 0
 
 
 def test_translated_images_that_do_not_fit_are_named(finished, composed, tmp_path):
@@ -251,7 +254,11 @@ def test_translated_images_that_do_not_fit_are_named(finished, composed, tmp_pat
     record.unlink()  # images of one's own are compared by name and size
     images = sorted((tmp_path / "synthia").rglob("*.png"))
     images[0].unlink()
-    with pytest.raises(FileNotFoundError, match=rf"1 of {len(images)} are missing, such as .*{images[0].name}"):
+    (tmp_path / "done").touch()
+    again = f"made anew, remove {tmp_path}/done"
+    with pytest.raises(
+        FileNotFoundError, match=rf"1 of {len(images)} are missing, such as .*{images[0].name}.*{again}"
+    ):
         plan(tmp_path)
     cv2.imwrite(str(images[0]), np.zeros((9, 9, 3), np.uint8))
     with pytest.raises(ValueError, match=rf"{images[0].name}: its size .* is \(9, 9\), .*made of other images\?"):
@@ -265,6 +272,11 @@ def test_translated_images_that_do_not_fit_are_named(finished, composed, tmp_pat
         (["+stage.merge.run.merges.max.merge=least"], "merges.max.merge: expected max or mean, got 'least'"),
         (["+stage.merge.run.merges.max.mask_mising=false"], r"merges.max.mask_mising: .*did you mean mask_missing"),
         (["+stage.merge.run.merges.gta5={}"], "merges.gta5: a branch is called so"),
+        (["stage.merge.run.merges=null"], "merges: expected one or more by name"),
+        (["+stage.merge.run.merges.foo={merged: [gta]}"], "merges.foo.merged: expected some of gta5, synthia, s_all"),
+        (["label_space@stage.branches.label_space=synthia16"], "merges.max_sources.merged: expected some of branches"),
+        (["+stage.branches.method.adversarial={high: nan}"], "method.adversarial.high: expected at least 0, got nan"),
+        (["+stage.branches.method.adversarial=0.1"], "method.adversarial: expected weights of high and low, got 0.1"),
         (["transform.crop=[32,24]"], r"patches of 32×32 pixels, but crops of stream \w+ are 32×24"),
         (["streams.labelled.per_dataset=null"], "streams.labelled.alternate: only of a stream with per_dataset"),
         (["+streams.target.per_dataset={}"], "takes batches that mix datasets, but stream target has one of each"),

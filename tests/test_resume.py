@@ -139,6 +139,8 @@ def test_a_signal_saves_the_step_under_way_and_ends_with_its_exit_code(tmp_path,
     assert (run / "null_bce/checkpoints/last.ckpt").exists()
     finish(start(tmp_path, f"resume={run}"))
     assert same(weights(run), uninterrupted)
+    rows = (run / "null_bce/metrics.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in rows if ",train/supervised," in row] == [str(step) for step in range(STEPS)]
 
 
 @pytest.mark.slow

@@ -261,6 +261,12 @@ def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
     given = [override.split("=", 1)[0].lstrip("+~").replace("/", ".") for override in overrides]
     for override, key in zip(overrides, given, strict=True):
         if key.split(".")[0] == "stage":
+            _, *parts = key.split(".")
+            if parts and override.startswith("+") and parts[0] not in stages:
+                raise ValueError(
+                    f"{override}: there is no stage {parts[0]!r}{nearest(parts[0], stages)}; stages are "
+                    f"{', '.join(stages)}"
+                )
             continue
         if key in FOR_OTHERS and f"${{{key}}}" not in referring:
             raise ValueError(f"{override}: nothing in this run reads {key}; leave it out")

@@ -149,11 +149,11 @@ def with_images(dataset: SegmentationDataset, folder: Path) -> SegmentationDatas
                 f"{dataset.samples[index].image}, has {own}; were these made of other images?"
             )
     if (record := folder / ORIGINALS).is_file():
-        made_of, own = _sizes(record), originals(dataset)
-        others = [key for key, size in own.items() if made_of.get(key) != size]
+        made_of, wanted = _sizes(record), originals(dataset)
+        others = [key for key, size in wanted.items() if made_of.get(key) != size]
         if others:
             raise ValueError(
-                f"images of dataset '{dataset.name}' in {folder}: {len(others)} of {len(own)} were made of other "
+                f"images of dataset '{dataset.name}' in {folder}: {len(others)} of {len(wanted)} were made of other "
                 f"images than those of the dataset now, such as {others[0]} ({record} has the sizes of the files); "
                 "translate these ones"
             )

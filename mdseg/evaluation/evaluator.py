@@ -98,7 +98,13 @@ class View:
         return answering[rows].any(dim=0).nonzero().flatten().tolist()
 
     def all_classes(self) -> EvaluationSpace:
-        """Every channel that may answer as a class of its own."""
+        """Every channel that may answer as a class of its own; in a merge those of one class together."""
+        if self.merged:
+            of_class = {self.space.classes[channel]: self.space.colors[channel] for channel in reversed(self.channels)}
+            merged = tuple(name for name in dict.fromkeys(self.space.classes) if name in of_class)
+            classes = torch.tensor([merged.index(self.space.classes[channel]) for channel in self.channels])
+            colors = tuple(of_class[name] for name in merged)
+            return EvaluationSpace(merged, colors, torch.tensor(self.channels), classes, (), merge=self.combination)
         names = tuple(self.space.names[channel] for channel in self.channels)
         colors = tuple(self.space.colors[channel] for channel in self.channels)
         return EvaluationSpace(names, colors, torch.tensor(self.channels), torch.arange(len(names)), ())
@@ -119,8 +125,11 @@ def answers_of(networks: Mapping[str, Any], views: Mapping[str, Any]) -> dict[st
     return {pair.view if len(networks) == 1 else f"{pair.network}/{pair.view}": pair for pair in pairs}
 
 
-def views_of(space: LabelSpace, merges: Mapping[str, Mapping[str, Any]]) -> dict[str, View] | None:
+def views_of(space: LabelSpace, merges: Any) -> dict[str, View] | None:
     """Every merge of several branches, and each of them alone; null where a space has none.
+
+    Args:
+        merges: name → options of a :class:`View`, by name; whatever it is where there are no several branches.
 
     Raises:
         ValueError: a merge that is none, or is called as a branch.
@@ -137,14 +146,21 @@ def views_of(space: LabelSpace, merges: Mapping[str, Mapping[str, Any]]) -> dict
     return {**views, **{name: View(space, name) for name in space.branches}} or None
 
 
-def check_merges(merges: Mapping[str, Mapping[str, Any]], branches: Collection[str]) -> None:
+def check_merges(merges: Any, branches: Collection[str]) -> None:
     """Refuse merges that are none, as far as it shows without the networks.
 
     Raises:
         ValueError: it names the option.
     """
     known = [key.name for key in fields(View) if key.name not in ("space", "branch")]
+    example = "{max: {merge: max, scores: logits}}"
+    if not isinstance(merges, Mapping) or not merges:
+        raise ValueError(f"merges: expected one or more by name, such as {example}, got {merges}")
     for name, options in merges.items():
+        if not isinstance(options, Mapping):
+            raise ValueError(f"merges.{name}: expected options as in {example}, got {options!r}")
+        if isinstance(options.get("merged"), str):
+            raise ValueError(f"merges.{name}.merged: expected a list of branches, got {options['merged']!r}")
         if name in branches:
             raise ValueError(f"merges.{name}: a branch is called so; give the merge another name")
         for key in options:

@@ -301,18 +301,19 @@ def branched(tables: Mapping[str, LabelTable], names: Sequence[str], joint: str 
 def joined(spaces: Mapping[str, LabelSpace]) -> LabelSpace:
     """The channels of several networks one after the other, each a branch, or with those that it has itself.
 
-    A branch is called as the network's own, and as the network and it where two would have one name.
+    A branch is called as the network's own, and as the network and it where another branch, or a network without
+    branches, has the same name.
 
     Args:
         spaces: by the names of the networks.
     """
     branches: dict[str, tuple[str, ...]] = {member: tuple(space.branches) for member, space in spaces.items()}
-    taken = [branch for own in branches.values() for branch in own]
+    taken = [name for member, own in branches.items() for name in own or (member,)]
     start, names, train_ids, channels = 0, [], {}, {}
     for member, space in spaces.items():
         own = dict(space.branches) or {member: tuple(range(space.num_classes))}
         for branch, of_branch in own.items():
-            called = branch if taken.count(branch) < 2 else f"{member}_{branch}"
+            called = branch if taken.count(branch) < 2 or not branches[member] else f"{member}_{branch}"
             annotated = space.annotated[space.dataset_index(branch)] if branches[member] else space.annotated.any(dim=0)
             names += [f"{called}/{space.classes[channel]}" for channel in of_branch]
             channels[called] = tuple(start + channel for channel in of_branch)

@@ -1,5 +1,6 @@
 """What losses of unlabelled predictions share: their arguments as maps, and the mean over each image's valid pixels."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,16 @@ def one_of(option: str, value: str, expected: Mapping[str, object] | tuple[str, 
     """
     if value not in expected:
         raise ValueError(f"{option}: expected {' or '.join(repr(each) for each in expected)}, got {value!r}")
+
+
+def check_weight(option: str, value: object) -> None:
+    """Refuse a weight that is no number of at least 0.
+
+    Raises:
+        ValueError: it names the option.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+        raise ValueError(f"{option}: expected at least 0, got {value}")
 
 
 def as_maps(

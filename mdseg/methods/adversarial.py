@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 from mdseg.evaluation.evaluator import views_of
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
+from mdseg.losses.unlabelled import check_weight
 from mdseg.methods.adversary import Adversary, Scoreboard, Verdict, logits_of
 from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
 from mdseg.methods.target_loss import TargetLossFunction
@@ -45,7 +46,7 @@ class TwoPlayers(Method):
 
     def __init__(
         self,
-        adversarial: Mapping[str, float | int],
+        adversarial: Any,
         sees: str,
         objective: str,
         share_discriminator: bool,
@@ -67,17 +68,18 @@ class TwoPlayers(Method):
             self.scoreboard = Scoreboard(player(level, branch) for level, branch in self.adversary.pairs())
         self.build_discriminator_optimizer = discriminator_optimizer
 
-    def of_levels(self, option: str, weights: Mapping[str, float | int]) -> dict[str, float | int]:
+    def of_levels(self, option: str, weights: Any) -> dict[str, float | int]:
         """Weights of the levels that the network has.
 
         Raises:
             ValueError: a level that is none, or a negative weight.
         """
+        if not isinstance(weights, Mapping):
+            raise ValueError(f"method.{option}: expected weights of high and low, got {weights!r}")
         for level, weight in weights.items():
             if level not in Levels._fields:
                 raise ValueError(f"method.{option}: expected weights of high and low, got {level!r}")
-            if weight < 0:
-                raise ValueError(f"method.{option}.{level}: expected at least 0, got {weight}")
+            check_weight(f"method.{option}.{level}", weight)
         levels = Levels._fields[:1] if self.model.low_head is None else Levels._fields
         return {level: weights.get(level, 0) for level in levels}
 
@@ -207,15 +209,14 @@ class Adversarial(TwoPlayers):
         self,
         supervised: Loss,
         low_weight: float | int,
-        target_weight: Mapping[str, float | int],
-        merges: Mapping[str, Mapping[str, Any]],
+        target_weight: Any,
+        merges: Any,
         space: LabelSpace,
         target: TargetLossFunction | None = None,
         **common: Any,
     ) -> None:
         super().__init__(space=space, views=views_of(space, merges), **common)
-        if low_weight < 0:
-            raise ValueError(f"method.low_weight: expected at least 0, got {low_weight}")
+        check_weight("method.low_weight", low_weight)
         self.supervised, self.low_weight, self.target = supervised, low_weight, target
         self.target_weight = self.of_levels("target_weight", target_weight) if target is not None else {}
         self.learns_from_target = self.adversary is not None or any(self.target_weight.values())

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from mdseg.losses.unlabelled import check_weight
 from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
 from mdseg.methods.lessons import Lesson, Lessons, PseudoLabels
 from mdseg.methods.mixing import Mixed, class_mask, mix
@@ -74,8 +75,7 @@ class SelfTraining(Method):
             raise ValueError(f"method.eval_model: expected {' or '.join(networks)}, got {eval_model!r}")
         super().__init__(model=model, networks=networks, headline=eval_model, **common)
         for name, value in (("mixed_weight", mixed_weight), ("low_weight", low_weight)):
-            if value < 0:
-                raise ValueError(f"method.{name}: expected at least 0, got {value}")
+            check_weight(f"method.{name}", value)
         if not 0 <= decay <= 1:
             raise ValueError(f"method.decay: expected a number in [0, 1], got {decay}")
         if teacher_bn not in ("batch", "copy"):

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mdseg.losses.unlabelled import check_weight
 from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
 
 TargetLossFunction = Callable[[Tensor, tuple[int, int]], Tensor]
@@ -49,8 +50,7 @@ class TargetLoss(Method):
     ) -> None:
         super().__init__(**common)
         for name, value in (("weight", weight), ("low_weight", low_weight)):
-            if value < 0:
-                raise ValueError(f"method.{name}: expected at least 0, got {value}")
+            check_weight(f"method.{name}", value)
         if guidance is not None and self.model.low_head is None:
             raise ValueError(
                 "loss/guidance teaches a low head, which this network does not have: set model.low_head=true, or "

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from mdseg.losses.unlabelled import check_weight
 from mdseg.methods.base import Method, Reads, StepBatch, StreamShape
 from mdseg.methods.translations import Pairs
 from mdseg.models.discriminator import check_size
@@ -68,8 +69,7 @@ class Translation(Method):
         self.weights = {"reconstruction": reconstruction, "cycle": cycle, "kl": kl, "gan": gan}
         self.weights |= {"perceptual": perceptual}
         for name, value in self.weights.items():
-            if value < 0:
-                raise ValueError(f"method.{name}: expected at least 0, got {value}")
+            check_weight(f"method.{name}", value)
         sizes = {"width": width, "blocks": blocks, "downsamplings": downsamplings, "scales": scales}
         for name, value in sizes.items():
             if value < 1:

@@ -18,7 +18,7 @@ from mdseg.labels import embeddings
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
 from mdseg.losses.similarity import similarity_entropy
-from mdseg.losses.unlabelled import one_of
+from mdseg.losses.unlabelled import check_weight, one_of
 from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
 from mdseg.methods.collapse import CollapseWatch, Look
 from mdseg.methods.entropy_maps import EntropyMaps, Shown
@@ -81,8 +81,7 @@ class Universal(Method):
         super().__init__(**common)
         self.automatic_optimization = False
         for name, value in (("alpha", alpha), ("beta", beta)):
-            if value < 0:
-                raise ValueError(f"method.{name}: expected at least 0, got {value}")
+            check_weight(f"method.{name}", value)
         for name, value in (("dimension", dimension), ("centroids", centroids)):
             if value < 1:
                 raise ValueError(f"method.{name}: expected at least 1, got {value}")

@@ -38,6 +38,7 @@ class Save(Callback):
         if stop or trained == self.steps or trained % self.every == 0 or trained % self.val_every == 0:
             trainer.save_checkpoint(self.path, weights_only=False)
         if stop:
+            trainer._logger_connector.update_train_step_metrics()  # which Lightning would do next
             self.stop.leave(f"stopped after step {trained} of {self.steps}")
 
     def _told_to_stop(self, trainer: pl.Trainer) -> bool:

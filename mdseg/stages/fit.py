@@ -177,7 +177,13 @@ class Fit(Stage):
         """
         for name, loaded in self.data.streams.items():
             if loaded.stream.role == "labelled":
-                datasets = [with_images(dataset, folder / dataset.name) for dataset in loaded.datasets]
+                try:
+                    datasets = [with_images(dataset, folder / dataset.name) for dataset in loaded.datasets]
+                except (FileNotFoundError, ValueError) as error:
+                    if not (done := folder / "done").is_file():
+                        raise
+                    advice = f"to have what is missing or damaged made anew, remove {done}"
+                    raise type(error)(f"{error}; {advice}") from error
                 self.data.streams[name] = replace(loaded, datasets=datasets)
 
     def measure(self) -> None:

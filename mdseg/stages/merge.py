@@ -37,7 +37,7 @@ class Merge(Stage):
         ValueError: fewer than two networks, or a merge that is none.
     """
 
-    def __init__(self, merges: Mapping[str, Mapping[str, Any]], **common: Any) -> None:
+    def __init__(self, merges: Any, **common: Any) -> None:
         super().__init__(**common)
         cfg = self.cfg
         self.merges = merges
@@ -46,12 +46,9 @@ class Merge(Stage):
                 f"stage {self.name}: from has {len(self.origins)} networks; a merge needs two or more: "
                 "from={<name>: <stage or run folder>, <name>: ...}"
             )
-        without = {name: {key: options[key] for key in options if key != "merged"} for name, options in merges.items()}
-        check_merges(without, [*self.origins, *labelled_datasets(cfg)])  # which branches there are shows later
-        multiple = 1
-        for part, origin in self.origins.items():
-            if origin not in self.earlier:
-                multiple = math.lcm(multiple, self.load(part).model.input_multiple)
+        check_merges(merges, [*self.origins, *labelled_datasets(cfg)])
+        outside = {part: self.load(part) for part, origin in self.origins.items() if origin not in self.earlier}
+        multiple = math.lcm(*(trained.model.input_multiple for trained in outside.values()))
         network: Any = self.build_network(published=False)
         self.data = EvaluationData(
             evaluated=self.datasets.evaluated(cfg),
@@ -63,8 +60,15 @@ class Merge(Stage):
             multiple=math.lcm(multiple, getattr(network, "input_multiple", 1)),
         )
 
+        if len(outside) == len(self.origins):
+            self.shifts(outside)
+
     def check(self, world_size: int) -> None:
         self.data.check(world_size)
+        before = {part: self.before.get(origin) for part, origin in self.origins.items()}
+        if not any(isinstance(stage, Merge) for stage in before.values()):  # whose branches show when it has run
+            spaces = {part: self.load(part).space if stage is None else stage.space for part, stage in before.items()}
+            views_of(joined(spaces), self.merges)  # a merge that is none shows here
 
     def load(self, part: str) -> Trained:
         """A network with the weights that are reported of it.

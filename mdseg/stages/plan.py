@@ -115,6 +115,7 @@ def make_plan(cfg: DictConfig, folder: Path) -> Plan:
     stages = {name: build_stage(name, cfg, space, datasets, folders) for name in left}
     devices = world_size(cfg.trainer)
     for stage in stages.values():
+        stage.before = {name: stages[name] for name in stage.earlier if name in stages}
         stage.check(devices)
     return Plan(cfg, folder, space, stages, logger)
 

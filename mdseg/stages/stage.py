@@ -33,6 +33,9 @@ class Stage:
         folder: where its results will lie.
         datasets: what has been listed so far.
         earlier: name → folder of the stages before it.
+
+    Attributes:
+        before: those of them that are still to run, from when all are built.
     """
 
     steps = 0  # of training
@@ -49,6 +52,7 @@ class Stage:
     ) -> None:
         self.name, self.cfg, self.space, self.folder = name, cfg, space, folder
         self.datasets, self.earlier = datasets, earlier
+        self.before: Mapping[str, Stage] = {}
         self.origins = origins(cfg)
 
     def check(self, world_size: int) -> None:

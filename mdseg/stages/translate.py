@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import IO, Any
 
 import cv2
@@ -34,9 +35,9 @@ PATIENCE = 60  # seconds between lines
 class WriteTranslations(Stage):
     """Translate every image of the labelled streams, each dataset by the network that `from` has for it.
 
-    Written is `<dataset>/<key>.png` for each image, at its own size; masks stay where they are. What is there already
-    is kept, so that a stage that was cut off goes on; several ranks share the work. `<dataset>/originals.json` says in
-    the end of which images they were made.
+    Written is `<dataset>/<key>.png` for each image, at its own size; masks stay where they are. What is there already,
+    and can be read, is kept, so that a stage that was cut off goes on; several ranks share the work.
+    `<dataset>/originals.json` says in the end of which images they were made.
 
     Raises:
         ValueError: the networks are not those of the labelled datasets.
@@ -103,7 +104,7 @@ class WriteTranslations(Stage):
             if stop.received is not None:
                 stop.leave(f"stopped after {seen} of {len(dataset)} images of {name}")
             path = image_file(self.folder / name, dataset.samples[index].key)
-            if not path.is_file():
+            if not is_whole(path, dataset.size(index)):
                 write_atomically(path, partial(write_png, translate(translator, dataset.image(index), device)))
                 done += 1
             if main_process() and time.monotonic() - said > PATIENCE:
@@ -122,6 +123,16 @@ class WriteTranslations(Stage):
         translations = [read_image(file) for file in files]
         columns = {name: originals, f"{name} as the target": translations}
         log.picture(f"{name}_translated", pairs(columns, f"{name}: originals and translations"))
+
+
+def is_whole(path: Path, size: tuple[int, int]) -> bool:
+    """Whether there is an image of this height and width that can be read."""
+    if not path.is_file():
+        return False
+    try:
+        return read_image(path).shape[:2] == size
+    except (OSError, ValueError):
+        return False
 
 
 @torch.no_grad()

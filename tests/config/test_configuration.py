@@ -132,6 +132,12 @@ def test_a_stage_without_values_of_its_own_overrules_nothing():
     check_overrides(cfg, ["lr=2"])
 
 
+def test_a_value_added_to_a_stage_that_is_none_is_refused():
+    check_overrides(config(), ["+stage.first.new=9"])
+    with pytest.raises(ValueError, match=r"no stage 'frist' \(did you mean first\?\); stages are first, second"):
+        check_overrides(config(), ["+stage.frist.steps=9"])
+
+
 def test_other_overrides_are_accepted():
     check_overrides(config(), ["lr=2", "stage.first.steps=9", "experiment=x", "+new.key=1", "loss/target=none"])
 

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from mdseg.evaluation.evaluator import View, classes_at, views_of
 from mdseg.evaluation.merging import merged_argmax, winning_branches
-from mdseg.labels.spaces import LabelSpace, Merge, branched, disjoint, union
+from mdseg.labels.spaces import LabelSpace, Merge, branched, disjoint, joined, union
 from mdseg.labels.tables import LabelTable
 
 MERGES = [(how, scores) for how in ("max", "mean") for scores in ("logits", "prob")]
@@ -133,6 +133,40 @@ def test_a_merge_is_one_on_a_dataset_with_a_branch_too(two, merge, scores):
         assert classes_at(logits, (1, 1), merged, align_corners=True).item() == 2
         alone = views["s1"].of(THREE, dataset)
         assert classes_at(logits, (1, 1), alone, align_corners=True).item() == 1
+
+
+@pytest.mark.parametrize(("merge", "scores"), MERGES)
+def test_the_classes_of_a_merge_are_those_of_its_branches_together(merge, scores):
+    space = branched({"s1": table("a", "c"), "s2": table("c", "b")}, THREE.names)
+    view = views_of(space, {"merged": {"merge": merge, "scores": scores}})["merged"]
+    classes = view.all_classes()
+    assert (classes.names, classes.colors) == (("a", "b", "c"), space.colors[:3])
+    for logits in torch.randn(20, 6):
+        maps = logits.view(1, -1, 1, 1)
+        expected, found = (classes_at(maps, (1, 1), each, align_corners=True) for each in (view.of(THREE), classes))
+        assert torch.equal(found, expected)
+    alone = View(space, "s2").all_classes()
+    assert alone.names == ("s2/a", "s2/b", "s2/c")
+
+
+def test_networks_and_branches_of_one_name_are_told_apart(two):
+    plain = union({"x": THREE})
+    assert list(joined({"s1": plain, "other": two}).branches) == ["s1", "other_s1", "s2"]
+    assert list(joined({"one": two, "another": two}).branches) == ["one_s1", "one_s2", "another_s1", "another_s2"]
+
+
+@pytest.mark.parametrize(
+    ("merges", "message"),
+    [
+        (None, "merges: expected one or more by name, such as .*, got None"),
+        ({}, r"merges: expected one or more by name, .*, got \{\}"),
+        ({"m": "max"}, r"merges.m: expected options as in \{max: \{merge: max.*, got 'max'"),
+        ({"m": {"merged": "s1"}}, "merges.m.merged: expected a list of branches, got 's1'"),
+    ],
+)
+def test_merges_that_are_none_are_named(two, merges, message):
+    with pytest.raises(ValueError, match=message):
+        views_of(two, merges)
 
 
 def test_bands_do_not_show(two):
