@@ -66,17 +66,17 @@ def _sums(dataset: SegmentationDataset, index: int) -> list[int]:
 
 
 def labelled_counts(
-    datasets: Iterable[SegmentationDataset], space: LabelSpace, workers: int = 0
+    datasets: Iterable[SegmentationDataset], space: LabelSpace, workers: int = 0, joint: Iterable[str] = ()
 ) -> Float64[np.ndarray, " k"]:
     """Pixels of every train id in all images of labelled datasets; 0 for a class that no image shows.
 
-    A branch that learns from all datasets, see :func:`mdseg.labels.spaces.branched`, has the pixels of all.
+    Args:
+        joint: branches of the space that learn from all datasets, see :func:`mdseg.labels.spaces.branched`.
     """
-    datasets = list(datasets)
     each = (train_id_pixels(dataset, space, workers).sum(axis=0).astype(np.float64) for dataset in datasets)
     counts = sum(each, start=np.zeros(space.num_classes))
     classes, of_one = np.array(space.classes), counts.copy()
-    for branch in set(space.branches) - {dataset.name for dataset in datasets}:
+    for branch in joint:
         for channel in space.branches[branch]:
             counts[channel] = of_one[classes == classes[channel]].sum()
     return counts

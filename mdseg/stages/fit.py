@@ -198,7 +198,8 @@ class Fit(Stage):
         if self.counters:
             labelled = (each for each in self.data.streams.values() if each.stream.role == "labelled")
             datasets = [dataset for loaded in labelled for dataset in loaded.datasets]
-            counts = labelled_counts(datasets, self.space, min(self.data.workers, cores()))
+            joint = [branch for branch in self.space.branches if branch not in self.cfg.datasets]
+            counts = labelled_counts(datasets, self.space, min(self.data.workers, cores()), joint)
             for counter in self.counters:
                 counter.count(torch.from_numpy(counts))
 

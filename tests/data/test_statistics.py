@@ -111,4 +111,5 @@ def test_counts_of_all_labelled_datasets_are_added(dataset):
 def test_a_branch_for_all_datasets_has_the_pixels_of_all(dataset):
     other = SegmentationDataset("e", dataset.samples, TABLE)
     space = branched({"d": TABLE, "e": TABLE}, ["car", "road"], joint="all")
-    assert labelled_counts([dataset, other], space).tolist() == [3, 7, 3, 7, 6, 14]
+    assert labelled_counts([dataset, other], space, joint=["all"]).tolist() == [3, 7, 3, 7, 6, 14]
+    assert labelled_counts([dataset], space).tolist() == [3, 7, 0, 0, 0, 0]  # a stage of one dataset alone
