@@ -8,6 +8,8 @@ from jaxtyping import install_import_hook
 CHECKED = ["labels", "pixels", "evaluation", "data", "losses", "methods", "stages.fit", "stages.plan", "stages.stage"]
 install_import_hook([f"mdseg.{part}" for part in CHECKED], "beartype.beartype")
 
+import copy
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -67,6 +69,13 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def compose_run(*overrides: str, typed: bool = False) -> DictConfig:
     """Compose a run's configuration; `typed`: with what the command line refuses."""
+    cfg, HydraConfig.instance().cfg = copy.deepcopy(compose_once(overrides, typed))
+    return cfg
+
+
+@functools.cache
+def compose_once(overrides: tuple[str, ...], typed: bool) -> tuple[DictConfig, DictConfig]:
+    """The configuration, and Hydra's own; composing takes much longer than a copy."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         cfg = compose("run", overrides=list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
@@ -76,7 +85,7 @@ def compose_run(*overrides: str, typed: bool = False) -> DictConfig:
     settle(cfg)
     with open_dict(cfg):
         del cfg["hydra"]
-    return cfg
+    return cfg, HydraConfig.instance().cfg
 
 
 @pytest.fixture(scope="session")

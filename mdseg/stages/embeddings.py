@@ -183,7 +183,7 @@ class EstimateEmbeddings(Stage):
                         continue
                     best = int(cosine[row].nan_to_num(-2).argmax())
                     writer.writerow((name, class_name, pixels, other, others.classes[best], f"{cosine[row, best]:.3f}"))
-                if list(found.datasets).index(name) < list(found.datasets).index(other):
+                if self.cfg.panels and list(found.datasets).index(name) < list(found.datasets).index(other):
                     title = f"cosine of label embeddings, PCA {self.pca_scope.replace('_', ' ')}; framed: the nearest"
                     drawn = similarities(cosine.numpy(), (name, part.classes), (other, others.classes), title)
                     log.picture(f"{name}_{other}", drawn)

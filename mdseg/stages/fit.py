@@ -219,7 +219,7 @@ class Fit(Stage):
         if main_process():
             write_subsets(self.data, self.folder)
         results = self.train(log, stop)
-        if main_process():
+        if main_process() and self.cfg.panels:
             headline = self.method.headline if len(self.method.answers) > 1 else None
             title = f"{self.cfg.name}, {self.name}"
             log.picture("curves", training.curves(read_metrics(log.path), title, headline))

@@ -87,7 +87,7 @@ class EstimateRelations(Stage):
             self.folder / "scores.npz",
             lambda file: np.savez_compressed(file, scores=scores.numpy(), counts=counts.numpy()),
         )
-        for index, dataset in enumerate(space.datasets):
+        for index, dataset in enumerate(space.datasets if self.cfg.panels else ()):
             rows = torch.nonzero(space.in_space[index] & (counts[index] > 0)).flatten()
             names = [space.names[row] for row in rows]
             off_diagonal = (found[index, rows] == 1) & (torch.arange(space.num_classes) != rows[:, None])
