@@ -2,7 +2,7 @@
 
 python -m benchmarks.adversarial                      the demo's network and sizes
 python -m benchmarks.adversarial --network deeplab    DeepLab-v2 on ResNet-101 at the halved sizes (half an hour)
-python -m benchmarks.adversarial --network deeplab --smaller 4    at a quarter of these
+python -m benchmarks.adversarial --network deeplab --smaller 4 --only AdaptSegNet    two cases, at a quarter of these
 
 Memory is the peak above network and images.
 """
@@ -186,26 +186,30 @@ def main() -> None:
     parser.add_argument("--network", default="small", choices=list(SIZES))
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--smaller", type=int, default=1, help="what heights and widths are divided by")
+    parser.add_argument("--only", default="", help="cases whose name holds this, such as AdaptSegNet")
     options = parser.parse_args()
     network, smaller = options.network, options.smaller
+    hand, one, two = "AdaptSegNet by hand", "AdaptSegNet, one source", "two sources, a branch each"
+    single, four = "evaluation of one branch", "evaluation of S1, S2, S-All and their merge"
     cases = {
-        "AdaptSegNet by hand": partial(by_hand, network, smaller),
-        "AdaptSegNet, one source": partial(step_of, network, smaller, ("gta5",)),
-        "two sources, a branch each": partial(step_of, network, smaller, ("gta5", "synthia")),
-        "evaluation of one branch": partial(evaluation_of, network, smaller, 1),
-        "evaluation of S1, S2, S-All and their merge": partial(evaluation_of, network, smaller, 4),
+        hand: partial(by_hand, network, smaller),
+        one: partial(step_of, network, smaller, ("gta5",)),
+        two: partial(step_of, network, smaller, ("gta5", "synthia")),
+        single: partial(evaluation_of, network, smaller, 1),
+        four: partial(evaluation_of, network, smaller, 4),
     }
-    found = costs(cases, options.device, 1, options.rounds)
+    found = costs(
+        {name: case for name, case in cases.items() if options.only in name}, options.device, 1, options.rounds
+    )
     print("\n| | ms | MB |\n|---|---|---|")
     for name, cost in found.items():
         print(f"| {name} | {1e3 * cost.seconds:.1f} | {cost.megabytes:.0f} |")
     print()
-    hand, one, two, single, four = found.values()
-    limit = "1.65, memory 1.25" if network == "deeplab" else "2.0"
-    print(f"method / by hand: time {one.seconds / hand.seconds:.2f} (target 1.03)")
-    ratios = two.seconds / one.seconds, two.megabytes / one.megabytes
-    print(f"two sources / one: time {ratios[0]:.2f}, memory {ratios[1]:.2f} (targets: time {limit})")
-    print(f"evaluation of four answers / one: time {four.seconds / single.seconds:.2f} (target 1.25)")
+    limit = "time 1.65, memory 1.25" if network == "deeplab" else "time 2.0"
+    for case, other, target in ((one, hand, "time 1.03"), (two, one, limit), (four, single, "time 1.25")):
+        if {case, other} <= found.keys():
+            time, memory = (of_case / of_other for of_case, of_other in zip(found[case], found[other], strict=True))
+            print(f"{case} / {other}: time {time:.2f}, memory {memory:.2f} (target: {target})")
 
 
 if __name__ == "__main__":
