@@ -44,11 +44,12 @@ class Apart:
     ) -> None:
         self.images_at, self.masks_at = images_at, masks_at
         self.image_ending, self.mask_ending = image_ending, mask_ending
-        # By how much the ending of images is longer, suffixes aside; `.jpg` is none of a mask, but of `a.jpg.png` a part.
+        # By how much the ending of images is longer, suffixes aside; of `a.jpg.png` only `.png` is one.
         self._longer = len(without_suffix(image_ending)) - len(without_suffix(mask_ending, LOSSLESS))
         here, there = files_below(images_at), [] if masks_at is None else files_below(masks_at)
         folders = {path.parent for path in (*here, *there)} | {images_at} | ({masks_at} if masks_at else set())
-        self._real = {folder: Path(os.path.realpath(folder)) for folder in folders}  # links may lead to one from another
+        # Links may lead from one to the other.
+        self._real = {folder: Path(os.path.realpath(folder)) for folder in folders}
         around = self._real[images_at]
         self.one_place = masks_at is not None and self._real[masks_at] == around
 
@@ -95,7 +96,8 @@ class Apart:
                 )
         if both:
             stems = {path.stem for paths in self.images.values() for path in paths}
-            known = ((mask, behind) for mask in both for _, name, behind in within(mask.stem) if behind and name in stems)
+            endings = ((mask, behind) for mask in both for _, name, behind in within(mask.stem) if name in stems)
+            known = ((mask, behind) for mask, behind in endings if behind)
             mask, ending = next(known, (next(iter(both)), "<what only masks end in>"))
             raise ValueError(
                 f"{mask} would be an image and its own mask; set mask_ending: {ending}, or put masks into a folder of "
@@ -130,8 +132,8 @@ class Apart:
                 suffix = next((path.suffix for path in paths if path.suffix.lower() not in LOSSLESS), paths[0].suffix)
                 raise ValueError(
                     f"{' and '.join(map(str, paths))}: an image and its mask, or one image twice? A mask is never an "
-                    f"image: set image_ending: {self.image_ending}{suffix} to take that one (mask_dir and mask_ending say "
-                    "what masks are), name it with its suffix in a list, or move the other one"
+                    f"image: set image_ending: {self.image_ending}{suffix} to take that one (mask_dir and mask_ending "
+                    "say what masks are), name it with its suffix in a list, or move the other one"
                 )
         return one_each(images, self.images_at)
 

@@ -196,7 +196,7 @@ def check_dataset(
 def list_split(
     layout: Callable[[str | Path, str], list[Sample]], root: Path, split: str
 ) -> tuple[list[Sample] | None, list[Problem]]:
-    """The samples that a layout finds, None where it finds nothing that can be read; what it complains of and remarks."""
+    """The samples that a layout finds, None where there is nothing to read, and what it complains of and remarks."""
     samples, problems = None, []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

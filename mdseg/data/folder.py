@@ -62,17 +62,22 @@ def folder(
     check_option("without_mask", without_mask, ("error", "unlabelled"))
     root = checked_root(root, split)
     called = split_names(splits, [template for template in (image_dir, mask_dir, lists) if template is not None])
-    images_at = root / image_dir.format(split=called[split])
-    of_masks = {} if mask_dir is None else {each: root / mask_dir.format(split=called[each]) for each in SPLITS}
+
+    def at(template: str, of: str = split) -> Path:
+        return root / template.format(split=called[of])
+
+    images_at, masks_at = at(image_dir), None if mask_dir is None else at(mask_dir)
+    of_masks = [] if mask_dir is None else [at(mask_dir, each) for each in SPLITS]
     if not images_at.is_dir():
         raise NoSplit(_no_folder(images_at, root, image_dir, split))
-    masks_at = of_masks.get(split)
-    if masks_at is not None and mask_dir is not None and not masks_at.is_dir():
+    if mask_dir is not None and masks_at is not None and not masks_at.is_dir():
         if split != "test" and without_mask == "error":
             raise FileNotFoundError(_no_folder(masks_at, root, mask_dir, split))
+        if split != "test":
+            warnings.warn(f"no folder {masks_at}: all images in {images_at} are unlabelled", Remark, stacklevel=2)
         masks_at = None
 
-    files = Apart(images_at, masks_at, of_masks.values(), image_ending, mask_ending)
+    files = Apart(images_at, masks_at, of_masks, image_ending, mask_ending)
     if lists is None:
         files.remark_left_out()
     if masks_at is not None and not files.masks:
@@ -81,17 +86,13 @@ def folder(
         masks_at = None
     found, masks = files.images, one_each(_of_images(files.masks, files.images), masks_at or images_at)
     if lists is not None:
-        list_file = root / lists.format(split=called[split])
-        found, listed_masks = _listed(Chosen(list_file, root), files, masks)
-        if split == "test" and not listed_masks:
-            masks_at = None
-        masks = listed_masks
-    images = files.one_image_each(found)
-    if lists is None and "{split}" in image_dir and "{split}" not in str(mask_dir):
-        masks = {key: path for key, path in masks.items() if key in images}  # one mask folder serves all splits
-    same_images, same_masks = images_at == root / image_dir.format(split=called["train"]), masks_at == of_masks.get("train")
-    if lists is None and split != "train" and same_images and same_masks:
+        found, masks = _listed(Chosen(at(lists), root), files, masks)
+        masks_at = None if split == "test" and not masks else masks_at
+    elif "{split}" in image_dir and "{split}" not in str(mask_dir):
+        masks = {key: path for key, path in masks.items() if key in found}  # one mask folder serves all splits
+    elif split != "train" and images_at == at(image_dir, "train") and len(set(of_masks)) < 2:
         warnings.warn(f"{split} is all images of {images_at}, as train is; lists tell them apart", Remark, stacklevel=2)
+    images = files.one_image_each(found)
 
     if masks_at is None:
         samples = unlabelled(images)

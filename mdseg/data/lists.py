@@ -173,8 +173,8 @@ class Chosen:
             for first, second in ((self.images[key], image), (self.masks.get(key), mask)):
                 if first != second:
                     raise ValueError(
-                        f"{self.list_file} names two files for '{key}', {first or 'no mask'} and {second or 'no mask'}; "
-                        "every image needs a name of its own, or one folder (image_dir) that all of them lie in"
+                        f"{self.list_file} names two files for '{key}', {first or 'none'} and {second or 'none'}; an "
+                        "image needs a name of its own, or one folder (image_dir) that all images lie in"
                     )
         self._keys.append(key)
         self.images[key] = image

@@ -25,7 +25,7 @@ def refuse_irregular(path: Path) -> None:
     Raises:
         ValueError: it says what it is.
     """
-    if os.path.isfile(path) or not os.path.lexists(path):  # unlike Path's, these also answer for a name that is too long
+    if os.path.isfile(path) or not os.path.lexists(path):  # unlike Path's, also of a name that is too long
         return
     kinds = {"a folder": path.is_dir, "a pipe": path.is_fifo, "a socket": path.is_socket}
     kind = next((kind for kind, is_one in kinds.items() if is_one()), None)

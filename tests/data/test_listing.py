@@ -6,7 +6,8 @@ from folders import IRREGULAR, masks, others, photographs
 from mdseg.data import layouts
 from mdseg.data.dataset import load_dataset
 from mdseg.data.listing import IMAGES, files_below
-from mdseg.data.pictures import listed_images, photographs as read_photographs
+from mdseg.data.pictures import listed_images
+from mdseg.data.pictures import photographs as read_photographs
 from mdseg.data.streams import labelled_subset
 from mdseg.labels.tables import LabelTable
 from mdseg.predict import find_images
@@ -89,7 +90,11 @@ def test_label_tables_and_lists_of_labelled_images_are_regular_files(tmp_path, i
         labelled_subset(["a"], str(tmp_path / "mine.txt"), 0, "x")
 
 
-@pytest.mark.parametrize("find", [lambda path: find_images(path, path.parent / "out"), lambda path: read_photographs([str(path)], 9)])
+@pytest.mark.parametrize(
+    "find",
+    [lambda path: find_images(path, path.parent / "out"), lambda path: read_photographs([str(path)], 9)],
+    ids=["predict", "activations"],
+)
 def test_photographs_are_regular_files(tree, irregular, find):
     message = irregular(tree / "images/sub/c.png")
     with pytest.raises(ValueError, match=message):

@@ -141,8 +141,8 @@ def partly(tmp_path):
     layout = {"_target_": "mdseg.data.layouts.folder", "_partial_": True, "image_dir": "images", "mask_dir": "masks"}
     layout["without_mask"] = "unlabelled"
     described = {"layout": layout, "root": str(tmp_path), "labels": "camvid11", "evaluation_split": "train"}
-    cfg = OmegaConf.create({"datasets": {"mine": described}, "evaluate": {"seen": ["mine"], "unseen": [], "target": []}})
-    return Datasets(), cfg
+    evaluate = {"seen": ["mine"], "unseen": [], "target": []}
+    return Datasets(), OmegaConf.create({"datasets": {"mine": described}, "evaluate": evaluate})
 
 
 def keys(partly, **streams):
