@@ -107,16 +107,17 @@ class Apart:
     def no_masks(self, folder: Path) -> str:
         """What there is instead of masks."""
         there = f"; there are {_kinds(self._beside_masks)}" if self._beside_masks else ""
-        lossy = any(path.suffix.lower() not in LOSSLESS for path in self._beside_masks)
+        lossy = any(path.suffix.lower() in set(IMAGES) - set(LOSSLESS) for path in self._beside_masks)
         advice = " (masks are saved without loss; JPEG changes their ids)" if lossy else ""
         return f"{no_files(folder, self.mask_ending, LOSSLESS)}{there}{advice}"
 
     def remark_left_out(self) -> None:
         """Say how many files are neither images nor masks."""
         images = {path for paths in self.images.values() for path in paths}
-        _remark(self.images_at, self._beside_images, images, self.image_ending, IMAGES)
+        but = f", but not in {self.mask_ending}" if any(map(self.ends_as_mask, self._beside_images)) else ""
+        _remark(self.images_at, self._beside_images, images, _formats(self.image_ending, IMAGES) + but)
         if self.masks_at is not None:
-            _remark(self.masks_at, self._beside_masks, self.mask_files, self.mask_ending, LOSSLESS)
+            _remark(self.masks_at, self._beside_masks, self.mask_files, _formats(self.mask_ending, LOSSLESS))
 
     def one_image_each(self, images: Found) -> Files:
         """One image per key; of one that is there in several formats the first, which is remarked.
@@ -156,17 +157,20 @@ def refuse_masks(files: Sequence[Path], images: Sequence[Path], root: Path) -> N
         )
 
 
-def _remark(
-    folder: Path, files: Sequence[Path], read: Collection[Path], ending: str, suffixes: tuple[str, ...]
-) -> None:
+def _remark(folder: Path, files: Sequence[Path], read: Collection[Path], what: str) -> None:
     if left_out := [path for path in files if path not in read]:
-        formats = "" if ending.lower().endswith(suffixes) else f"{' and ' * bool(ending)}{', '.join(suffixes)}"
         warnings.warn(
             f"{folder}: {len(left_out)} of {len(files)} files were left out: {_kinds(left_out)}; read is what ends in "
-            f"{ending}{formats}",
+            f"{what}",
             Remark,
             stacklevel=4,
         )
+
+
+def _formats(ending: str, suffixes: tuple[str, ...]) -> str:
+    if ending.lower().endswith(suffixes):
+        return ending
+    return (f"{ending} and " if ending else "") + ", ".join(suffixes)
 
 
 def _kinds(files: Sequence[Path]) -> str:

@@ -78,12 +78,12 @@ def folder(
         masks_at = None
 
     files = Apart(images_at, masks_at, of_masks, image_ending, mask_ending)
-    if lists is None:
-        files.remark_left_out()
     if masks_at is not None and not files.masks:
         if split != "test" or not files.one_place:
             raise FileNotFoundError(files.no_masks(masks_at))
         masks_at = None
+    if lists is None:
+        files.remark_left_out()
     found, masks = files.images, one_each(_of_images(files.masks, files.images), masks_at or images_at)
     if lists is not None:
         found, masks = _listed(Chosen(at(lists), root), files, masks)

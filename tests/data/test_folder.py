@@ -157,7 +157,8 @@ def test_in_one_folder_endings_tell_images_from_masks(tmp_path, build, endings):
 @pytest.mark.parametrize("ending", ["_mask", "_mask.png", "_MASK"])
 def test_without_masks_their_ending_leaves_them_out(tmp_path, ending):
     spaced_out("x{}.jpg", "x{}_mask.png")(tmp_path)
-    samples = folder(tmp_path, "train", "data", None, mask_ending=ending)
+    with pytest.warns(Remark, match=rf"4 of 8 files were left out: 4 .png, .* but not in {ending}"):
+        samples = folder(tmp_path, "train", "data", None, mask_ending=ending)
     assert [sample.image.suffix for sample in samples] == [".jpg"] * 4
 
 
@@ -261,7 +262,11 @@ def test_every_format_that_predict_reads_is_read_and_the_others_are_counted_once
             "masks: 1 of 2 {}: 1 .png, such as a_color.png; {} _id.png",
         ),
         ({}, ["masks/b.jpg"], "masks: 1 of 2 {}: 1 .jpg, such as b.jpg; {} .png, "),
-        ({"mask_ending": "_id"}, ["images/a_id.png"], "images: 1 of 2 {}: 1 .png, such as a_id.png; {} .png, "),
+        (
+            {"mask_ending": "_id"},
+            ["images/a_id.png"],
+            "images: 1 of 2 {}: 1 .png, such as a_id.png; {} .png, .jpg, .jpeg, .bmp, .webp, .tif, .tiff, but not in _id",
+        ),
     ],
     ids=["image ending", "mask ending", "with suffix", "JPEG masks", "a mask among images"],
 )
