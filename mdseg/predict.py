@@ -4,7 +4,8 @@ python -m mdseg.predict run=runs/uniseg_cibm/2026-11-21_10-00-00 images=photos/ 
 python -m mdseg.predict run=model.ckpt images=street.jpg output=masks/ space=cityscapes19
 
 run=...               a run folder, its stage's folder, or a checkpoint file
-images=photos/        a folder, searched with its subfolders for jpg, jpeg, png, bmp, webp, tif and tiff, or one file
+images=photos/        a folder, searched with its subfolders, linked ones too, for jpg, jpeg, png, bmp, webp, tif and
+                      tiff; or one file
 output=masks/         new or empty, unless there is overwrite=true
 space=...             the classes to choose from; default: all of the run. A dataset of the run, a table of conf/labels,
                       a YAML file with such a table, or cityscapes19, synthia16, nthu13
@@ -25,6 +26,7 @@ reported and left out, and the exit code is then 1.
 
 import csv
 import io
+import os
 import shlex
 import sys
 import warnings
@@ -104,16 +106,18 @@ def find_images(images: Path, output: Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: there is no such file or folder, or no image in it.
+        ValueError: what is called like an image is no regular file.
     """
-    from mdseg.data.pictures import SUFFIXES, listed_images
+    from mdseg.data.listing import IMAGES
+    from mdseg.data.pictures import listed_images
 
-    if not images.exists():
+    if not os.path.lexists(images):
         raise FileNotFoundError(f"images={images}: there is no such file or folder")
     found, no_images = listed_images(images, without=[output / folder for folder in FOLDERS])
     others = shortened([path.name for path in no_images])
     if not found:
         there = f"there are {others}" if others else "it is empty"
-        raise FileNotFoundError(f"images={images}: no file in it ends in {', '.join(SUFFIXES)}; {there}")
+        raise FileNotFoundError(f"images={images}: no file in it ends in {', '.join(IMAGES)}; {there}")
     if others:
         print(f"mdseg: left out of {images}, not images by their names: {others}", file=sys.stderr)
     return found

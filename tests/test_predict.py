@@ -243,7 +243,7 @@ def test_a_device_that_does_not_exist_is_an_error(name):
     ("arguments", "message"),
     [
         (["images=nowhere"], "images=nowhere: there is no such file or folder"),
-        (["images=EMPTY"], "no file in it ends in .jpg"),
+        (["images=EMPTY"], "no file in it ends in .png, .jpg"),
         (["images=EMPTY", "spac=bdd"], r"spac=bdd: there is no such key \(did you mean space\?\)"),
         (["images=EMPTY", "short_side=big"], "short_side: expected a number of pixels"),
         ([], "images=... is required"),

@@ -100,15 +100,16 @@ class Datasets:
         return self.opened[key]
 
     def open_labelled(self, cfg: DictConfig, name: str, split: str) -> SegmentationDataset:
-        """A dataset of the configuration on one split, which must have masks.
+        """Those images of a dataset on one split that have masks.
 
         Raises:
-            ValueError: it has none.
+            ValueError: there are none.
         """
         dataset = self.open(cfg, name, split)
-        if dataset.samples and dataset.samples[0].mask is None:
+        labelled = [sample for sample in dataset.samples if sample.mask is not None]
+        if dataset.samples and not labelled:
             raise ValueError(f"dataset {name!r}, split {split!r}: it has no masks; choose a labelled split")
-        return dataset
+        return dataset if len(labelled) == len(dataset) else SegmentationDataset(name, labelled, dataset.table)
 
     def evaluated(self, cfg: DictConfig) -> dict[str, SegmentationDataset]:
         """The evaluated datasets, each on its evaluation split."""
@@ -163,13 +164,12 @@ class Datasets:
             )
 
     def streams(self, cfg: DictConfig, transforms: Mapping[str, RandomCrop]) -> dict[str, LoadedStream]:
-        """The streams of a stage, with their datasets and subsets; every dataset in a labelled stream has masks."""
-        labelled = labelled_datasets(cfg)
+        """The streams of a stage, with their datasets and subsets; labelled ones have the images that have masks."""
+        return select_streams(configured_streams(cfg), partial(self.load, cfg), transforms, cfg.seed)
 
-        def load(name: str, split: str) -> SegmentationDataset:
-            return (self.open_labelled if name in labelled else self.open)(cfg, name, split)
-
-        return select_streams(configured_streams(cfg), load, transforms, cfg.seed)
+    def load(self, cfg: DictConfig, name: str, split: str, role: str) -> SegmentationDataset:
+        """A dataset of the configuration on one split, as a stream of this role sees it."""
+        return (self.open_labelled if role == "labelled" else self.open)(cfg, name, split)
 
 
 def label_table(cfg: DictConfig, name: str) -> LabelTable:

@@ -8,6 +8,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ from mdseg.system.wording import nearest
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
     from mdseg.config.building import Datasets
-    from mdseg.data.dataset import SegmentationDataset
     from mdseg.data.selection import LoadedStream
 
 HELP = {
@@ -148,7 +148,8 @@ def compose_browse(overrides: Sequence[str]) -> DictConfig:
 
 def set_unlabelled_apart(cfg: DictConfig, datasets: "Datasets") -> None:
     """Datasets that have no masks in the split go to a stream of their own, which shows their images alone."""
-    unlabelled = [name for name in cfg.on if datasets.open(cfg, name, cfg.split).samples[0].mask is None]
+    opened = {name: datasets.open(cfg, name, cfg.split) for name in cfg.on}
+    unlabelled = [name for name in cfg.on if all(sample.mask is None for sample in opened[name].samples)]
     if unlabelled:
         with open_dict(cfg):
             cfg.streams.unlabelled = {**cfg.streams.labelled, "role": "unlabelled", "datasets": unlabelled}
@@ -182,16 +183,11 @@ def shown_streams(cfg: DictConfig) -> dict[str, dict[str, Any]]:
 def load_streams(
     cfg: DictConfig, streams: Mapping[str, Mapping[str, Any]], datasets: "Datasets"
 ) -> "dict[str, LoadedStream]":
-    """These streams of the configuration with their datasets and subsets; every dataset in a labelled one has masks."""
+    """These streams of the configuration with their datasets and subsets."""
     from mdseg.config.building import build_transforms
     from mdseg.data.selection import select_streams
 
-    labelled = {name for stream in streams.values() if stream["role"] == "labelled" for name in stream["datasets"]}
-
-    def load(name: str, split: str) -> "SegmentationDataset":
-        return (datasets.open_labelled if name in labelled else datasets.open)(cfg, name, split)
-
-    return select_streams(streams, load, build_transforms(cfg), cfg.seed)
+    return select_streams(streams, partial(datasets.load, cfg), build_transforms(cfg), cfg.seed)
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"check": check, "browse": browse}

@@ -170,7 +170,8 @@ def check_dataset(
     for wanted in [split] if split else SPLITS:
         samples, found = list_split(layout, Path(root), wanted)
         missed = split is not None or wanted in ("train", evaluation_split)
-        problems += [problem for problem in found if problem.error or missed]
+        if samples is not None or missed or any(problem.error for problem in found):
+            problems += found
         if samples is not None:
             listed[wanted] = samples
     if not listed:
@@ -195,19 +196,21 @@ def check_dataset(
 def list_split(
     layout: Callable[[str | Path, str], list[Sample]], root: Path, split: str
 ) -> tuple[list[Sample] | None, list[Problem]]:
-    """The samples that a layout finds and what it complains of; None where it finds nothing that can be read."""
+    """The samples that a layout finds, None where there is nothing to read, and what it complains of and remarks."""
+    samples, problems = None, []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             samples = layout(root, split)
         except NoSplit as error:
-            return None, [Problem(False, split, f"the split does not exist: {error}")]
+            problems = [Problem(False, split, f"the split does not exist: {error}")]
         except IncompleteSplit as error:
             faults = ((what, tuple((file, "") for file in files)) for what, files in error.faults.items() if files)
-            return error.found, [Problem(True, split, what, files) for what, files in faults]
+            samples, problems = error.found, [Problem(True, split, what, files) for what, files in faults]
         except (OSError, ValueError) as error:
-            return None, [Problem(True, split, str(error))]
-    return samples, [Problem(False, split, str(warning.message)) for warning in caught]
+            problems = [Problem(True, split, str(error))]
+    remarks = dict.fromkeys(str(warning.message) for warning in caught)
+    return samples, [*problems, *(Problem(False, split, remark) for remark in remarks)]
 
 
 def read_all(dataset: SegmentationDataset, workers: int) -> Iterator[Reading]:

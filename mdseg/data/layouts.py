@@ -14,38 +14,30 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from mdseg.data import sunrgbd as sunrgbd_files
 from mdseg.data.dataset import Sample, read_size
+from mdseg.data.folder import folder as folder
 from mdseg.data.listing import (
     IMAGES,
-    SPLITS,
     Files,
-    IncompleteSplit,
     NoSplit,
-    check_listed,
     check_option,
     checked_root,
-    columns_of,
     descend,
     files_in,
     images_in,
-    lines_of,
-    list_of,
-    names_of,
     numbered,
-    on_disk,
     paired,
-    select,
     unlabelled,
     without_suffix,
 )
+from mdseg.data.lists import Chosen, columns_of, lines_of, list_of, names_of, select, there
+from mdseg.data.sunrgbd_layout import sunrgbd as sunrgbd
 from mdseg.system.wording import Remark
 
-JPEG_FIRST = (".png", ".jpeg", ".jpg")
+JPEG_FIRST = (".jpg", ".jpeg", *(suffix for suffix in IMAGES if suffix not in (".jpg", ".jpeg")))
 GTA5_USELESS = {"15188": "white", "17705": "black"}
 GTA5_VAL = 500  # images; the multi-source paper's test subset where GTA5 is the target has as many
 SYNTHIA_TRAIN = 9000  # of 9400 images, in the public list
-SUNRGBD_TEST = 5050  # of 10335 images that are numbered through
 
 
 def cityscapes(root: str | Path, split: str, annotation: str = "label_ids") -> list[Sample]:
@@ -58,10 +50,10 @@ def cityscapes(root: str | Path, split: str, annotation: str = "label_ids") -> l
     """
     root, ending = checked_root(root, split), {"label_ids": "_gtFine_labelIds", "train_ids": "_gtFine_labelTrainIds"}
     check_option("annotation", annotation, ending)
-    images = images_in(root / "leftImg8bit" / split, "_leftImg8bit", pattern="*/*")
+    images = images_in(root / "leftImg8bit" / split, "_leftImg8bit", levels=2)
     if split == "test":
         return unlabelled(images)
-    return paired(images, files_in(root / "gtFine" / split, ending[annotation], (".png",), pattern="*/*"))
+    return paired(images, files_in(root / "gtFine" / split, ending[annotation], (".png",), levels=2))
 
 
 def idd(root: str | Path, split: str, annotation: str = "level3") -> list[Sample]:
@@ -75,11 +67,11 @@ def idd(root: str | Path, split: str, annotation: str = "level3") -> list[Sample
     root = descend(checked_root(root, split), "IDD_Segmentation")
     endings = {"level3": "_gtFine_labellevel3Ids", "label_ids": "_gtFine_labelids", "polygons": "_gtFine_polygons"}
     check_option("annotation", annotation, endings)
-    images = images_in(root / "leftImg8bit" / split, "_leftImg8bit", pattern="*/*")
+    images = images_in(root / "leftImg8bit" / split, "_leftImg8bit", levels=2)
     if split == "test":
         return unlabelled(images)
     suffix = ".json" if annotation == "polygons" else ".png"
-    return paired(images, files_in(root / "gtFine" / split, endings[annotation], (suffix,), pattern="*/*"))
+    return paired(images, files_in(root / "gtFine" / split, endings[annotation], (suffix,), levels=2))
 
 
 def bdd(root: str | Path, split: str) -> list[Sample]:
@@ -154,18 +146,17 @@ def camvid(root: str | Path, split: str) -> list[Sample]:
     """
     root = descend(checked_root(root, split), "CamVid")
     list_file = root / f"{split}.txt"
-    if not list_file.is_file():
+    if not there(list_file):
         return paired(images_in(root / split), files_in(root / f"{split}annot", suffixes=(".png",)))
-    images: Files = {}
-    masks: Files = {}
-    missing: list[Path] = []
+    chosen = Chosen(list_file, root)
     for line in lines_of(list_file):
-        image, mask = (
-            on_disk(root.joinpath(*PurePosixPath(path).parts[-2:]), missing) for path in columns_of(line, list_file)
-        )
-        images[image.stem], masks[image.stem] = image, mask
-    check_listed(list_file, missing, images, masks)
-    return paired(images, masks)
+        columns = columns_of(line, list_file)
+        if len(columns) != 2:
+            raise ValueError(f"{list_file}: expected 'image mask' in a line, got '{line}'")
+        image, mask = ("/".join(PurePosixPath(path).parts[-2:]) for path in columns)
+        chosen.add(PurePosixPath(image).stem, chosen.file(image, IMAGES), chosen.file(mask, (".png",)))
+    chosen.check()
+    return paired(chosen.images, chosen.masks)
 
 
 def camvid32(root: str | Path, split: str, lists: str | Path | None = None) -> list[Sample]:
@@ -307,177 +298,12 @@ def nthu(root: str | Path, split: str) -> list[Sample]:
         raise NoSplit("NTHU has no val split; the labelled images of a city are `test`")
     images = images_in(root / "Images" / split.capitalize(), suffixes=JPEG_FIRST)
     list_file = root / "List" / f"{split}.txt"
-    if list_file.is_file():
+    listed = there(list_file)
+    if listed:
         images = select(images, names_of(list_file), list_file)
     if split == "train":
         return unlabelled(images)
     masks = files_in(root / "Labels" / "Test", "_eval", (".png",))
-    if list_file.is_file():
+    if listed:
         masks = {key: path for key, path in masks.items() if key in images}
     return paired(images, masks)
-
-
-def sunrgbd(root: str | Path, split: str, annotation: str = "extracted") -> list[Sample]:
-    """SUN RGB-D, 37 classes. Test is labelled; val is a part of it.
-
-    Args:
-        annotation: `extracted` (the packages with image/, label37/ and lists: train37.txt, split/val37.txt, and
-            split/test37.txt or else test37.txt; or, older, images and masks numbered through, 1 to 5050 being test),
-            `official` (SUNRGBD/ and SUNRGBDtoolbox/, masks of SUNRGBD2Dseg.mat; without val), or `seg_mat` (the same
-            with every scene's own seg.mat: regions whose name is that of a class; without val).
-    """
-    check_option("annotation", annotation, ("extracted", "official", "seg_mat"))
-    root = checked_root(root, split)
-    if annotation == "extracted":
-        numbered = (root / "image").is_dir() and not any((root / "image" / name).is_dir() for name in SPLITS)
-        return _sunrgbd_numbered(root, split) if numbered else _sunrgbd_listed(root, split)
-    if split == "val":
-        raise NoSplit(
-            "SUN RGB-D's own split has no val; it is a list of the extracted packages (layout.annotation=extracted), "
-            "evaluate on test"
-        )
-    samples = _sunrgbd_entries(root, split) if annotation == "official" else _sunrgbd_scenes(root, split)
-    missing = [file for sample in samples for file in (sample.image, sample.mask) if file and not file.is_file()]
-    if missing:
-        found = [sample for sample in samples if not {sample.image, sample.mask} & set(missing)]
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        message = f"{missing[0]}{more} of {root / sunrgbd_files.SPLIT} does not exist; unpack SUNRGBD.zip into {root}"
-        raise IncompleteSplit(message, found, {f"of the {split} split, but missing": missing})
-    return sorted(samples, key=lambda sample: sample.key)
-
-
-def _sunrgbd_listed(root: Path, split: str) -> list[Sample]:
-    """Lists with `image depth label` per line, of which depth may be left out."""
-    name = f"{split}37.txt"
-    list_file = root / name if split == "train" else root / "split" / name
-    if split == "test" and not list_file.is_file():
-        list_file = root / name
-    if not list_file.is_file():
-        raise NoSplit(
-            f"no list {list_file} of SUN RGB-D's images; it comes with image/ and label37/. For SUNRGBD/ and "
-            "SUNRGBDtoolbox/ set layout.annotation=official"
-        )
-    images: Files = {}
-    masks: Files = {}
-    missing: list[Path] = []
-    for line in lines_of(list_file):
-        columns = line.split()
-        if len(columns) < 2:
-            raise ValueError(f"{list_file}: expected 'image depth label' in a line, got '{line}'")
-        image, mask = on_disk(root / columns[0], missing), on_disk(root / columns[-1], missing)
-        images[image.stem], masks[image.stem] = image, mask
-    check_listed(list_file, missing, images, masks)
-    return paired(images, masks)
-
-
-def _sunrgbd_numbered(root: Path, split: str) -> list[Sample]:
-    """image/ and label37/ without folders of splits; val takes its numbers from split/val37.txt."""
-    images, masks = (_by_number(files_in(root / name, suffixes=IMAGES), root / name) for name in ("image", "label37"))
-    if split == "val":
-        names = [line.split()[0] for line in lines_of(root / "split" / "val37.txt")]
-        wanted = {_number(without_suffix(PurePosixPath(name).name)) for name in names}
-    else:
-        wanted = {key for key in images.keys() | masks.keys() if (int(key) <= SUNRGBD_TEST) == (split == "test")}
-    if not wanted & images.keys():
-        raise NoSplit(
-            f"{root / 'image'} has no images of the {split} split: 1 to {SUNRGBD_TEST} are test, others train"
-        )
-    images, masks = ({key: path for key, path in files.items() if key in wanted} for files in (images, masks))
-    return paired(images, masks)
-
-
-def _by_number(files: Files, folder: Path) -> Files:
-    """img-000001.jpg and 00000001.png alike."""
-    numbered = {number: path for key, path in files.items() if (number := _number(key))}
-    if not numbered:
-        raise FileNotFoundError(f"no file in {folder} ends in a number, such as img-000001.jpg ({next(iter(files))})")
-    return numbered
-
-
-def _number(name: str) -> str:
-    digits = re.search(r"\d+$", name)
-    return f"{int(digits.group()):06d}" if digits else ""
-
-
-def _sunrgbd_entries(root: Path, split: str) -> list[Sample]:
-    """Samples whose mask is an entry of SUNRGBD2Dseg.mat, that of the image's place in SUNRGBDMeta.mat."""
-    scenes, images = set(sunrgbd_files.split_scenes(root, split)), sunrgbd_files.images(root)
-    masks = root / sunrgbd_files.MASKS
-    if (number := sunrgbd_files.count_masks(masks)) != len(images):
-        raise ValueError(
-            f"{masks} has {number} masks, {root / sunrgbd_files.ORDER} {len(images)} images; both must be of one "
-            "SUNRGBDtoolbox.zip"
-        )
-    samples = [
-        Sample("/".join(image.parts[1:-2]), root / image, masks, entry=index)
-        for index, image in enumerate(images)
-        if image.parents[1] in scenes
-    ]
-    if len(samples) != len(scenes):
-        raise ValueError(
-            f"{root / sunrgbd_files.SPLIT} names {len(scenes)} scenes of {split}, of which "
-            f"{root / sunrgbd_files.ORDER} has {len(samples)}; both must be of one SUNRGBDtoolbox.zip"
-        )
-    return samples
-
-
-def _sunrgbd_scenes(root: Path, split: str) -> list[Sample]:
-    """Samples whose mask is the seg.mat beside the folder of the image."""
-    samples = []
-    for scene in sunrgbd_files.split_scenes(root, split):
-        images = sorted((root / scene / "image").glob("*.jpg")) or [root / scene / "image" / "*.jpg"]
-        samples.append(Sample("/".join(scene.parts[1:]), images[0], root / scene / "seg.mat"))
-    return samples
-
-
-def folder(
-    root: str | Path,
-    split: str,
-    image_dir: str,
-    mask_dir: str | None,
-    lists: str | None = None,
-    image_ending: str = "",
-    mask_ending: str = "",
-) -> list[Sample]:
-    """Any dataset with a folder of images and one of masks; `{split}` in an option stands for the split's name.
-
-    Args:
-        image_dir, mask_dir: relative to root, searched with their subfolders; without mask_dir, and in a test split
-            whose mask_dir does not exist, images are unlabelled.
-        lists: file, relative to root, with one name per line or "image mask" pairs of paths relative to root; without
-            it a split is everything in its folders.
-        image_ending, mask_ending: what file names have besides the common key, as `_leftImg8bit`.
-    """
-    root = checked_root(root, split)
-    images = images_in(root / image_dir.format(split=split), image_ending, pattern="**/*")
-    masks: Files | None = None
-    if mask_dir is not None:
-        masks_at = root / mask_dir.format(split=split)
-        if split != "test" or masks_at.is_dir():
-            masks = files_in(masks_at, mask_ending, (".png",), pattern="**/*")
-    if lists is not None:
-        images, listed_masks = _listed(root, root / lists.format(split=split), images, masks or {}, image_ending)
-        masks = None if masks is None or (split == "test" and not listed_masks) else listed_masks
-    elif masks is not None and "{split}" in image_dir and "{split}" not in str(mask_dir):
-        masks = {key: path for key, path in masks.items() if key in images}  # one mask folder serves all splits
-    return unlabelled(images) if masks is None else paired(images, masks)
-
-
-def _listed(root: Path, list_file: Path, images: Files, masks: Files, image_ending: str) -> tuple[Files, Files]:
-    """The images and masks that a list names, by key or as pairs of paths."""
-    key_of = {path: key for key, path in images.items()}
-    chosen: Files = {}
-    chosen_masks: Files = {}
-    missing: list[Path] = []
-    for line in lines_of(list_file):
-        key = without_suffix(line).removesuffix(image_ending)
-        if key in images:
-            image, mask = images[key], [masks[key]] if key in masks else []
-        else:
-            image, *mask = (on_disk(root / path, missing) for path in columns_of(line, list_file))
-            key = key_of.get(image, image.stem)
-        chosen[key] = image
-        if mask:
-            chosen_masks[key] = mask[0]
-    check_listed(list_file, missing, chosen, chosen_masks)
-    return chosen, chosen_masks

@@ -1,17 +1,22 @@
-"""Files of one split on disk: found, listed, paired by key, and what is said where some are missing."""
+"""Files of one split on disk: found, paired by key, and what is said where some are missing."""
 
+import os
 import re
 import warnings
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from mdseg.data.dataset import Sample
+from mdseg.system.files import refuse_irregular
 from mdseg.system.wording import Remark
 
-IMAGES = (".jpeg", ".jpg", ".png")  # many users convert to JPEG; where both exist the last one, PNG, is taken
+# What is read as an image; of one that is there in several of these formats, the first is taken.
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 SPLITS = ("train", "val", "test")
 
 Files = dict[str, Path]
+Found = dict[str, list[Path]]
 
 
 class NoSplit(FileNotFoundError):
@@ -48,41 +53,123 @@ def descend(folder: Path, name: str) -> Path:
     return folder / name if (folder / name).is_dir() else folder
 
 
-def check_option(option: str, value: str, allowed: Iterable[str]) -> None:
+def check_option(option: str, value: object, allowed: Iterable[str]) -> None:
     """Raise ValueError for a value that an option does not have."""
-    if value not in allowed:
-        raise ValueError(f"{option} '{value}', expected one of {list(allowed)}")
+    if value not in (values := list(allowed)):
+        raise ValueError(f"{option} '{value}', expected one of {values}")
 
 
-def images_in(folder: Path, ending: str = "", suffixes: tuple[str, ...] = IMAGES, pattern: str = "*") -> Files:
+def files_below(folder: Path, levels: int | None = None) -> list[Path]:
+    """All that lies in a folder and is none itself, in linked folders too, in the order of its paths.
+
+    What begins with a dot is left out, with all below it; a link to a folder that it lies in is not followed.
+
+    Args:
+        levels: how deep the files lie, 1 in the folder itself, 2 in its subfolders; null: anywhere.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no folder {folder} (set data.root or the dataset's root)")
+    return sorted(_below(folder, levels, [Path(os.path.realpath(folder))]))
+
+
+def _below(folder: Path, levels: int | None, around: list[Path]) -> Iterator[Path]:
+    """Args: around: the real paths of this folder and of those that led to it."""
+    with os.scandir(folder) as entries:
+        visible = [entry for entry in entries if not entry.name.startswith(".")]  # "._name.png" comes from macOS
+    for entry in visible:
+        path = folder / entry.name
+        if not _is_folder(entry):
+            if levels in (None, 1):
+                yield path
+        elif levels != 1:
+            real = Path(os.path.realpath(path)) if entry.is_symlink() else around[-1] / entry.name
+            if not any(inner.is_relative_to(real) for inner in around):
+                yield from _below(path, levels and levels - 1, [*around, real])
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself; Path.is_dir would say no
+        return False
+
+
+def by_key(files: Iterable[Path], folder: Path, ending: str, suffixes: tuple[str, ...]) -> Found:
+    """Key → files whose names end so, that of the first suffix first.
+
+    The key is the path relative to the folder, without ending and suffix, both matched in any case.
+
+    Args:
+        ending: before the suffix, or with it: `_mask`, `_mask.png`.
+
+    Raises:
+        ValueError: one of them is no regular file.
+    """
+    found: Found = defaultdict(list)
+    for path in files:
+        if (name := without_ending(path.name, ending, suffixes)) is not None:
+            refuse_irregular(path)
+            found[path.relative_to(folder).parent.joinpath(name).as_posix()].append(path)
+    for paths in found.values():
+        paths.sort(key=lambda path: suffixes.index(path.suffix.lower()))
+    return dict(found)
+
+
+def without_ending(name: str, ending: str, suffixes: tuple[str, ...]) -> str | None:
+    """A file's name without ending and suffix, None where it does not end so."""
+    stem, suffix = os.path.splitext(name)
+    if suffix.lower() not in suffixes:
+        return None
+    whole = name if ending.lower().endswith(suffixes) else stem
+    return whole[: len(whole) - len(ending)] if whole.lower().endswith(ending.lower()) else None
+
+
+def without_suffix(name: str, suffixes: Sequence[str] = IMAGES) -> str:
+    """A name, a path or an ending without one of the suffixes, if it has any."""
+    suffix = next((suffix for suffix in suffixes if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(suffix)]
+
+
+def one_each(found: Found, folder: Path) -> Files:
+    """One file per key; where there are several, the first, which is remarked."""
+    several = [paths for paths in found.values() if len(paths) > 1]
+    if several:
+        taken, *others = (path.name for path in several[0])
+        more = f", and so on for {len(several) - 1} more" if len(several) > 1 else ""
+        warnings.warn(f"{folder}: {taken} is taken, {', '.join(others)} left out{more}", Remark, stacklevel=3)
+    return {key: paths[0] for key, paths in found.items()}
+
+
+def images_in(folder: Path, ending: str = "", suffixes: tuple[str, ...] = IMAGES, levels: int = 1) -> Files:
     """The images of a split.
 
     Raises:
         NoSplit: there are none.
     """
     try:
-        return files_in(folder, ending, suffixes, pattern)
+        return files_in(folder, ending, suffixes, levels)
     except FileNotFoundError as error:
         raise NoSplit(str(error)) from error
 
 
-def files_in(folder: Path, ending: str = "", suffixes: tuple[str, ...] = IMAGES, pattern: str = "*") -> Files:
-    """Key → file: name relative to the folder, without ending and suffix, both matched in any case.
+def files_in(folder: Path, ending: str = "", suffixes: tuple[str, ...] = IMAGES, levels: int = 1) -> Files:
+    """One file of every key, see :func:`by_key`, in a folder or in its subfolders, see :func:`files_below`.
 
-    Where a name exists with several suffixes, the last of `suffixes` is taken.
+    Raises:
+        FileNotFoundError: there are none.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no folder {folder} (set data.root or the dataset's root)")
-    files: Files = {}
-    found = [path for path in sorted(folder.glob(pattern)) if path.suffix.lower() in suffixes]
-    for path in sorted(found, key=lambda path: suffixes.index(path.suffix.lower())):
-        name = path.stem
-        hidden = name.startswith(".")  # "._name.png" is what macOS leaves in archives
-        if name.lower().endswith(ending.lower()) and not hidden:
-            files[path.relative_to(folder).parent.joinpath(name[: len(name) - len(ending)]).as_posix()] = path
-    if not files:
-        raise FileNotFoundError(f"no files {pattern}{ending} with suffix {', '.join(suffixes)} in {folder}")
-    return files
+    found = by_key(files_below(folder, levels), folder, ending, suffixes)
+    if not found:
+        raise FileNotFoundError(no_files(folder, ending, suffixes))
+    return one_each(found, folder)
+
+
+def no_files(folder: Path, ending: str, suffixes: Sequence[str]) -> str:
+    """What is missing in a folder."""
+    return f"no files *{ending} with suffix {', '.join(suffixes)} in {folder}"
 
 
 def numbered(files: Files, digits: int, folder: Path) -> Files:
@@ -94,18 +181,6 @@ def numbered(files: Files, digits: int, folder: Path) -> Files:
             f"no file in {folder} is named by {digits} digits, such as {'1'.zfill(digits)}.png ({first})"
         )
     return numbered
-
-
-def list_of(split: str, folder: Path, needed: bool) -> Path | None:
-    """The list of a split, which must exist where `lists` is set or the folder has a list of another split."""
-    if needed or any((folder / f"{other}.txt").is_file() for other in SPLITS):
-        return folder / f"{split}.txt"
-    return None
-
-
-def names_of(list_file: Path) -> list[str]:
-    """File names of a list without folder and suffix."""
-    return [without_suffix(PurePosixPath(line).name) for line in lines_of(list_file)]
 
 
 def paired(images: Files, masks: Files, lone: str = "error") -> list[Sample]:
@@ -141,72 +216,3 @@ def _count(keys: list[str], files: Files, what: str) -> str:
 def unlabelled(images: Files) -> list[Sample]:
     """Samples of a split without masks."""
     return [Sample(key, path, None) for key, path in sorted(images.items())]
-
-
-def select(files: Files, keys: list[str], list_file: Path) -> Files:
-    """The files that a list names, by key.
-
-    Raises:
-        FileNotFoundError: some are missing.
-    """
-    missing = [key for key in keys if key not in files]
-    if missing:
-        folder = next(iter(files.values())).parent
-        raise FileNotFoundError(
-            f"{list_file} names {len(missing)} files that {folder} lacks, the first is '{missing[0]}'"
-        )
-    return {key: files[key] for key in keys}
-
-
-def lines_of(list_file: Path) -> list[str]:
-    """Lines of a list that are not blank.
-
-    Raises:
-        NoSplit: there is no such file.
-        ValueError: it is empty.
-    """
-    if not list_file.is_file():
-        raise NoSplit(f"no list {list_file} of the split's images; set the layout's `lists`")
-    lines = [line.strip() for line in list_file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    if not lines:
-        raise ValueError(f"{list_file} is empty")
-    return lines
-
-
-def columns_of(line: str, list_file: Path) -> list[str]:
-    """A name, or an image and its mask; where paths contain blanks, a tab parts them.
-
-    Raises:
-        ValueError: there are more columns.
-    """
-    columns = line.split("\t") if "\t" in line else line.split()
-    if len(columns) > 2:
-        raise ValueError(f"{list_file}: expected a name or 'image mask' in a line, got '{line}'")
-    return columns
-
-
-def on_disk(path: Path, missing: list[Path]) -> Path:
-    """The listed file, or the same image in another format; what does not exist is added to `missing`."""
-    for candidate in (path, *(path.with_suffix(suffix) for suffix in reversed(IMAGES))):
-        if candidate.is_file():
-            return candidate
-    missing.append(path)
-    return path
-
-
-def check_listed(list_file: Path, missing: list[Path], images: Files, masks: Files) -> None:
-    """Raise :class:`IncompleteSplit` where :func:`on_disk` has missed files of a list."""
-    if missing:
-        listed = [Sample(key, images[key], masks[key]) for key in sorted(images.keys() & masks.keys())]
-        found = [sample for sample in listed if not {sample.image, sample.mask} & set(missing)]
-        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
-        raise IncompleteSplit(
-            f"{list_file} names {missing[0]}, which does not exist in any of {', '.join(IMAGES)}{more}",
-            found,
-            {f"named in {list_file.name}, but missing": missing},
-        )
-
-
-def without_suffix(name: str) -> str:
-    """A name or path without the ending of an image, if it has one."""
-    return str(PurePosixPath(name).with_suffix("")) if PurePosixPath(name).suffix.lower() in IMAGES else name

@@ -1,5 +1,6 @@
 """The images that predictions and maps are made of: of a dataset, with their annotation, or any photographs."""
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mdseg.data.dataset import SegmentationDataset, read_photograph
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+from mdseg.data.listing import IMAGES, files_below
+from mdseg.system.files import refuse_irregular
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def photographs(paths: Sequence[str], count: int) -> list[Picture]:
             raise FileNotFoundError(f"images: {path}: no such file or folder")
         found, _ = listed_images(path)
         if not found:
-            raise FileNotFoundError(f"images: {path}: no images ({', '.join(SUFFIXES)}) in it")
+            raise FileNotFoundError(f"images: {path}: no images ({', '.join(IMAGES)}) in it")
         files += found
     return [Picture(read_photograph(file)) for file in files[:count]]
 
@@ -56,16 +57,19 @@ def listed_images(path: Path, without: Collection[Path] = ()) -> tuple[list[Path
 
     Args:
         without: folders whose files are left out, as hidden files are.
+
+    Raises:
+        ValueError: what is called like an image is no regular file.
     """
     if not path.is_dir():
+        refuse_irregular(path)
         return [path], []
-    left_out = [folder.resolve() for folder in without]
-    files = [
-        file
-        for file in sorted(path.rglob("*"))
-        if file.is_file()
-        and not any(part.startswith(".") for part in file.relative_to(path).parts)
-        and not any(file.resolve().is_relative_to(folder) for folder in left_out)
-    ]
-    found = [file for file in files if file.suffix.lower() in SUFFIXES]
-    return found, [file for file in files if file.suffix.lower() not in SUFFIXES]
+    left_out = [os.path.realpath(folder) for folder in without]
+    files = files_below(path)
+    if left_out:
+        inside = {folder: Path(os.path.realpath(folder)) for folder in {file.parent for file in files}}
+        files = [file for file in files if not any(map(inside[file.parent].is_relative_to, left_out))]
+    found = [file for file in files if file.suffix.lower() in IMAGES]
+    for file in found:
+        refuse_irregular(file)
+    return found, [file for file in files if file.suffix.lower() not in IMAGES]

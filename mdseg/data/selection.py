@@ -72,7 +72,7 @@ def divided(streams: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
 
 def select_streams(
     streams: Mapping[str, Mapping[str, Any]],
-    load: Callable[[str, str], SegmentationDataset],
+    load: Callable[[str, str, str], SegmentationDataset],
     transforms: Mapping[str, RandomCrop],
     seed: int,
 ) -> dict[str, LoadedStream]:
@@ -80,9 +80,10 @@ def select_streams(
 
     Args:
         streams: name → `{role, datasets, split, batch_size, mixing, labelled, exclude_labelled}`, and perhaps
-            `rare_class`, `micro_batches`. `labelled` keeps a subset of each dataset, or by its name; `exclude_labelled`
-            names the stream whose images are left out of this one.
-        load: (dataset name, split) → SegmentationDataset.
+            `rare_class`, `micro_batches`. `labelled` keeps a subset of each dataset, or by its name, in a stream of
+            that role of the images that have masks; `exclude_labelled` names the stream whose images are left out of
+            this one.
+        load: (dataset name, split, role of the stream) → SegmentationDataset.
         transforms: by the same names.
 
     Raises:
@@ -91,7 +92,7 @@ def select_streams(
     """
     selected: dict[str, LoadedStream] = {}
     for name, config in streams.items():
-        whole = [load(dataset, config["split"]) for dataset in config["datasets"]]
+        whole = [load(dataset, config["split"], config["role"]) for dataset in config["datasets"]]
         subsets = [_subset(name, config, dataset, seed) for dataset in whole]
         if excluded := config["exclude_labelled"]:
             subsets = _rest(name, excluded, whole, subsets, selected)

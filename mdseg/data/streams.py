@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mdseg.data.lists import remark_repeated, text_of, there
 from mdseg.data.rare_class import ClassDraw, RareClass, Wanted
 
 STREAM_ROLES = ("labelled", "unlabelled", "target")
@@ -275,14 +276,14 @@ def _subset_size(labelled: str, available: int, name: str) -> int:
 
 
 def _listed(keys: Sequence[str], images: Sequence[Path], path: Path, name: str) -> list[int]:
-    if not path.is_file():
+    if not there(path):
         raise FileNotFoundError(f"{name}.labelled: no list file {path}")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    lines = [line.strip() for line in text_of(path).splitlines()]
     if not any(lines):
         raise ValueError(f"{name}.labelled: {path} names no image")
     position = {key: index for index, key in enumerate(keys)}
     places = _by_name(keys, images)
-    chosen = set()
+    chosen = []
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
@@ -294,8 +295,9 @@ def _listed(keys: Sequence[str], images: Sequence[Path], path: Path, name: str) 
                 f"{name}.labelled: {path}, line {number}, names {line!r}, none of the {len(keys)} images (such as "
                 f"{keys[0]!r}); a line holds such a key, or an image's path, and after a blank perhaps its mask's"
             )
-        chosen.add(found)
-    return sorted(chosen)
+        chosen.append(found)
+    remark_repeated([keys[index] for index in chosen], path)
+    return sorted(set(chosen))
 
 
 def _by_name(keys: Sequence[str], images: Sequence[Path]) -> dict[str, list[tuple[int, int, tuple[str, ...]]]]:

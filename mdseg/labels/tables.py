@@ -9,6 +9,7 @@ import numpy as np
 import yaml
 
 from mdseg import conf_dir
+from mdseg.system.files import refuse_irregular
 from mdseg.system.wording import nearest
 
 IGNORE = 255
@@ -159,6 +160,7 @@ class LabelTable:
         path = Path(labels)
         if path.suffix not in (".yaml", ".yml"):
             path = conf_dir() / "labels" / f"{labels}.yaml"
+        refuse_irregular(path)
         if not path.is_file():
             known = sorted(file.stem for file in (conf_dir() / "labels").glob("*.yaml"))
             raise FileNotFoundError(

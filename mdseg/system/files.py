@@ -19,6 +19,21 @@ def naming(path: Path) -> Iterator[None]:
         raise
 
 
+def refuse_irregular(path: Path) -> None:
+    """Refuse what is there, but is no regular file: reading a pipe or a device may never end, a link may lead nowhere.
+
+    Raises:
+        ValueError: it says what it is.
+    """
+    if os.path.isfile(path) or not os.path.lexists(path):  # unlike Path's, also of a name that is too long
+        return
+    kinds = {"a folder": path.is_dir, "a pipe": path.is_fifo, "a socket": path.is_socket}
+    kind = next((kind for kind, is_one in kinds.items() if is_one()), None)
+    if kind is None:
+        kind = "a device" if path.exists() else "a link that leads nowhere"
+    raise ValueError(f"{path} is {kind}, expected a regular file; take it away, or put the file in its place")
+
+
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new one and nothing between.
 

@@ -154,7 +154,7 @@ def config(**changes):
 
 def test_labelled_subsets_are_left_out_of_the_unlabelled_stream():
     configs = {"labelled": config(labelled="1/8"), "unlabelled": config(role="unlabelled", exclude_labelled="labelled")}
-    streams = select(configs, lambda name, split: dataset(name), 0)
+    streams = select(configs, lambda name, split, role: dataset(name), 0)
     labelled = [sample.key for sample in streams["labelled"].datasets[0].samples]
     unlabelled = [sample.key for sample in streams["unlabelled"].datasets[0].samples]
     assert len(labelled) == 3
@@ -168,7 +168,7 @@ def test_written_subsets_can_be_read_again(stage, tmp_path):
     for described in data.streams["labelled"].datasets:
         again = config(labelled=str(tmp_path / f"labelled_{described.name}.txt"), datasets=[described.name])
         whole = Datasets().open(built.cfg, described.name, "train")
-        selected = select({"x": again}, lambda name, split, whole=whole: whole, 99)
+        selected = select({"x": again}, lambda name, split, role, whole=whole: whole, 99)
         assert len(described) < len(whole)
         assert selected["x"].datasets[0].samples == described.samples
 
@@ -206,7 +206,7 @@ def test_more_ranks_than_evaluation_batches_are_refused(stage):
 
 def test_excluding_an_unknown_stream_is_an_error():
     with pytest.raises(ValueError, match="no stream 'labelled' before this one"):
-        select({"u": config(exclude_labelled="labelled")}, lambda name, split: dataset(name), 0)
+        select({"u": config(exclude_labelled="labelled")}, lambda name, split, role: dataset(name), 0)
 
 
 def test_an_image_of_another_size_than_its_mask_is_named(stage, tmp_path):
@@ -304,7 +304,7 @@ def test_a_labelled_stream_that_takes_all_images_leaves_none(stage):
     with pytest.raises(
         ValueError, match="streams.unlabelled: no image of dataset 'd' is left.*streams.labelled.labelled=1/8"
     ):
-        select(configs, lambda name, split: dataset(name), 0)
+        select(configs, lambda name, split, role: dataset(name), 0)
 
 
 def test_only_the_images_of_the_same_split_are_excluded():
@@ -312,13 +312,13 @@ def test_only_the_images_of_the_same_split_are_excluded():
         "labelled": config(labelled=5),
         "more": config(role="unlabelled", split="val", exclude_labelled="labelled"),
     }
-    streams = select(configs, lambda name, split: dataset(f"{split}_{name}"), 0)
+    streams = select(configs, lambda name, split, role: dataset(f"{split}_{name}"), 0)
     assert len(streams["more"].datasets[0]) == 20
 
 
 def test_options_of_rare_classes_are_checked():
     with pytest.raises(ValueError, match=r"streams\.l\.rare_class: expected attempts, in_crop.*got"):
-        select({"l": config(rare_class={"temperature": 1})}, lambda name, split: dataset(name), 0)
+        select({"l": config(rare_class={"temperature": 1})}, lambda name, split, role: dataset(name), 0)
     options = {"temperature": -1, "in_image": 0.1, "in_crop": 0.1, "attempts": 1}
     with pytest.raises(ValueError, match=r"streams\.l\.rare_class\.temperature"):
-        select({"l": config(rare_class=options)}, lambda name, split: dataset(name), 0)
+        select({"l": config(rare_class=options)}, lambda name, split, role: dataset(name), 0)

@@ -1,11 +1,15 @@
 """Divided streams: values of a dataset's own, and how many micro-batches follow the labelled images' epochs."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
+from folders import masks, photographs
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
+from mdseg.config.building import Datasets
 from mdseg.data.datamodule import SegmentationDataModule
 from mdseg.data.dataset import Sample, SegmentationDataset
 from mdseg.data.selection import divided, select_streams
@@ -13,6 +17,7 @@ from mdseg.data.transforms import RandomCrop
 from mdseg.labels.spaces import disjoint
 from mdseg.labels.tables import LabelTable
 from mdseg.stages.fit import stream_shapes
+from mdseg.system.wording import Remark
 
 TABLE = LabelTable.load("camvid11")
 SIZES = {"cityscapes": 2975, "idd": 6993, "camvid11": 367}
@@ -24,7 +29,7 @@ def config(role, labelled="all", batch_size=8, datasets=("cityscapes",), **value
 
 
 def select(streams, sizes=SIZES):
-    def load(name, split):
+    def load(name, split, role):
         keys = [f"{number}" for number in range(sizes[name])]
         return SegmentationDataset(
             name, [Sample(key, Path(f"{name}/{key}.png"), Path("mask.png")) for key in keys], TABLE
@@ -123,3 +128,55 @@ def test_a_method_learns_the_epochs_of_every_dataset_of_a_divided_stream():
 
 def test_a_stream_that_mixes_datasets_has_no_epoch_of_one():
     assert shape_of(config("labelled", datasets=["cityscapes", "camvid11"], per_dataset=None)).epochs == {}
+
+
+# A dataset of which only some images have masks
+
+
+@pytest.fixture
+def partly(tmp_path):
+    """Loads a dataset of six images, of which b, d and e have masks."""
+    photographs(tmp_path, *(f"images/{name}.jpg" for name in "abcdef"))
+    masks(tmp_path, *(f"masks/{name}.png" for name in "bde"))
+    layout = {"_target_": "mdseg.data.layouts.folder", "_partial_": True, "image_dir": "images", "mask_dir": "masks"}
+    layout["without_mask"] = "unlabelled"
+    described = {"layout": layout, "root": str(tmp_path), "labels": "camvid11", "evaluation_split": "train"}
+    evaluate = {"seen": ["mine"], "unseen": [], "target": []}
+    return Datasets(), OmegaConf.create({"datasets": {"mine": described}, "evaluate": evaluate})
+
+
+def keys(partly, **streams):
+    datasets, cfg = partly
+    whole = RandomCrop(short_side=None, scale=[1, 1], crop=[8, 8])
+    with pytest.warns(Remark, match="3 of 6 images have no mask"):
+        selected = select_streams(streams, partial(datasets.load, cfg), dict.fromkeys(streams, whole), seed=0)
+    return {name: "".join(sample.key for sample in loaded.datasets[0].samples) for name, loaded in selected.items()}
+
+
+def own(role, **values):
+    return config(role, datasets=["mine"], per_dataset=None, **values)
+
+
+@pytest.mark.parametrize("role", ["unlabelled", "target"])
+def test_labelled_streams_have_the_images_with_masks_and_others_have_all(partly, role):
+    assert keys(partly, labelled=own("labelled"), rest=own(role)) == {"labelled": "bde", "rest": "abcdef"}
+
+
+def test_what_is_left_without_the_labelled_images_is_those_without_masks(partly):
+    rest = own("unlabelled", exclude_labelled="labelled")
+    assert keys(partly, labelled=own("labelled"), rest=rest) == {"labelled": "bde", "rest": "acf"}
+
+
+def test_a_labelled_part_is_one_of_the_images_with_masks(partly):
+    rest = own("unlabelled", exclude_labelled="labelled")
+    found = keys(partly, labelled=own("labelled", labelled="1/2"), rest=rest)
+    assert len(found["labelled"]) == 2
+    assert set(found["labelled"]) < set("bde")
+    assert sorted(found["labelled"] + found["rest"]) == list("abcdef")
+
+
+def test_evaluated_are_the_images_with_masks(partly):
+    datasets, cfg = partly
+    with pytest.warns(Remark, match="3 of 6 images have no mask"):
+        (evaluated,) = datasets.evaluated(cfg).values()
+    assert [sample.key for sample in evaluated.samples] == ["b", "d", "e"]

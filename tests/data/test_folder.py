@@ -1,0 +1,451 @@
+"""A user's own folders: what is an image, what a mask, what was left out, and who says so."""
+
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from folders import masks, others, photographs, saved
+from PIL import Image
+
+from mdseg.data.check import check_dataset
+from mdseg.data.dataset import SegmentationDataset
+from mdseg.data.layouts import folder
+from mdseg.data.listing import IncompleteSplit, NoSplit
+from mdseg.labels.tables import LabelTable
+from mdseg.system.wording import Remark
+
+TABLE = LabelTable("streets", ("road", "sky", "car"), ((1, 1, 1), (2, 2, 2), (3, 3, 3)), "id", ((0,), (1,), (2,)))
+
+
+def listing(root, samples):
+    assert [sample.key for sample in samples] == sorted({sample.key for sample in samples})
+    return [
+        (str(sample.image.relative_to(root)), sample.mask and str(sample.mask.relative_to(root))) for sample in samples
+    ]
+
+
+def remarks(root, split="train", *options, **named):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        folder(root, split, *options, **named)
+    assert all(issubclass(warning.category, Remark) for warning in caught)
+    return [str(warning.message) for warning in caught]
+
+
+# Images and masks in folders of their own
+
+
+def test_pairs_are_told_by_the_path_below_the_split_and_by_endings(tmp_path):
+    photographs(tmp_path, "rgb/train/a/1_img.jpg", "rgb/train/b/1_img.png")
+    masks(tmp_path, "gt/train/a/1_mask.png", "gt/train/b/1_mask.png")
+    options = {"image_dir": "rgb/{split}", "mask_dir": "gt/{split}", "image_ending": "_img", "mask_ending": "_mask"}
+    samples = folder(tmp_path, "train", **options)
+    assert [sample.key for sample in samples] == ["a/1", "b/1"]
+    assert listing(tmp_path, samples) == [
+        ("rgb/train/a/1_img.jpg", "gt/train/a/1_mask.png"),
+        ("rgb/train/b/1_img.png", "gt/train/b/1_mask.png"),
+    ]
+
+
+def test_a_folder_without_masks_is_unlabelled(tmp_path):
+    photographs(tmp_path, "images/a.jpg", "images/test/b.jpg")
+    assert [sample.mask for sample in folder(tmp_path, "train", "images", None)] == [None, None]
+    assert [sample.mask for sample in folder(tmp_path, "test", "images/{split}", "masks/{split}")] == [None]
+
+
+def test_of_one_mask_folder_for_all_splits_those_of_the_split_are_taken(tmp_path):
+    photographs(tmp_path, "images/train/a.jpg", "images/val/b.jpg")
+    masks(tmp_path, "masks/a.png", "masks/b.png")
+    found = listing(tmp_path, folder(tmp_path, "val", "images/{split}", "masks"))
+    assert found == [("images/val/b.jpg", "masks/b.png")]
+    photographs(tmp_path, "images/val/c.jpg")
+    with pytest.raises(FileNotFoundError, match=r"1 images without mask, the first is .*c.jpg"):
+        folder(tmp_path, "val", "images/{split}", "masks")
+
+
+def test_a_mask_that_has_the_suffix_of_its_image_in_its_name_belongs_to_it(tmp_path):
+    photographs(tmp_path, "images/a.jpg", "images/b.jpeg", "images/c.png")
+    masks(tmp_path, "masks/a.jpg.png", "masks/b.jpeg.tif", "masks/c.png")
+    assert [mask for _, mask in listing(tmp_path, folder(tmp_path, "train", "images", "masks"))] == [
+        "masks/a.jpg.png",
+        "masks/b.jpeg.tif",
+        "masks/c.png",
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".TIFF", ".bmp"])
+@pytest.mark.parametrize("encoding", ["id", "palette", "rgb"])
+def test_a_mask_holds_the_same_in_every_format(tmp_path, suffix, encoding):
+    ids = np.arange(24 * 32, dtype=np.uint8).reshape(24, 32) % 3
+    colours = np.array(TABLE.colors, np.uint8)
+    image = Image.fromarray(colours[ids] if encoding == "rgb" else ids)
+    if encoding == "palette":
+        image.putpalette(colours.tobytes())
+    (tmp_path / "masks").mkdir()
+    image.save(tmp_path / f"masks/a{suffix}")
+    photographs(tmp_path, "images/a.jpg")
+    raw_ids = ((0x010101,), (0x020202,), (0x030303,)) if encoding == "rgb" else TABLE.raw_ids
+    table = LabelTable("streets", TABLE.names, TABLE.colors, encoding, raw_ids)
+    assert (SegmentationDataset("mine", folder(tmp_path, "train", "images", "masks"), table).mask(0) == ids).all()
+
+
+# A mask is never an image
+
+NULL = {"image_dir": "data", "mask_dir": None}
+SAME = {"image_dir": "data", "mask_dir": "data"}
+
+
+def spaced_out(stem, mask_name, colours=False):
+    """Four photographs and masks called after them."""
+
+    def build(root):
+        for number in range(4):
+            photographs(root, f"data/{stem.format(number)}")
+            masks(root, f"data/{mask_name.format(number)}", colours=colours)
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("build", "options", "names", "advice"),
+    [
+        (spaced_out("{}.jpg", "{}.png"), SAME, "0.jpg 0.png", "image_ending: .jpg and mask_ending: .png"),
+        (spaced_out("{}.JPG", "{}.tif"), SAME, "0.JPG 0.tif", "image_ending: .JPG and mask_ending: .tif"),
+        (spaced_out("{}.jpg", "{}.png"), NULL, "0.jpg 0.png", "image_ending: .jpg"),
+        (spaced_out("{}.png", "{}.bmp", colours=True), NULL, "0.png 0.bmp", "image_ending: .png"),
+        (spaced_out("i/{}.jpg", "m/{}.png"), NULL, "data/i/0.jpg data/m/0.png", "mask_dir: data/m, or"),
+        (spaced_out("{}.jpg", "masks/{}.png", colours=True), NULL, "0.jpg masks/0.png", "mask_dir: data/masks, or"),
+        (spaced_out("{}.png", "{}_mask.png"), SAME, "0_mask.png", "mask_ending: _mask,"),
+        (spaced_out("x{}.jpg", "x{}_mask.png"), NULL, "x0.jpg x0_mask.png", "mask_dir: data and mask_ending: _mask"),
+        (spaced_out("{}.png", "{}_L.png", colours=True), NULL, "0.png 0_L.png", "mask_dir: data and mask_ending: _L"),
+        (spaced_out("{}.png", "{}label.png"), NULL, "0.png 0label.png", "mask_ending: label"),
+        (spaced_out("{}.jpg", "mask_{}.png"), NULL, "0.jpg mask_0.png", "move masks out"),
+        (spaced_out("{}.jpg", "{}.jpg.png"), NULL, "0.jpg 0.jpg.png", "mask_ending: .jpg"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_may_be_a_mask_is_refused_with_both_names_and_what_to_set(tmp_path, build, options, names, advice):
+    build(tmp_path)
+    with pytest.raises(ValueError, match="mask") as refusal:
+        folder(tmp_path, "train", **options)
+    for part in (*(str(tmp_path / "data" / name.removeprefix("data/")) for name in names.split()), advice):
+        assert part in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("build", "endings"),
+    [
+        (spaced_out("{}.jpg", "{}.png"), (".jpg", ".png")),
+        (spaced_out("{}.png", "{}_mask.png"), ("", "_mask")),
+        (spaced_out("{}_img.png", "{}.png"), ("_img", "")),
+        (spaced_out("{}_rgb.png", "{}_rgb_gt.png"), ("_rgb", "_rgb_gt")),
+        (spaced_out("{}.png", "{}_mask.png"), (".png", "_mask.png")),
+        (spaced_out("{}.jpg", "{}.jpg.png"), (".jpg", ".png")),
+    ],
+    ids=lambda value: "" if callable(value) else " and ".join(value),
+)
+def test_in_one_folder_endings_tell_images_from_masks(tmp_path, build, endings):
+    build(tmp_path)
+    samples = folder(tmp_path, "train", "data", "data", image_ending=endings[0], mask_ending=endings[1])
+    assert [sample.key for sample in samples] == ["0", "1", "2", "3"]
+    pixels = [(np.array(Image.open(sample.image)).ndim, np.array(Image.open(sample.mask)).ndim) for sample in samples]
+    assert pixels == [(3, 2)] * 4
+
+
+@pytest.mark.parametrize("ending", ["_mask", "_mask.png", "_MASK"])
+def test_without_masks_their_ending_leaves_them_out(tmp_path, ending):
+    spaced_out("x{}.jpg", "x{}_mask.png")(tmp_path)
+    with pytest.warns(Remark, match=rf"4 of 8 files were left out: 4 .png, .* but not in {ending}"):
+        samples = folder(tmp_path, "train", "data", None, mask_ending=ending)
+    assert [sample.image.suffix for sample in samples] == [".jpg"] * 4
+
+
+def test_a_mask_folder_inside_that_of_the_images_holds_no_images(tmp_path):
+    photographs(tmp_path, "train/a.png", "val/b.png")
+    masks(tmp_path, "train/masks/a.png", "val/masks/b.png")
+    found = listing(tmp_path, folder(tmp_path, "train", "{split}", "{split}/masks"))
+    assert found == [("train/a.png", "train/masks/a.png")]
+
+
+def test_nor_do_the_mask_folders_of_other_splits_and_linked_ones(tmp_path):
+    photographs(tmp_path, "a.png")
+    masks(tmp_path, "masks/train/a.png", "masks/val/b.png")
+    (tmp_path / "also masks").symlink_to("masks/train")
+    assert listing(tmp_path, folder(tmp_path, "train", ".", "masks/{split}")) == [("a.png", "masks/train/a.png")]
+    assert listing(tmp_path, folder(tmp_path, "test", ".", "masks/{split}")) == [("a.png", None)]
+
+
+def test_an_image_folder_inside_that_of_the_masks_holds_no_masks(tmp_path):
+    photographs(tmp_path, "images/a.png")
+    masks(tmp_path, "a.png")
+    assert listing(tmp_path, folder(tmp_path, "train", "images", ".")) == [("images/a.png", "a.png")]
+
+
+def test_a_mask_beside_an_image_that_has_another_one_elsewhere_is_not_taken_for_the_image(tmp_path):
+    photographs(tmp_path, "images/a.jpg", "images/b.jpg")
+    masks(tmp_path, "images/a.png", "masks/a.png", "masks/b.png")
+    with pytest.raises(ValueError, match=r"images/a.png and .*images/a.jpg: an image and its mask, .*_ending: .jpg"):
+        folder(tmp_path, "train", "images", "masks")
+    samples = folder(tmp_path, "train", "images", "masks", image_ending=".jpg")
+    assert [sample.image.name for sample in samples] == ["a.jpg", "b.jpg"]
+
+
+def test_of_a_photograph_in_two_formats_it_is_said_which_one_is_taken(tmp_path):
+    photographs(tmp_path, "images/a1.jpg", "images/a2.jpg", "images/a2.png")
+    masks(tmp_path, "masks/a1.png", "masks/a2.png")
+    assert remarks(tmp_path, "train", "images", "masks") == [f"{tmp_path}/images: a2.png is taken, a2.jpg left out"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("street.jpg", "street_2.jpg", "street_night.jpg"),
+        ("street.png", "street_2.png", "street_night.png", "street (1).png"),
+        ("frame_1.png", "frame_10.png", "frame_11.png"),
+        ("city1/0001.png", "city2/0001.png", "city2/0002.png"),
+        ("left/1.tif", "right/1.tif", "1_left.tif"),
+    ],
+    ids=lambda names: names[1],
+)
+@pytest.mark.parametrize("grey", [False, True], ids=["colours", "grey"])
+def test_photographs_that_are_called_alike_are_no_masks(tmp_path, names, grey):
+    photographs(tmp_path, *(f"data/{name}" for name in names))
+    if grey:
+        for name in names:
+            saved(np.array(Image.open(tmp_path / "data" / name).convert("L")), tmp_path / "data" / name)
+    assert len(folder(tmp_path, "train", "data", None)) == len(names)
+
+
+def test_a_photograph_that_is_all_black_is_not_taken_for_a_mask_among_others(tmp_path):
+    names = [f"data/{number}{more}.png" for number in range(3) for more in ("", "_night")]
+    photographs(tmp_path, *names)
+    saved(np.zeros((24, 32, 3), np.uint8), tmp_path / names[1])
+    assert len(folder(tmp_path, "train", "data", None)) == 6
+
+
+@pytest.mark.parametrize("hidden", [".masks/a.png", ".a.png", "._a.jpg", "sub/.thumbnails/a.jpg"])
+def test_what_begins_with_a_dot_is_left_alone(tmp_path, hidden):
+    photographs(tmp_path, "data/a.jpg", "data/b.jpg")
+    masks(tmp_path, f"data/{hidden}")
+    assert listing(tmp_path, folder(tmp_path, "train", "data", None)) == [("data/a.jpg", None), ("data/b.jpg", None)]
+    assert remarks(tmp_path, "train", "data", None) == []
+
+
+# Nothing is left out silently
+
+
+def test_every_format_that_predict_reads_is_read_and_the_others_are_counted_once(tmp_path):
+    names = ("a.jpg", "b.JPEG", "c.png", "d.bmp", "e.webp", "f.tif", "g.tiff")
+    photographs(tmp_path, *(f"images/{name}" for name in names))
+    others(tmp_path, "images/h.heic", "images/i.heic", "images/sub/notes.txt", "images/README")
+    assert [sample.key for sample in folder(tmp_path, "train", "images", None)] == list("abcdefg")
+    assert remarks(tmp_path, "train", "images", None) == [
+        f"{tmp_path}/images: 4 of 11 files were left out: 2 .heic, 1 without suffix, 1 .txt, such as README; read is "
+        "what ends in .png, .jpg, .jpeg, .bmp, .webp, .tif, .tiff"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "files", "said"),
+    [
+        ({"image_ending": "_img"}, ["images/b.jpg"], "images: 1 of 2 {}: 1 .jpg, such as b.jpg; {} _img and .png, "),
+        (
+            {"mask_ending": "_id"},
+            ["masks/a_color.png", "masks/a.json"],
+            "masks: 2 of 3 {}: 1 .json, 1 .png, such as a.json; {} _id and .png, .tif, .tiff, .bmp",
+        ),
+        (
+            {"mask_ending": "_id.png"},
+            ["masks/a_color.png"],
+            "masks: 1 of 2 {}: 1 .png, such as a_color.png; {} _id.png",
+        ),
+        ({}, ["masks/b.jpg"], "masks: 1 of 2 {}: 1 .jpg, such as b.jpg; {} .png, "),
+        (
+            {"mask_ending": "_id"},
+            ["images/a_id.png"],
+            "images: 1 of 2 {}: 1 .png, such as a_id.png; {} .png, .jpg, .jpeg, .bmp, .webp, .tif, .tiff, but not in _id",
+        ),
+    ],
+    ids=["image ending", "mask ending", "with suffix", "JPEG masks", "a mask among images"],
+)
+def test_files_whose_names_end_otherwise_are_counted_too(tmp_path, options, files, said):
+    photographs(tmp_path, f"images/a{options.get('image_ending', '')}.jpg")
+    masks(tmp_path, f"masks/a{options.get('mask_ending', '').removesuffix('.png')}.png")
+    others(tmp_path, *files)
+    (remark,) = remarks(tmp_path, "train", "images", "masks", **options)
+    assert said.format("files were left out", "read is what ends in") in remark
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (["images/a.heic"], r"no files \* with suffix .png, .*images; there are 1 .heic, such as a.heic"),
+        (["masks/a.jpg"], r"in .*masks; there are 1 .jpg, such as a.jpg \(masks are saved without loss; JPEG changes"),
+        (["masks/a.npy", "masks/b.npy"], r"in .*masks; there are 2 .npy, such as a.npy$"),
+    ],
+)
+def test_where_there_is_nothing_to_read_the_message_says_what_there_is(tmp_path, files, message):
+    if "images" not in files[0]:
+        photographs(tmp_path, "images/a.png")
+    else:
+        masks(tmp_path, "masks/a.png")
+    others(tmp_path, *files)
+    with pytest.raises(FileNotFoundError, match=message) as refusal:
+        folder(tmp_path, "test" if "images" in files[0] else "train", "images", "masks")
+    assert not isinstance(refusal.value, NoSplit)
+
+
+def test_linked_folders_are_followed_and_loops_minded(tmp_path):
+    photographs(tmp_path, "elsewhere/day/a.jpg", "images/b.jpg")
+    (tmp_path / "images/day").symlink_to("../elsewhere/day")
+    (tmp_path / "images/all").symlink_to("..")
+    (tmp_path / "elsewhere/day/again").symlink_to("../../images")
+    assert listing(tmp_path, folder(tmp_path, "train", "images", None)) == [
+        ("images/b.jpg", None),
+        ("images/day/a.jpg", None),
+    ]
+
+
+def test_splits_may_be_called_otherwise(tmp_path):
+    photographs(tmp_path, "images/training/a.jpg", "images/valid/b.jpg")
+    masks(tmp_path, "masks/training/a.png", "masks/valid/b.png")
+    options = {"image_dir": "images/{split}", "mask_dir": "masks/{split}"}
+    splits = {"train": "training", "val": "valid"}
+    found = listing(tmp_path, folder(tmp_path, "train", **options, splits=splits))
+    assert found == [("images/training/a.jpg", "masks/training/a.png")]
+    found = listing(tmp_path, folder(tmp_path, "val", **options, splits=splits))
+    assert found == [("images/valid/b.jpg", "masks/valid/b.png")]
+    with pytest.raises(NoSplit, match=r"no folder .*/val .*images has training, valid, and `splits: {val: <name>}`"):
+        folder(tmp_path, "val", **options)
+
+
+def test_lists_may_be_called_otherwise(tmp_path):
+    photographs(tmp_path, "images/a.jpg", "images/b.jpg")
+    (tmp_path / "Train.txt").write_text("b\n")
+    options = {"image_dir": "images", "mask_dir": None, "lists": "{split}.txt"}
+    assert [sample.key for sample in folder(tmp_path, "train", **options, splits={"train": "Train"})] == ["b"]
+    with pytest.raises(NoSplit, match=r"no list .*/train.txt .* has Train.txt"):
+        folder(tmp_path, "train", **options)
+
+
+@pytest.mark.parametrize(
+    ("splits", "message"),
+    [
+        ("valid", "splits: expected what each split is called, such as {val: valid}, got 'valid'"),
+        (["train", "valid"], "splits: expected what each split is called"),
+        ({"val": ["valid", "more"]}, "splits: expected what each split is called"),
+        ({"valid": "val"}, "splits: split 'valid', expected one of ['train', 'val', 'test']"),
+        ({"val": "valid"}, "splits: {split} is nowhere in data; write it where the names belong"),
+    ],
+)
+def test_a_mapping_of_splits_that_is_none_is_refused(tmp_path, splits, message):
+    photographs(tmp_path, "data/a.jpg")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        folder(tmp_path, "train", "data", None, splits=splits)
+
+
+def test_a_split_that_is_all_images_of_train_is_remarked(tmp_path):
+    photographs(tmp_path, "images/a.jpg")
+    masks(tmp_path, "masks/a.png")
+    assert remarks(tmp_path, "train", "images", "masks") == []
+    assert remarks(tmp_path, "val", "images", "masks") == [
+        f"val is all images of {tmp_path}/images, as train is; lists tell them apart"
+    ]
+
+
+# Photographs of which only some have masks
+
+
+@pytest.fixture
+def partly(tmp_path):
+    photographs(tmp_path, *(f"images/{name}.jpg" for name in "abcde"))
+    masks(tmp_path, "masks/b.png", "masks/d.png")
+    return tmp_path
+
+
+def test_images_without_mask_are_an_error_unless_they_are_to_be_unlabelled(partly):
+    with pytest.raises(IncompleteSplit, match="3 images without mask"):
+        folder(partly, "train", "images", "masks")
+    with pytest.warns(Remark, match=r"3 of 5 images have no mask and count as unlabelled, the first is .*images/a.jpg"):
+        samples = folder(partly, "train", "images", "masks", without_mask="unlabelled")
+    assert [sample.key for sample in samples if sample.mask is None] == ["a", "c", "e"]
+    with pytest.raises(ValueError, match=r"without_mask 'skip', expected one of \['error', 'unlabelled'\]"):
+        folder(partly, "train", "images", "masks", without_mask="skip")
+
+
+def test_masks_without_image_stay_an_error(partly):
+    masks(partly, "masks/z.png")
+    with pytest.raises(IncompleteSplit, match=r"^1 masks without image, the first is .*z.png; 2 pairs"):
+        folder(partly, "train", "images", "masks", without_mask="unlabelled")
+
+
+def test_masks_that_belong_to_no_image_at_all_are_called_otherwise(tmp_path):
+    spaced_out("{}.jpg", "masks/{}_gt.png")(tmp_path)
+    with pytest.raises(IncompleteSplit, match="4 images without mask.* 4 masks without image.* 0 pairs"):
+        folder(tmp_path, "train", "data", "data/masks", without_mask="unlabelled")
+
+
+def test_a_split_without_any_mask_is_unlabelled_then(tmp_path):
+    photographs(tmp_path, "images/train/a.jpg")
+    options = {"image_dir": "images/{split}", "mask_dir": "masks/{split}"}
+    with pytest.raises(FileNotFoundError, match="no folder .*masks/train"):
+        folder(tmp_path, "train", **options)
+    with pytest.warns(Remark, match=r"no folder .*masks/train: all images in .*images/train are unlabelled"):
+        assert folder(tmp_path, "train", **options, without_mask="unlabelled")[0].mask is None
+
+
+def test_a_mask_is_no_unlabelled_image_either(tmp_path):
+    spaced_out("{}.jpg", "{}_overlay.png", colours=True)(tmp_path)
+    masks(tmp_path, "masks/0.png")
+    with pytest.raises(ValueError, match=r"data/0_overlay.png seems to be the mask of .*data/0.jpg"):
+        folder(tmp_path, "train", "data", "masks", without_mask="unlabelled")
+
+
+# The same is said by `check`
+
+
+def checked(root, split="train", **options):
+    def layout(at, wanted):
+        return folder(at, wanted, **options)
+
+    return check_dataset("mine", layout, root, TABLE, "val", split)
+
+
+def test_check_counts_images_and_masks_and_repeats_what_is_left_out(partly):
+    others(partly, "images/f.heic")
+    report = checked(partly, image_dir="images", mask_dir="masks", without_mask="unlabelled")
+    assert report.errors == []
+    assert (report.splits["train"].images, report.splits["train"].labelled) == (5, 2)
+    first, second = (problem.what for problem in report.warnings)
+    assert "images: 1 of 6 files were left out: 1 .heic" in first
+    assert "3 of 5 images have no mask and count as unlabelled" in second
+
+
+def test_check_refuses_what_a_run_refuses(tmp_path):
+    spaced_out("{}.jpg", "{}.png")(tmp_path)
+    (problem,) = checked(tmp_path, **SAME).errors
+    assert "0.jpg and" in problem.what
+    assert "image_ending: .jpg and mask_ending: .png" in problem.what
+
+
+def test_check_repeats_remarks_of_a_split_that_is_incomplete(partly):
+    others(partly, "masks/a.jpg")
+    report = checked(partly, image_dir="images", mask_dir="masks")
+    assert [problem.what for problem in report.errors] == ["image without mask"]
+    assert any("1 of 3 files were left out: 1 .jpg" in problem.what for problem in report.warnings)
+
+
+def test_files_of_other_tools_beside_a_split_that_is_not_evaluated_are_counted(tmp_path):
+    photographs(tmp_path, *(f"images/{split}/a.jpg" for split in ("train", "val", "test")))
+    others(tmp_path, "images/test/b.heic")
+    report = checked(tmp_path, split=None, image_dir="images/{split}", mask_dir=None)
+    assert [problem.split for problem in report.warnings if "left out" in problem.what] == ["test"]
+
+
+def test_a_relative_root_and_one_folder_written_in_two_ways_are_no_hindrance(tmp_path, monkeypatch):
+    spaced_out("{}.jpg", "{}.png")(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    samples = folder(Path("."), "train", "data", "data/.", image_ending=".jpg", mask_ending=".png")
+    assert (str(samples[0].image), str(samples[0].mask)) == ("data/0.jpg", "data/0.png")
