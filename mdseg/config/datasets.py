@@ -1,15 +1,16 @@
 """What a configuration says of datasets: their descriptors, and the lists that name them."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from string import Formatter
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.system.names import check_key, check_names, check_path
-from mdseg.system.wording import excerpt, nearest
+from mdseg.system.wording import Remark, excerpt, nearest
 
 DATASET = ("layout", "root", "labels", "evaluation_split")
 NEEDED = tuple(key for key in DATASET if key != "labels")  # which a dataset without masks has not
@@ -138,6 +139,24 @@ def check_unseen(stages: Sequence[DictConfig]) -> None:
                     f"evaluate.unseen: {unseen} is in streams.{name}.datasets, so it is seen; name it in evaluate.seen "
                     "(or evaluate.target), or leave it out there"
                 )
+
+
+def remark_unused(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Remark datasets that the command line chooses, but no stream and no evaluation names: they do nothing."""
+    chosen = [override.partition("=")[2] for override in overrides if override.partition("=")[0] == "dataset"]
+    nodes = [cfg, *(stage for stage in cfg.stage.values() if stage is not None)]
+    streams = [stream for node in nodes for stream in (node.get("streams") or {}).values() if stream is not None]
+    lists = [stream.get("datasets") for stream in streams]
+    lists += [names for node in nodes for names in (node.get("evaluate") or {}).values()]
+    used = {name for names in lists if isinstance(names, ListConfig) for name in names}
+    unused = [name for name in map(str.strip, "".join(chosen[-1:]).strip("[]").split(",")) if name not in used]
+    if chosen and (unused := [name for name in unused if name in (cfg.get("datasets") or {})]):
+        warnings.warn(
+            f"dataset={chosen[-1]}: this experiment names its datasets itself, and neither trains on nor evaluates "
+            f"{', '.join(unused)}; add it to streams.<name>.datasets=[...] or evaluate.<role>=[...]",
+            Remark,
+            stacklevel=3,
+        )
 
 
 def check_given_names(cfg: DictConfig) -> None:

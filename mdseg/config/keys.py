@@ -7,7 +7,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
-from mdseg.config.datasets import check_descriptor, check_given_names, check_lists, check_unseen
+from mdseg.config.datasets import check_descriptor, check_given_names, check_lists, check_unseen, remark_unused
 from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.system.names import check_names
 from mdseg.system.wording import nearest
@@ -258,6 +258,7 @@ def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
         ValueError: an override of a key that a stage sets itself without one for that stage, of an object that all
             stages replace, or of a key that only others refer to and none does.
     """
+    remark_unused(cfg, overrides)
     referring = OmegaConf.to_yaml(cfg)
     own = {name: cfg.stage[name] for name in cfg.stages if name in cfg.stage}
     stages = {name: {} if node is None else plain(node) for name, node in own.items()}

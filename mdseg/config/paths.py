@@ -22,7 +22,7 @@ def write_in_full(cfg: DictConfig) -> None:
     """
     described = [node for node in (cfg.get("datasets") or {}).values() if isinstance(node, DictConfig)]
     for node in (cfg.get("data"), *described):
-        if isinstance(node, DictConfig) and not OmegaConf.is_missing(node, "root"):
+        if isinstance(node, DictConfig) and "root" in node:
             _replace(node, "root")
     for layout in (node.get("layout") for node in described):
         if isinstance(layout, DictConfig) and _lists_from_here(layout) and isinstance(layout["lists"], str):

@@ -1,6 +1,7 @@
 """Which image sits in which slot of which batch: a pure function of (seed, step)."""
 
 import math
+import warnings
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mdseg.data.rare_class import ClassDraw, RareClass, Wanted
+from mdseg.system.wording import Remark, shortened
 
 STREAM_ROLES = ("labelled", "unlabelled", "target")
 
@@ -282,7 +284,8 @@ def _listed(keys: Sequence[str], images: Sequence[Path], path: Path, name: str) 
         raise ValueError(f"{name}.labelled: {path} names no image")
     position = {key: index for index, key in enumerate(keys)}
     places = _by_name(keys, images)
-    chosen = set()
+    chosen: dict[int, int] = {}
+    repeated = []
     for number, line in enumerate(lines, start=1):
         if not line:
             continue
@@ -294,7 +297,15 @@ def _listed(keys: Sequence[str], images: Sequence[Path], path: Path, name: str) 
                 f"{name}.labelled: {path}, line {number}, names {line!r}, none of the {len(keys)} images (such as "
                 f"{keys[0]!r}); a line holds such a key, or an image's path, and after a blank perhaps its mask's"
             )
-        chosen.add(found)
+        if found in chosen:
+            repeated.append(f"line {number} that of line {chosen[found]}")
+        chosen.setdefault(found, number)
+    if repeated:
+        warnings.warn(
+            f"{name}.labelled: {path} names images twice, which count once: {shortened(repeated, 3)}",
+            Remark,
+            stacklevel=3,
+        )
     return sorted(chosen)
 
 

@@ -99,12 +99,13 @@ def class_figure(answers: Mapping[str, Answers], names: Sequence[str], title: st
     axes[1].set_ylim(0, 1)
     # Frequencies span four orders of magnitude; a tenth of a permille is as good as nothing.
     axes[2].set_yscale("log")
+    axes[2].yaxis.set_major_formatter("{x:g}")  # no formula: they are drawn as they are written
     axes[2].set_ylim(1e-3, 100)
     annotated = np.maximum(100 * first.annotated[order], 1e-3)
     edges = np.arange(len(names) + 1) - 0.5
     axes[2].stairs(annotated, edges, baseline=None, color="black", linewidth=1.5, label="annotated")
     axes[2].set_xticks(middles, [names[index] for index in order], rotation=40, ha="right", fontsize=8)
-    axes[0].legend(fontsize=8, frameon=False, loc="upper right")
+    axes[0].legend(handles=axes[0].containers, fontsize=8, frameon=False, loc="upper right")
     axes[2].legend(fontsize=8, frameon=False, loc="upper right")
     return figure
 
