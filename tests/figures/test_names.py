@@ -12,7 +12,6 @@ COLORS = [(128, 64, 128), (70, 130, 180)]
 IMAGE, MASK = np.zeros((8, 16, 3), np.uint8), np.arange(128).reshape(8, 16).astype(np.uint8) % 2
 TABLE = LabelTable("mine", tuple(NAMES), tuple(COLORS), "id", ((0,), (1,)))
 ANSWERS = comparison.Answers(*(np.array([0.5, 0.4]),) * 4, [MASK], np.eye(8, 2), np.arange(8) % 2)
-PIXELS = comparison.SharedPixels(np.arange(8) % 2, np.arange(8) // 4, NAMES, COLORS, NAMES)
 FIGURES = {
     "panels": lambda: training.panels([training.PanelRow(IMAGE, MASK, MASK)], NAMES, COLORS, NAMES[1]),
     "curves": lambda: training.curves({f"train/{name}": {0: 1.0, 1: 2.0} for name in NAMES}, NAMES[1]),
