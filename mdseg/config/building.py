@@ -208,8 +208,8 @@ def label_table(cfg: DictConfig, name: str) -> LabelTable:
     labels = label_source(descriptor(cfg, name))
     if labels is None:
         raise ValueError(
-            f"dataset {name!r}: datasets.{name}.labels is null, so it can be neither a labelled stream's nor evaluated; "
-            f"it may be {LABELS}"
+            f"dataset {name!r}: datasets.{name}.labels is null, so it can be neither a labelled stream's nor "
+            f"evaluated; it may be {LABELS}"
         )
     try:
         return load_table(name, labels)

@@ -218,6 +218,11 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
     if required:
         group, options = required[1], ", ".join(required[2].split())
         return f"{group}=<name> is required; there are {options} (python -m mdseg.run --help says what they are)"
+    inside = re.match(r"In '(\w+)/(\S+)': Could not override '\S+@\1\.", str(error))
+    if inside:
+        return (
+            f"{inside[1]}={inside[2]}: its first line must be `# @package _global_`, or it sets keys below {inside[1]}"
+        )
     if str(error).startswith("Could not override 'row'"):
         given = {key: value for key, _, value in (each.partition("=") for each in overrides)}
         return _method_of_its_own(given.get("row"), given.get("experiment"))
@@ -315,7 +320,7 @@ def _paths(node: DictConfig) -> Iterator[str]:
 
 
 def settle(cfg: DictConfig) -> None:
-    """Resolve what depends on this process (environment, folder, Hydra's choices); what follows the run folder stays open.
+    """Resolve what depends on this process (environment, folder, Hydra's choices); what follows the run's stays open.
 
     Raises:
         ValueError: no root of the data, or a seed that is no whole number.

@@ -22,8 +22,8 @@ TAKEN += ("curves", "lessons", "discriminators", "entropy", "nearest_labels", "p
 LAYOUTS = "mdseg.data.layouts."
 LAYOUT = f'{{_target_: {LAYOUTS}folder, _partial_: true, image_dir: "images/{{split}}", mask_dir: "masks/{{split}}"}}'
 LABELS = (
-    "the name of a table in conf/labels, a YAML file, a table of its own (encoding: id, classes: [{name: road, raw_ids: "
-    "[0], color: [128, 64, 128]}, ...]), or null where there are no masks"
+    "the name of a table in conf/labels, a YAML file, a table of its own (encoding: id, classes: [{name: road, "
+    "raw_ids: [0], color: [128, 64, 128]}, ...]), or null where there are no masks"
 )
 RIGHT = {  # what a descriptor's keys look like
     "layout": LAYOUT,

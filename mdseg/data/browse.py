@@ -40,9 +40,7 @@ class Palette:
     stripes: tuple[Color, Color]
 
 
-def page(
-    data: StreamDataset, space: LabelSpace | None, title: str, details: str, samples: int, versions: int
-) -> str:
+def page(data: StreamDataset, space: LabelSpace | None, title: str, details: str, samples: int, versions: int) -> str:
     """HTML of some images of every dataset of every stream: as stored, and as the network would get them.
 
     The images are drawn from the seed of the data, and so are the augmented versions: they are what the loader returns
@@ -84,13 +82,14 @@ def _sample(
             _figure(f"training, {step + 1}", sample.image, sample.mask, palette.train_ids if palette else None, palette)
         )
     names = {",".join(map(str, color)): name for color, name in palette.names.items()} if palette else {}
+    legend = () if palette is None or space is None or mask is None else _legend(dataset, space, mask, palette)
     return _SAMPLE.format(
         names=escape(json.dumps(names), quote=True),
         dataset=escape(dataset.name),
         key=escape(dataset.samples[index].key),
         role=escape(stream.role if stream.name == stream.role else f"{stream.name}, {stream.role}"),
         figures="".join(figures),
-        legend="".join(_legend(dataset, space, mask, palette)) if palette and space is not None and mask is not None else "",
+        legend="".join(legend),
     )
 
 

@@ -25,6 +25,9 @@ def fields_of(document: Any, name: str) -> dict[str, Any]:
     if isinstance(document, list):
         raise ValueError(f"{where}: expected a mapping, got a list; classes stand in it: {FORM}")
     _check_keys(where, document, required=("encoding", "classes"), optional=OPTIONAL)
+    for key in ("encoding", "unknown_ids"):
+        if not isinstance(document.get(key, ""), str):
+            raise ValueError(f"{where}: {key}: expected a text, got {excerpt(document[key])}")
     colored = document["encoding"] == "rgb"
     ids, ignored = ("rgb", "ignore_rgb") if colored else ("raw_ids", "ignore_ids")
     misplaced = {"ignore_rgb", "ignore_ids"} & set(document) - {ignored}

@@ -34,7 +34,7 @@ def null(space: LabelSpace) -> Int8[Tensor, "d k k"]:
     return relations.masked_fill(unannotated, -1)
 
 
-def from_pairs(space: LabelSpace, pairs: Pairs) -> Int8[Tensor, "d k k"]:
+def from_pairs(space: LabelSpace, pairs: Mapping[str, Any]) -> Int8[Tensor, "d k k"]:
     """Class-Relational BCE: as null, and per dataset a pixel of the primary class is a positive of its secondaries too.
 
     Args:
@@ -130,7 +130,7 @@ def _triples(pairs: Pairs, primaries: Mapping[str, set[str]]) -> set[tuple[str, 
 def _train_id(space: LabelSpace, dataset: str, name: str) -> int:
     if name not in space.names:
         raise ValueError(
-            f"class relations of '{dataset}': the label space has no class '{name}'{nearest(name, space.names)}; it "
+            f"class relations of '{dataset}': the label space has no class {name!r}{nearest(name, space.names)}; it "
             f"has {shortened(space.names)}"
         )
     return space.names.index(name)

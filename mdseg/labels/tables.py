@@ -166,7 +166,8 @@ class LabelTable:
         if not isinstance(labels, str | Path):
             hint = "; a list of classes stands in it, below `classes`" if isinstance(labels, Sequence) else ""
             raise ValueError(
-                f"labels: expected the name of a label table, a YAML file or a table, {FORM}, got {excerpt(labels)}{hint}"
+                f"labels: expected the name of a label table, a YAML file or a table, {FORM}, got "
+                f"{excerpt(labels)}{hint}"
             )
         path = Path(labels).expanduser()
         if path.suffix.lower() not in (".yaml", ".yml"):

@@ -153,8 +153,8 @@ def trainable_space(cfg: DictConfig) -> LabelSpace:
     space = build_label_space(cfg)
     if len(set(space.classes)) == 1:
         raise ValueError(
-            f"label space of {', '.join(space.datasets)}: {space.classes[0]} is its only class, so every pixel would be "
-            "right and IoU is undefined; let what else there is be a class too instead of ignoring it, such as "
+            f"label space of {', '.join(space.datasets)}: {space.classes[0]} is its only class, so every pixel would "
+            "be right and IoU is undefined; let what else there is be a class too instead of ignoring it, such as "
             "{name: background, raw_ids: [0], color: [0, 0, 0]}"
         )
     return space

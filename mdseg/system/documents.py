@@ -53,7 +53,9 @@ def read_yaml(path: Path) -> Any:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: no text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8") from error
+        raise ValueError(
+            f"{path}: no text in UTF-8 ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
     if _depth(text) > DEEPEST:
         raise ValueError(f"{path}: lists and mappings in each other to more than {DEEPEST} levels")
     try:

@@ -12,7 +12,9 @@ from mdseg.system.wording import excerpt
 
 LONGEST = 100  # characters of a name
 # What Unicode calls ignorable or shows as a blank, though Python calls it printable.
-INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 WORDS = ("null", "none", "true", "false", "yes", "no", "on", "off")  # no texts in YAML, or on Hydra's command line
 
@@ -38,8 +40,7 @@ def check_name(where: str, name: Any) -> None:
     if unseen is not None:
         called = unicodedata.name(unseen, "a control character").lower()
         raise ValueError(
-            f"{where}: name {ascii(name)} has a character that cannot be seen, {called} (U+{ord(unseen):04X}); "
-            "leave it out"
+            f"{where}: name {name!a} has a character that cannot be seen, {called} (U+{ord(unseen):04X}); leave it out"
         )
     if (usual := " ".join(name.split())) != name:
         raise ValueError(
@@ -47,7 +48,7 @@ def check_name(where: str, name: Any) -> None:
         )
     if (composed := unicodedata.normalize("NFC", name)) != name:
         raise ValueError(
-            f"{where}: name {ascii(name)} looks like {ascii(composed)}, but has other characters; write that one "
+            f"{where}: name {name!a} looks like {composed!a}, but has other characters; write that one "
             "(Unicode's form NFC)"
         )
 
@@ -83,7 +84,9 @@ def check_path(where: str, name: Any) -> None:
     for part in name.split("/") if isinstance(name, str) else [name]:
         check_name(where, part)
         if part.startswith(".") or "\\" in part:
-            raise ValueError(f"{where}: name {name!r} becomes that of a folder; leave out dots in front and backslashes")
+            raise ValueError(
+                f"{where}: name {name!r} becomes that of a folder; leave out dots in front and backslashes"
+            )
 
 
 def check_names(where: str, values: Any) -> None:

@@ -55,8 +55,11 @@ def test_a_descriptor_may_have_no_labels_and_a_layout_of_one_s_own(described):
         (MINE | {"labels": True}, "or null where there are no masks; got True"),
         (MINE | {"evaluation_split": "valid"}, "evaluation_split: expected train, val, test; got 'valid'"),
         (MINE | {"evaluation_split": None}, "evaluation_split: expected train, val, test; got null"),
-        (MINE | {"layout": None}, "datasets.mine.layout: expected {_target_: mdseg.data.layouts.folder, _partial_: true"),
-        (MINE | {"layout": "folder"}, "image_dir: \"images/{split}\", mask_dir: \"masks/{split}\"}; got 'folder'"),
+        (
+            MINE | {"layout": None},
+            "datasets.mine.layout: expected {_target_: mdseg.data.layouts.folder, _partial_: true",
+        ),
+        (MINE | {"layout": "folder"}, 'image_dir: "images/{split}", mask_dir: "masks/{split}"}; got \'folder\''),
         (MINE | {"layout": ["folder"]}, "got ['folder']"),
         (MINE | {"layout": {"image_dir": "x"}}, "got {'image_dir': 'x'}"),
         (MINE | {"layout": FOLDER | {"image_dir": None}}, "layout.image_dir: expected a text, got null"),
@@ -89,7 +92,10 @@ def test_a_descriptor_of_another_form_is_answered_with_the_right_one_wherever_it
 @pytest.mark.parametrize(
     ("layout", "message"),
     [
-        (FOLDER | {"_target_": "mdseg.data.layouts.foldr"}, "no function mdseg.data.layouts.foldr (did you mean folder?)"),
+        (
+            FOLDER | {"_target_": "mdseg.data.layouts.foldr"},
+            "no function mdseg.data.layouts.foldr (did you mean folder?)",
+        ),
         (FOLDER | {"_target_": "no_such_module.layout"}, "no function no_such_module.layout; such as {_target_: "),
         (FOLDER | {"_target_": "folder"}, "no function folder; such as {_target_: mdseg.data.layouts.folder"),
         (FOLDER | {"mask_dirs": "x"}, "has no argument mask_dirs (did you mean mask_dir?)"),
@@ -114,7 +120,9 @@ def run(evaluate=(), stages=("fit",), **datasets):
     roles = {"seen": [], "unseen": [], "target": []} | dict(evaluate)
     streams = {name: {"role": "labelled", "datasets": given} for name, given in datasets.items()}
     stage = {"fit": {"streams": {}}}
-    return OmegaConf.create({"name": "x", "streams": streams, "evaluate": roles, "stages": list(stages), "stage": stage})
+    return OmegaConf.create(
+        {"name": "x", "streams": streams, "evaluate": roles, "stages": list(stages), "stage": stage}
+    )
 
 
 def test_a_dataset_may_be_in_several_streams():
@@ -170,7 +178,9 @@ def test_a_chosen_dataset_that_nothing_names_is_remarked():
     cfg = run(labelled=["a"], evaluate={"seen": ["a"], "unseen": ["c"]})
     cfg.datasets = dict.fromkeys("abc")
     cfg.stage.fit.streams = {"more": {"datasets": ["d"]}}
-    with pytest.warns(UserWarning, match=r"dataset=\[a, b,c\]: .* neither trains on nor evaluates b; add it to streams"):
+    with pytest.warns(
+        UserWarning, match=r"dataset=\[a, b,c\]: .* neither trains on nor evaluates b; add it to streams"
+    ):
         remark_unused(cfg, ["seed=1", "dataset=[a, b,c]"])
 
 

@@ -28,7 +28,13 @@ def in_full(cfg):
 
 @pytest.mark.parametrize(
     ("root", "full"),
-    [("data", "data"), ("./data/", "data"), ("~/data", "home/data"), (2024, "2024"), ("${oc.env:MINE}/x", "elsewhere/x")],
+    [
+        ("data", "data"),
+        ("./data/", "data"),
+        ("~/data", "home/data"),
+        (2024, "2024"),
+        ("${oc.env:MINE}/x", "elsewhere/x"),
+    ],
 )
 def test_the_root_of_the_data_is_written_in_full_whether_it_is_there_or_not(here, root, full):
     assert OmegaConf.to_container(in_full({"data": {"root": root}})) == {"data": {"root": str(here / full)}}
@@ -67,13 +73,24 @@ def test_files_are_written_in_full_wherever_they_are_named(here):
 def test_what_names_no_file_stays(here):
     (here / "cityscapes").mkdir()
     (here / "imagenet").touch()
-    values = {"labels": "cityscapes", "weights": "imagenet", "labelled": "1/8", "file": "missing.pth", "open": "${no.key}"}
+    values = {
+        "labels": "cityscapes",
+        "weights": "imagenet",
+        "labelled": "1/8",
+        "file": "missing.pth",
+        "open": "${no.key}",
+    }
     assert OmegaConf.to_container(in_full({"model": values})) == {"model": values}
 
 
 def test_lists_are_looked_for_here_or_below_the_root_as_the_layout_does(here):
-    layouts = {"here": GTA5 | {"lists": "lists"}, "below": {"_target_": "mdseg.data.layouts.folder", "lists": "list.txt"}}
-    cfg = in_full({"datasets": {name: {"layout": layout} for name, layout in layouts.items()} | {"c": {"layout": GTA5}}})
+    layouts = {
+        "here": GTA5 | {"lists": "lists"},
+        "below": {"_target_": "mdseg.data.layouts.folder", "lists": "list.txt"},
+    }
+    cfg = in_full(
+        {"datasets": {name: {"layout": layout} for name, layout in layouts.items()} | {"c": {"layout": GTA5}}}
+    )
     assert cfg.datasets.here.layout.lists == str(here / "lists")
     assert cfg.datasets.below.layout.lists == "list.txt"
     assert cfg.datasets.c.layout.lists is None

@@ -80,14 +80,19 @@ MASKS = {"mask_dir": "masks/{split}"}
     ("labels", "layout", "arguments", "part"),
     [
         (None, {}, ["experiment=supervised", "dataset=[mine]"], "datasets.mine.labels is null, so it can be neither"),
-        (None, MASKS, ["experiment=supervised", "dataset=[mine]"], "datasets.mine.labels is null, so it can be neither"),
+        (
+            None,
+            MASKS,
+            ["experiment=supervised", "dataset=[mine]"],
+            "datasets.mine.labels is null, so it can be neither",
+        ),
         (ONE_CLASS, MASKS, ["experiment=supervised", "dataset=[mine]"], "label space of mine: crack is its only class"),
         ("missing.yaml", MASKS, ["experiment=supervised", "dataset=[mine]"], "no label table 'missing.yaml'"),
     ],
     ids=["no labels", "masks without a table", "one class", "missing table"],
 )
 def test_what_cannot_be_trained_on_is_said_when_the_run_is_planned(composed, tree, labels, layout, arguments, part):
-    cfg = composed(*arguments, *SMOKE, tree(labels, **layout), "stage.fit.steps=1")
+    cfg = composed(*arguments, *SMOKE, tree(labels, **layout), "steps=1")
     with refused(part):
         planned(cfg)
 
@@ -108,8 +113,10 @@ def test_masks_without_a_table_are_said_when_data_is_checked(tree, capsys):
     ],
 )
 def test_a_descriptor_is_refused_by_every_command_in_the_same_words(composed, tree, tmp_path, command, layout, message):
-    path = tree(ONE_CLASS, **MASKS | layout)
+    path = tree("cityscapes", **MASKS | layout)
     with pytest.raises(ValueError, match=re.escape(message)) as refusal:
-        getattr(commands, command)(["on=[mine]", path, *([f"output={tmp_path / 'x.html'}"] if command == "browse" else [])])
+        getattr(commands, command)(
+            ["on=[mine]", path, *([f"output={tmp_path / 'x.html'}"] if command == "browse" else [])]
+        )
     with refused(str(refusal.value)):
         planned(composed("experiment=supervised", "dataset=[mine]", *SMOKE, path))

@@ -6,6 +6,7 @@ from matplotlib.text import Text
 
 from mdseg.figures import branches, comparison, drawing, embeddings, maps, relations, training, translation
 from mdseg.labels.tables import LabelTable
+from mdseg.system.wording import Remark
 
 NAMES = ["a $x^2$ b", "$\\frac$"]
 COLORS = [(128, 64, 128), (70, 130, 180)]
@@ -27,13 +28,13 @@ FIGURES = {
         [embeddings.NearestLabels(NAMES[1], NAMES, COLORS, np.array([1.0, 2.0]), None, 1)], "x"
     ),
     "branches": lambda: branches.branch_panels(
-        [branches.BranchRow(IMAGE, {name: MASK for name in NAMES}, MASK, MASK)], NAMES, COLORS, NAMES[1]
+        [branches.BranchRow(IMAGE, dict.fromkeys(NAMES, MASK), MASK, MASK)], NAMES, COLORS, NAMES[1]
     ),
     "verdicts": lambda: branches.verdicts({NAMES[1]: (IMAGE, {NAMES[1]: MASK / 2})}, NAMES[1]),
     "predictions": lambda: comparison.prediction_figure(
-        [IMAGE], [MASK], {name: ANSWERS for name in NAMES}, NAMES, COLORS, "x"
+        [IMAGE], [MASK], dict.fromkeys(NAMES, ANSWERS), NAMES, COLORS, "x"
     ),
-    "classes": lambda: comparison.class_figure({name: ANSWERS for name in NAMES}, NAMES, "x"),
+    "classes": lambda: comparison.class_figure(dict.fromkeys(NAMES, ANSWERS), NAMES, "x"),
     "maps": lambda: maps.map_figure([maps.Row(IMAGE, MASK, [[MASK / 2], [None]])], NAMES, [NAMES[1]], TABLE, "x"),
     "pairs": lambda: translation.pairs({NAMES[1]: [IMAGE]}, NAMES[1]),
 }
@@ -61,7 +62,7 @@ def test_a_run_whose_name_begins_with_an_underscore_is_in_the_legend():
 
 
 def test_letters_that_no_font_has_are_one_remark(tmp_path):
-    with pytest.warns(UserWarning) as said:
+    with pytest.warns(Remark) as said:
         drawing.save(tmp_path / "picture.png", translation.pairs({"道路": [IMAGE]}, "天空"))
     (remark,) = said
     assert str(remark.message).startswith("pictures: matplotlib's fonts here lack letters of some names")

@@ -8,6 +8,7 @@ import pytest
 from mdseg.data.check import Split, problems_of_content
 from mdseg.labels.spaces import disjoint, listed, union
 from mdseg.labels.tables import LabelTable
+from mdseg.system.wording import Remark
 
 ROAD = {"name": "road", "raw_ids": [7], "color": [0, 0, 0]}
 ONE = {"encoding": "id", "classes": [ROAD]}
@@ -41,7 +42,8 @@ RED = {"encoding": "rgb", "classes": [{"name": "red", "rgb": [[255, 0, 0]], "col
         ({"classes": {"road": [7]}}, "classes: expected a list, got {'road': [7]}"),
         ({"classes": ["road"]}, "class 0: expected a mapping with name, color, raw_ids, got 'road'"),
         ({"classes": [ROAD, ROAD | {"name": "road ", "raw_ids": [8]}]}, "class 1: name 'road ' has a blank at an end"),
-        ({"encoding": ["id"]}, "encoding '['id']', expected one of"),
+        ({"encoding": ["id"]}, "encoding: expected a text, got ['id']"),
+        ({"unknown_ids": True}, "unknown_ids: expected a text, got True"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -59,7 +61,10 @@ def test_an_entry_of_another_kind_is_named(tmp_path, given, change, message):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rgb": [128, 64, 128]}, "rgb: expected a list of colours of three numbers each, got [128, 64, 128] (write [["),
+        (
+            {"rgb": [128, 64, 128]},
+            "rgb: expected a list of colours of three numbers each, got [128, 64, 128] (write [[",
+        ),
         ({"rgb": [[128, 64]]}, "rgb: color [128, 64], expected three numbers"),
         ({"rgb": [[128, 64, 128, 255]]}, "rgb: color [128, 64, 128, 255], expected three numbers"),
         ({"rgb": ["128,64,128"]}, "rgb: color '128,64,128', expected three numbers"),
@@ -92,7 +97,9 @@ def test_what_is_no_table_is_answered_with_what_one_looks_like(labels, message):
 
 def test_a_file_with_a_list_of_classes_is_answered_with_what_a_table_looks_like(tmp_path):
     (tmp_path / "mine.yaml").write_text(json.dumps([ROAD]))
-    with pytest.raises(ValueError, match=r"mine.yaml: label table 'mine': expected a mapping, got a list; classes stand"):
+    with pytest.raises(
+        ValueError, match=r"mine.yaml: label table 'mine': expected a mapping, got a list; classes stand"
+    ):
         LabelTable.load(tmp_path / "mine.yaml")
 
 
@@ -106,12 +113,19 @@ def test_a_home_is_written_with_a_tilde(tmp_path, monkeypatch):
 
 
 def table(*names):
-    return LabelTable("mine", names, tuple((k, k, k) for k in range(len(names))), "id", tuple((k,) for k in range(len(names))))
+    return LabelTable(
+        "mine", names, tuple((k, k, k) for k in range(len(names))), "id", tuple((k,) for k in range(len(names)))
+    )
 
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [("road", r"expected a list, got 'road'"), (["road", "road"], "'road' occur more than once"), (5, "got 5"), ([1], "1 is no")],
+    [
+        ("road", r"expected a list, got 'road'"),
+        (["road", "road"], "'road' occur more than once"),
+        (5, "got 5"),
+        ([1], "1 is no"),
+    ],
 )
 def test_a_listed_space_needs_a_list_of_names(names, message):
     with pytest.raises(ValueError, match=f"label_space.names: .*{message}"):
@@ -120,7 +134,7 @@ def test_a_listed_space_needs_a_list_of_names(names, message):
 
 def test_classes_that_differ_only_in_how_they_are_written_are_remarked():
     tables = {"a": table("Sky", "traffic_light", "road"), "b": table("sky", "traffic light", "road")}
-    with pytest.warns(UserWarning) as said:
+    with pytest.warns(Remark) as said:
         assert union(tables).num_classes == 5
     (remark,) = said
     assert str(remark.message) == (

@@ -111,7 +111,10 @@ def test_to_pairs_inverts_from_pairs(data):
         ("a: {road: [unicorn]}", r"relations.yaml.*'a'.*no class 'unicorn'"),
         ("c: {road: [car]}", r"relations.yaml.*dataset 'c' is not in the label space"),
         ("b: {rider: [car]}", r"relations.yaml.*'b' does not annotate 'rider'"),
-        ("b: {bicyclist: rider}", r"relations.yaml.*'b': 'bicyclist': expected a list, got 'rider' \(write \[rider\]\)"),
+        (
+            "b: {bicyclist: rider}",
+            r"relations.yaml.*'b': 'bicyclist': expected a list, got 'rider' \(write \[rider\]\)",
+        ),
         ("[a, b]", r"relations.yaml: expected"),
         ("b: {bicyclist: [rider, rider]}", r"'b': 'bicyclist': 'rider' occur more than once"),
         ("b: {bicyclist: }", r"'b': 'bicyclist': expected a list, got null"),

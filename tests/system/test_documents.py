@@ -27,7 +27,7 @@ def test_merged_keys_may_be_overwritten(tmp_path):
         ("color: [128, 064, 128]", "064 would be read as 52; write 52, or in quotes what is no number"),
         ("raw_ids: [1_0]", "1_0 would be read as 10"),
         ("raw_ids: [1:30]", "1:30 would be read as 90"),
-        ("road: [1", "mine.yaml, line 1: not readable YAML: "),
+        ("road: [1", "mine.yaml, line 2: not readable YAML: "),
         ("a: !!python/object/apply:os.getcwd []", "mine.yaml, line 1: not readable YAML: could not determine"),
         (b"road: \xff\xfe", "mine.yaml: no text in UTF-8"),
         ("road: \x01", "mine.yaml: not readable YAML"),

@@ -5,7 +5,17 @@ from mdseg.system.names import check_key, check_list, check_name, check_names, c
 
 @pytest.mark.parametrize(
     "name",
-    ["road", "traffic sign (back)", "tv/monitor", "a $x^2$ b", "_background_", "[bold]wall", "straße", "道路", "c'est, \"la\" = 1%"],
+    [
+        "road",
+        "traffic sign (back)",
+        "tv/monitor",
+        "a $x^2$ b",
+        "_background_",
+        "[bold]wall",
+        "straße",
+        "道路",
+        'c\'est, "la" = 1%',
+    ],
 )
 def test_names_that_can_be_seen_and_told_apart_are_taken(name):
     check_name("table", name)
