@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from mdseg.evaluation.merging import merged_argmax
-from mdseg.evaluation.metrics import ConfusionMatrix, iou, miou_zero, protocol
+from mdseg.evaluation.metrics import ConfusionMatrix, miou_zero, protocol
 from mdseg.labels.spaces import MERGED, MERGES, EvaluationSpace, LabelSpace, Merge
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.pixels.argmax import restricted_argmax
@@ -298,7 +298,7 @@ class Evaluator(pl.LightningModule):
 
 def compute(confusion: ConfusionMatrix, space: EvaluationSpace) -> Float[Tensor, " c"]:
     """IoU from a confusion matrix, which starts anew."""
-    values = iou(confusion.compute())
+    values = confusion.iou()
     confusion.reset()
     return values if space.has_rivals else torch.full_like(values, torch.nan)
 

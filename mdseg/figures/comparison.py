@@ -58,9 +58,11 @@ def prediction_figure(
         for axis, picture in zip(axes[row], [image, *(colorize(each, colors) for each in classes)], strict=True):
             axis.imshow(picture, aspect="auto", interpolation="nearest")
             axis.set_axis_off()
-    headings = [
-        "\n".join([*name.split(", "), f"mIoU {100 * np.nanmean(answer.iou):.1f} %"]) for name, answer in answers.items()
+    mious = [
+        "no mIoU" if np.isnan(answer.iou).all() else f"mIoU {100 * np.nanmean(answer.iou):.1f} %"
+        for answer in answers.values()
     ]
+    headings = ["\n".join([*name.split(", "), miou]) for name, miou in zip(answers, mious, strict=True)]
     for axis, heading in zip(axes[0], ["image", "annotation", *headings], strict=True):
         axis.set_title(heading, fontsize=8)
     figure.legend(
