@@ -31,6 +31,7 @@ from mdseg import conf_dir
 from mdseg.config.composition import call, check_row, compose_with_datasets, refuse_foreign_flags, settle
 from mdseg.config.keys import check_overrides, check_run
 from mdseg.config.messages import mistakes_as_messages
+from mdseg.config.packages import check_packages
 from mdseg.runs.folders import (
     FOLDER_VARIABLE,
     locked,
@@ -53,6 +54,7 @@ def start(cfg: DictConfig) -> float | None:
     swept_elsewhere = hydra_config.mode == RunMode.MULTIRUN and "basic_launcher" not in hydra_config.launcher._target_
     with mistakes_as_messages(unless=swept_elsewhere), StopSignals() as stop:
         overrides = list(hydra_config.overrides.task)
+        check_packages(hydra_config, [*hydra_config.overrides.hydra, *overrides])
         check_row(hydra_config)
         check_overrides(cfg, overrides)
         settle(cfg)

@@ -378,7 +378,7 @@ def test_the_command_says_it_in_one_line(tmp_path, arguments, message):
         (["+model.depth=3"], "mdseg.models.small.small has no argument depth; it takes "),
         (["evaluate.seen=[foldr]"], "there is no dataset 'foldr' (did you mean folder?)"),
         (["evaluate.unseen=[kitti]"], "dataset 'kitti' is used but not loaded; write dataset=[folder,kitti]"),
-        (["evaluate.seen=folder"], "evaluate.seen: expected a list, [folder], got folder"),
+        (["evaluate.seen=folder"], "evaluate.seen: expected a list, got 'folder' (write [folder])"),
         (["evaluate.seen=[]"], "no dataset to evaluate on; set evaluate.seen=[...]"),
         (["datasets.folder.labels=cityscape"], "no label table 'cityscape' (did you mean cityscapes?)"),
     ],

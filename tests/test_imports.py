@@ -15,7 +15,7 @@ ROOMS = {
     "system": set(),
     "pixels": set(),
     "labels": {"system"},
-    "losses": {"labels", "pixels"},
+    "losses": {"labels", "pixels", "system"},
     "models": set(),
     "data": {"labels", "system"},
     "scenes": {"labels"},

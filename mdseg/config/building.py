@@ -3,16 +3,19 @@
 import inspect
 import math
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from mdseg.config.datasets import LABELS, LAYOUT, LAYOUTS
 from mdseg.config.keys import descriptor, is_generated, label_source, labelled_datasets, laid_over, plain, present, tree
+from mdseg.data import layouts
 from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset, load_table
 from mdseg.data.listing import NoSplit
 from mdseg.data.selection import LoadedStream, divided, select_streams
@@ -81,6 +84,32 @@ def build_transforms(cfg: DictConfig) -> dict[str, RandomCrop]:
     return transforms
 
 
+def layout_of(cfg: DictConfig, name: str) -> Callable[[str | Path, str], list[Sample]]:
+    """What lists the samples of a dataset of the configuration, given a root and a split.
+
+    Raises:
+        ValueError: there is no such function, or it does not take the descriptor's options.
+    """
+    node, where = descriptor(cfg, name).layout, f"datasets.{name}.layout"
+    try:
+        function = bound(node)
+        inspect.signature(function.func).bind(root="", split="", **function.keywords)
+    except InstantiationException as error:
+        module, _, asked = node["_target_"].rpartition(".")
+        known = [key for key, value in vars(layouts).items() if inspect.isfunction(value) and not key.startswith("_")]
+        hint = nearest(asked, known) if f"{module}." == LAYOUTS else ""
+        raise ValueError(f"{where}: there is no function {node['_target_']}{hint}; such as {LAYOUT}") from error
+    except TypeError as error:
+        raise ValueError(f"{where}: {node['_target_']}: {error}; such as {LAYOUT}") from error
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+    def listed(root: str | Path, split: str) -> list[Sample]:
+        return build(node, root=root, split=split)
+
+    return listed
+
+
 class Datasets:
     """The datasets of a run, each split of them listed once."""
 
@@ -92,11 +121,8 @@ class Datasets:
         described = descriptor(cfg, name)
         key = name, split, OmegaConf.to_yaml(described, resolve=True)
         if key not in self.opened:
-
-            def layout(root: str | Path, split: str) -> list[Sample]:
-                return build(described.layout, root=root, split=split)
-
-            self.opened[key] = load_dataset(name, layout, described.root, label_source(described), split)
+            layout, labels = layout_of(cfg, name), label_source(described)
+            self.opened[key] = load_dataset(name, layout, described.root, labels, split)
         return self.opened[key]
 
     def open_labelled(self, cfg: DictConfig, name: str, split: str) -> SegmentationDataset:
@@ -173,15 +199,20 @@ class Datasets:
 
 
 def label_table(cfg: DictConfig, name: str) -> LabelTable:
-    """Label table of a dataset of the configuration.
+    """Label table of a dataset of the configuration whose classes are wanted.
 
     Raises:
         FileNotFoundError: there is no such table.
-        ValueError: it contradicts itself; both name the dataset.
+        ValueError: it contradicts itself, or the dataset has none; both name the dataset.
     """
-    described = descriptor(cfg, name)
+    labels = label_source(descriptor(cfg, name))
+    if labels is None:
+        raise ValueError(
+            f"dataset {name!r}: datasets.{name}.labels is null, so it can be neither a labelled stream's nor "
+            f"evaluated; it may be {LABELS}"
+        )
     try:
-        return load_table(name, label_source(described))
+        return load_table(name, labels)
     except FileNotFoundError as error:
         raise FileNotFoundError(f"dataset {name!r}: {error}") from error
     except ValueError as error:

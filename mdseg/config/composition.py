@@ -21,6 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 from mdseg import conf_dir
 from mdseg.config import references
 from mdseg.config.expansion import expand
+from mdseg.config.packages import check_packages
+from mdseg.config.paths import origin_in_full, write_in_full
 from mdseg.system.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
@@ -46,6 +48,7 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
             missing = [name for names in asked[-1:] for name in names if name not in known]
             load = [f"dataset=[{','.join(missing)}]"] if missing else []
             cfg = compose(config_name, overrides=[*overrides, *load], return_hydra_config=True)
+            check_packages(cfg.hydra, [*overrides, *load])
         except (HydraException, yaml.YAMLError) as error:
             raise ValueError(in_short(error, overrides)) from error
     HydraConfig.instance().set_config(cfg)
@@ -57,6 +60,7 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
         if OmegaConf.is_missing(cfg.data, "root"):
             raise ValueError(NO_ROOT)
         OmegaConf.resolve(cfg.data)
+    write_in_full(cfg)
     return cfg
 
 
@@ -214,6 +218,11 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
     if required:
         group, options = required[1], ", ".join(required[2].split())
         return f"{group}=<name> is required; there are {options} (python -m mdseg.run --help says what they are)"
+    inside = re.match(r"In '(\w+)/(\S+)': Could not override '\S+@\1\.", str(error))
+    if inside:
+        return (
+            f"{inside[1]}={inside[2]}: its first line must be `# @package _global_`, or it sets keys below {inside[1]}"
+        )
     if str(error).startswith("Could not override 'row'"):
         given = {key: value for key, _, value in (each.partition("=") for each in overrides)}
         return _method_of_its_own(given.get("row"), given.get("experiment"))
@@ -311,33 +320,27 @@ def _paths(node: DictConfig) -> Iterator[str]:
 
 
 def settle(cfg: DictConfig) -> None:
-    """Resolve what depends on this process (environment, Hydra's choices); what follows the run folder stays open.
+    """Resolve what depends on this process (environment, folder, Hydra's choices); what follows the run's stays open.
 
     Raises:
         ValueError: no root of the data, or a seed that is no whole number.
     """
-    if OmegaConf.is_missing(cfg.data, "root"):
+    if OmegaConf.is_missing(cfg.data, "root") or cfg.data.root is None:
         raise ValueError(NO_ROOT)
     if not isinstance(cfg.seed, int):
         raise ValueError(f"seed: expected a whole number, got {cfg.seed!r}")
     for key in ("name", "row", "family", "scale"):
         cfg[key] = cfg[key]
+    if isinstance(cfg.name, int):
+        cfg.name = str(cfg.name)  # name=2024
     OmegaConf.resolve(cfg.data)
+    write_in_full(cfg)
     with open_dict(cfg):
         expand(cfg)
     for node in (cfg, *(node for node in cfg.stage.values() if node is not None)):
         if origin := node.get("from"):
-            node["from"] = _in_full(origin, cfg.stages)
+            node["from"] = origin_in_full(origin, cfg.stages)
     if cfg.get("logger") is not None and cfg.logger.group is None:
         hydra_config = HydraConfig.get()
         sweep = f"sweep {Path(hydra_config.sweep.dir).name}"
         cfg.logger.group = sweep if hydra_config.mode == RunMode.MULTIRUN else cfg.name
-
-
-def _in_full(origin: Any, stages: Sequence[str]) -> Any:
-    """What a stage starts from, paths in full: a run may be resumed from another folder."""
-    if isinstance(origin, DictConfig):
-        return {part: _in_full(value, stages) for part, value in origin.items() if value is not None}
-    if not isinstance(origin, str) or origin in stages or not Path(origin).expanduser().exists():
-        return origin
-    return str(Path(origin).expanduser().resolve())

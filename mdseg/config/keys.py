@@ -7,7 +7,9 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
+from mdseg.config.datasets import check_descriptor, check_given_names, check_lists, check_unseen, remark_unused
 from mdseg.evaluation.roles import EVALUATION_ROLES
+from mdseg.system.names import check_names
 from mdseg.system.wording import nearest
 
 STREAM = (
@@ -31,7 +33,6 @@ OPTIONAL = (
     "micro_batches",
     "alternate",
 )  # of a stream; null where they are left out
-DATASET = ("layout", "root", "labels", "evaluation_split")
 FROM_GROUPS = ("data", "label_space", "logger", "method", "model", "optimizer", "scheduler", "trainer", "transform")
 FOR_OTHERS = (
     "blv_sigma",
@@ -58,6 +59,7 @@ def check_run(cfg: DictConfig) -> None:
         ValueError: it names the key.
     """
     check_keys(cfg)
+    check_given_names(cfg)
     for name in labelled_datasets(cfg):
         descriptor(cfg, name)
     if not labelled_datasets(cfg):
@@ -66,8 +68,9 @@ def check_run(cfg: DictConfig) -> None:
         )
     if not any(cfg.evaluate.values()):
         raise ValueError("evaluate: no dataset to evaluate on; set evaluate.seen=[...]")
-    for position, name in enumerate(cfg.stages):
-        stage = stage_config(cfg, name)
+    stages = {name: stage_config(cfg, name) for name in cfg.stages}
+    for position, (name, stage) in enumerate(stages.items()):
+        check_lists(stage)
         check_numbers(stage)
         check_origins(name, stage, cfg.stages[:position])
         for dataset in (
@@ -75,32 +78,32 @@ def check_run(cfg: DictConfig) -> None:
             *(evaluated for role in EVALUATION_ROLES for evaluated in stage.evaluate[role]),
         ):
             descriptor(stage, dataset)
+    check_unseen(list(stages.values()))
 
 
 def check_keys(cfg: DictConfig) -> None:
     """Refuse keys that nothing reads: one misspelt in a YAML file, or added with + on the command line.
 
     Raises:
-        ValueError: an unknown key, a stream or dataset without one that it needs, a name where a list belongs.
+        ValueError: an unknown key, a stream or dataset without one that it needs, a text where a list belongs.
     """
     run = cast(DictConfig, OmegaConf.load(conf_dir() / "run.yaml"))
     _check_known("", cfg, {*run, *FROM_GROUPS} - {"defaults", "hydra"})
     for key in ("evaluate", "evaluation"):
         _check_known(f"{key}.", cfg[key], run[key])
-    for kind, keys in (("streams", STREAM), ("datasets", DATASET)):
-        for name, node in present(cfg.get(kind, {})).items():
-            _check_known(f"{kind}.{name}.", node, keys)
-            needed = [key for key in keys if key not in OPTIONAL]
-            may = f", and may have {' and '.join(OPTIONAL)}" if kind == "streams" else ""
-            for missing in (key for key in needed if key not in node):
-                raise ValueError(f"{kind}.{name}: key {missing} is missing; it needs {', '.join(needed)}{may}")
+    for name, stream in present(cfg.streams).items():
+        _check_known(f"streams.{name}.", stream, STREAM)
+        needed = [key for key in STREAM if key not in OPTIONAL]
+        for missing in (key for key in needed if key not in stream):
+            raise ValueError(
+                f"streams.{name}: key {missing} is missing; it needs {', '.join(needed)}, and may have "
+                f"{' and '.join(OPTIONAL)}"
+            )
+    check_lists(cfg)
+    for name, described in present(cfg.get("datasets") or {}).items():
+        check_descriptor(name, described)
     for name, stream in present(cfg.streams).items():
         _check_parts(cfg, f"streams.{name}.per_dataset", stream)
-    lists = {f"streams.{name}.datasets": stream.datasets for name, stream in present(cfg.streams).items()}
-    lists |= {f"evaluate.{role}": cfg.evaluate[role] for role in EVALUATION_ROLES} | {"stages": cfg.stages}
-    for key, value in lists.items():
-        if isinstance(value, str):
-            raise ValueError(f"{key}: expected a list, [{value}], got {value}")
 
 
 def _check_parts(cfg: DictConfig, key: str, stream: DictConfig) -> None:
@@ -255,6 +258,7 @@ def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
         ValueError: an override of a key that a stage sets itself without one for that stage, of an object that all
             stages replace, or of a key that only others refer to and none does.
     """
+    remark_unused(cfg, overrides)
     referring = OmegaConf.to_yaml(cfg)
     own = {name: cfg.stage[name] for name in cfg.stages if name in cfg.stage}
     stages = {name: {} if node is None else plain(node) for name, node in own.items()}
@@ -301,7 +305,7 @@ def descriptor(cfg: DictConfig, name: str) -> DictConfig:
     """The part of the configuration that describes a dataset: layout, root, labels, evaluation_split.
 
     Raises:
-        ValueError: there is no such dataset, or it is not loaded.
+        ValueError: there is no such dataset, it is not loaded, or it is not described so.
     """
     if name not in cfg.get("datasets", {}):
         loaded = ",".join(cfg.get("datasets", {}))
@@ -311,21 +315,26 @@ def descriptor(cfg: DictConfig, name: str) -> DictConfig:
         raise ValueError(
             f"dataset {name!r} is used but not loaded; write dataset=[{loaded},{name}] (conf/dataset has them all)"
         )
+    check_descriptor(name, cfg.datasets[name])
     return cfg.datasets[name]
 
 
-def label_source(described: DictConfig) -> str | dict[str, Any]:
-    """What a descriptor says of its label table: a name, a file, or the table itself."""
-    return plain(described.labels) if isinstance(described.labels, DictConfig) else described.labels
+def label_source(described: DictConfig) -> str | dict[str, Any] | None:
+    """What a descriptor says of its label table: a name, a file, or the table itself; None: there are no masks."""
+    labels = described.get("labels")
+    return plain(labels, resolve=True) if isinstance(labels, DictConfig) else labels
 
 
 def labelled_datasets(cfg: DictConfig) -> list[str]:
-    """Names of the datasets in labelled streams, each once."""
-    return list(
-        dict.fromkeys(
-            name for stream in present(cfg.streams).values() if stream.role == "labelled" for name in stream.datasets
-        )
-    )
+    """Names of the datasets in labelled streams, each once.
+
+    Raises:
+        ValueError: a stream has a text, or something else, where their list belongs.
+    """
+    streams = {name: stream for name, stream in present(cfg.streams).items() if stream.role == "labelled"}
+    for name, stream in streams.items():
+        check_names(f"streams.{name}.datasets", stream.datasets)
+    return list(dict.fromkeys(name for stream in streams.values() for name in stream.datasets))
 
 
 def short_side(evaluation: DictConfig, dataset: str) -> int | None:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mdseg import conf_dir
-from mdseg.config.composition import compose_with_datasets, dataset_names, settle
-from mdseg.config.keys import descriptor, plain, stage_config
+from mdseg.config.composition import NO_ROOT, compose_with_datasets, dataset_names, settle
+from mdseg.config.keys import descriptor, label_source, labelled_datasets, plain, stage_config
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.system.wording import nearest
 
@@ -59,22 +59,25 @@ def check(overrides: Sequence[str]) -> None:
         ValueError: a split or value that does not exist.
     """
     cfg = compose_with_datasets("check", overrides)
-    from hydra.utils import instantiate
-
-    from mdseg.config.building import label_table, prepare_data
+    from mdseg.config.building import label_table, layout_of, prepare_data
     from mdseg.data.check import check_dataset
     from mdseg.data.check_report import as_json, as_text
+    from mdseg.data.dataset import load_table
     from mdseg.data.listing import SPLITS
     from mdseg.system.files import write_text
 
     if cfg.split not in (None, *SPLITS):
         raise ValueError(f"split: expected train, val or test, got {cfg.split!r}")
+    if cfg.data.root is None:
+        raise ValueError(NO_ROOT)
+    labelled = {name: label_source(descriptor(cfg, name)) is not None for name in cfg.on}
+    tables = {name: label_table(cfg, name) if has else load_table(name, None) for name, has in labelled.items()}
+    layouts = {name: layout_of(cfg, name) for name in cfg.on}
     prepare_data(cfg)
     reports = []
-    for name in cfg.on:
+    for name, table in tables.items():
         described = descriptor(cfg, name)
-        layout = instantiate(described.layout, _convert_="all")
-        table, split = label_table(cfg, name), described.evaluation_split
+        layout, split = layouts[name], described.evaluation_split
         reports.append(check_dataset(name, layout, described.root, table, split, cfg.split, cfg.data.workers))
         print(as_text(reports[-1]), end="\n\n", flush=True)
     if cfg.output is not None:
@@ -105,7 +108,7 @@ def browse(overrides: Sequence[str]) -> None:
 
     if cfg.stages:
         cfg = stage_config(cfg, cfg.stages[0])
-    space = build_label_space(cfg)
+    space = build_label_space(cfg) if labelled_datasets(cfg) else None
     with open_dict(cfg):
         shown = {name for stream in shown_streams(cfg).values() for name in stream["datasets"]}
         cfg.datasets = {name: node for name, node in cfg.datasets.items() if name in shown}
@@ -137,8 +140,10 @@ def compose_browse(overrides: Sequence[str]) -> DictConfig:
         cfg.on = dataset_names(plain(OmegaConf.from_dotlist(chosen[-1:]))["on"]) if chosen else None
     else:
         cfg = compose_with_datasets("browse", ["~experiment", "family=supervised", "name=browse", *overrides])
+        without = [name for name in cfg.on if label_source(descriptor(cfg, name)) is None]
         with open_dict(cfg):
-            cfg.streams.labelled.update(split=cfg.split, datasets=cfg.on)
+            cfg.streams.labelled.update(split=cfg.split, datasets=[name for name in cfg.on if name not in without])
+            cfg.streams.unlabelled = {**cfg.streams.labelled, "role": "unlabelled", "datasets": without}
     settle(cfg)
     for key in ("samples", "versions"):
         if not isinstance(cfg[key], int) or cfg[key] < (key == "samples"):
@@ -150,10 +155,8 @@ def set_unlabelled_apart(cfg: DictConfig, datasets: "Datasets") -> None:
     """Datasets that have no masks in the split go to a stream of their own, which shows their images alone."""
     opened = {name: datasets.open(cfg, name, cfg.split) for name in cfg.on}
     unlabelled = [name for name in cfg.on if all(sample.mask is None for sample in opened[name].samples)]
-    if unlabelled:
-        with open_dict(cfg):
-            cfg.streams.unlabelled = {**cfg.streams.labelled, "role": "unlabelled", "datasets": unlabelled}
-            cfg.streams.labelled.datasets = [name for name in cfg.on if name not in unlabelled]
+    cfg.streams.unlabelled.datasets = unlabelled
+    cfg.streams.labelled.datasets = [name for name in cfg.on if name not in unlabelled]
 
 
 def shown_streams(cfg: DictConfig) -> dict[str, dict[str, Any]]:

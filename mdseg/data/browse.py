@@ -40,13 +40,14 @@ class Palette:
     stripes: tuple[Color, Color]
 
 
-def page(data: StreamDataset, space: LabelSpace, title: str, details: str, samples: int, versions: int) -> str:
+def page(data: StreamDataset, space: LabelSpace | None, title: str, details: str, samples: int, versions: int) -> str:
     """HTML of some images of every dataset of every stream: as stored, and as the network would get them.
 
     The images are drawn from the seed of the data, and so are the augmented versions: they are what the loader returns
     for these images, except that a network's own multiple of sizes is not padded to.
 
     Args:
+        space: null where no stream is labelled.
         details: text that is folded away at the top, such as the transform's configuration.
         samples: images per dataset.
         versions: augmented versions of each image.
@@ -64,12 +65,12 @@ def page(data: StreamDataset, space: LabelSpace, title: str, details: str, sampl
 
 
 def _sample(
-    data: StreamDataset, space: LabelSpace, loaded: LoadedStream, position: int, index: int, versions: int
+    data: StreamDataset, space: LabelSpace | None, loaded: LoadedStream, position: int, index: int, versions: int
 ) -> str:
     stream, dataset = loaded.stream, loaded.datasets[position]
     labelled = stream.role == "labelled"
     image, mask = dataset.image(index), dataset.mask(index) if labelled else None
-    palette = palette_of(dataset, space) if labelled else None
+    palette = palette_of(dataset, space) if labelled and space is not None else None
     figures = [_figure("stored", image, None, None, None)]
     if palette is not None:
         figures.append(_figure("labels", image, mask, palette.classes, palette))
@@ -81,13 +82,14 @@ def _sample(
             _figure(f"training, {step + 1}", sample.image, sample.mask, palette.train_ids if palette else None, palette)
         )
     names = {",".join(map(str, color)): name for color, name in palette.names.items()} if palette else {}
+    legend = () if palette is None or space is None or mask is None else _legend(dataset, space, mask, palette)
     return _SAMPLE.format(
         names=escape(json.dumps(names), quote=True),
         dataset=escape(dataset.name),
         key=escape(dataset.samples[index].key),
         role=escape(stream.role if stream.name == stream.role else f"{stream.name}, {stream.role}"),
         figures="".join(figures),
-        legend="".join(_legend(dataset, space, mask, palette)) if mask is not None and palette else "",
+        legend="".join(legend),
     )
 
 

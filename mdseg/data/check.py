@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from mdseg.data.dataset import Sample, SegmentationDataset, UnknownLabels, seem_mapped
+from mdseg.data.dataset import MASKS_WITHOUT_TABLE, Sample, SegmentationDataset, UnknownLabels, seem_mapped
 from mdseg.data.listing import SPLITS, IncompleteSplit, NoSplit
 from mdseg.data.statistics import count_classes
 from mdseg.labels.tables import IGNORE, LabelTable
@@ -174,6 +174,9 @@ def check_dataset(
             problems += found
         if samples is not None:
             listed[wanted] = samples
+        if not table.names and any(sample.mask is not None for sample in samples or ()):
+            problems.append(Problem(True, wanted, MASKS_WITHOUT_TABLE))
+            listed[wanted] = [replace(sample, mask=None) for sample in listed[wanted]]
     if not listed:
         problems = [replace(problem, error=True) for problem in problems]
     splits = {wanted: Split(table) for wanted in listed}
@@ -271,6 +274,10 @@ def problems_of_content(name: str, split: Split) -> list[Problem]:
         problems.append(Problem(faults[0].what != NOTHING_LABELLED, name, what, files))
     if split.labelled and split.class_pixels[:IGNORE].sum() == 0:
         problems.append(Problem(True, name, "no pixel of any class: all masks are ignored throughout"))
+    elif split.labelled and split.table.num_classes == 1:
+        only = split.table.names[0]
+        what = f"a single class, {only}: it cannot be trained on alone and its IoU is undefined; add what else there is"
+        problems.append(Problem(False, name, what))
     elif split.labelled and split.absent:
         problems.append(Problem(False, name, f"classes that never occur: {', '.join(split.absent)}"))
     return problems

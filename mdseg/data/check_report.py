@@ -18,7 +18,7 @@ def as_json(report: Report) -> dict[str, Any]:
     return {
         "usable": not report.errors,
         "root": str(report.root),
-        "labels": report.table.name,
+        "labels": report.table.name if report.table.names else None,
         "splits": {name: _split_as_json(split) for name, split in report.splits.items()},
         "problems": [
             {
@@ -54,8 +54,11 @@ def _split_as_json(split: Split) -> dict[str, Any]:
 def as_text(report: Report, width: int = 120) -> str:
     """Tables of counts, then errors and warnings with their first files."""
     text = io.StringIO()
-    console = Console(file=text, width=width, force_terminal=False, highlight=False, markup=False, soft_wrap=True)
+    console = Console(
+        file=text, width=width, force_terminal=False, highlight=False, markup=False, emoji=False, soft_wrap=True
+    )
     labels = f"{report.table.num_classes} classes of label table '{report.table.name}'"
+    labels = labels if report.table.names else "without labels"
     console.print(f"{report.name}: {report.root}, {labels}")
     if report.splits:
         console.print(_split_table(report))

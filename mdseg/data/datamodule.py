@@ -42,13 +42,14 @@ class StreamDataset(Dataset):
     """Sample of a key: read, mapped to train ids, cropped and augmented; the same in any worker.
 
     Args:
+        space: null where no stream is labelled.
         shifts: what is added to the channels of a dataset's images, by its name.
     """
 
     def __init__(
         self,
         streams: Mapping[str, LoadedStream],
-        space: LabelSpace,
+        space: LabelSpace | None,
         seed: int,
         multiple: int = 1,
         shifts: Mapping[str, np.ndarray] | None = None,
@@ -56,8 +57,11 @@ class StreamDataset(Dataset):
         self.streams, self.seed, self.multiple = dict(streams), seed, multiple
         self.shifts = dict(shifts or {})
         names = {dataset.name for loaded in self.streams.values() for dataset in loaded.datasets}
-        self.dataset_index = {name: space.dataset_index(name) for name in names if name in space.datasets}
-        self.train_ids = {name: space.train_ids(name) for name in self.dataset_index}
+        self.dataset_index: dict[str, int] = {}
+        self.train_ids: dict[str, np.ndarray] = {}
+        for name in names if space is not None else ():
+            if name in space.datasets:
+                self.dataset_index[name], self.train_ids[name] = space.dataset_index(name), space.train_ids(name)
 
     def __getitem__(self, key: SampleKey) -> Sampled:
         loaded = self.streams[key.stream]

@@ -172,8 +172,19 @@ def _sizes(record: Path) -> dict[str, int]:
         ) from error
 
 
-def load_table(name: str, labels: str | Path | Mapping[str, Any]) -> LabelTable:
-    """Label table of a dataset; one that stands in the descriptor itself is called as the dataset."""
+MASKS_WITHOUT_TABLE = (
+    "it has masks, but `labels` is null: name a label table, or, if the masks are not wanted, set the layout's "
+    "`mask_dir: null`"
+)
+
+
+def load_table(name: str, labels: Any) -> LabelTable:
+    """Label table of a dataset; one that stands in the descriptor itself is called as the dataset.
+
+    Null: the dataset has no masks, and its table no classes.
+    """
+    if labels is None:
+        return LabelTable.without_classes(name)
     return LabelTable.load({"name": name, **labels} if isinstance(labels, Mapping) else labels)
 
 
@@ -181,7 +192,7 @@ def load_dataset(
     name: str,
     layout: Callable[[str | Path, str], list[Sample]],
     root: str | Path,
-    labels: str | Path | Mapping[str, Any],
+    labels: Any,
     split: str,
 ) -> SegmentationDataset:
     """Dataset from the fields of its descriptor, `conf/dataset/<name>.yaml`.
@@ -192,6 +203,8 @@ def load_dataset(
     """
     try:
         dataset = SegmentationDataset(name, layout(root, split), load_table(name, labels))
+        if labels is None and any(sample.mask is not None for sample in dataset.samples):
+            raise ValueError(MASKS_WITHOUT_TABLE)
         if remark := seem_mapped(dataset):
             warnings.warn(f"dataset '{name}', split '{split}': {remark}", Remark, stacklevel=2)
         return dataset
@@ -208,7 +221,7 @@ def seem_mapped(dataset: SegmentationDataset) -> str | None:
     Files are read until one settles it, which is the first one of a copy that was not mapped.
     """
     table = dataset.table
-    largest = max(raw_id for raw_ids in table.raw_ids for raw_id in raw_ids)
+    largest = max((raw_id for raw_ids in table.raw_ids for raw_id in raw_ids), default=0)
     masks = [sample.mask for sample in dataset.samples if sample.mask is not None]
     if not masks or table.unknown_ids == "error" or table.encoding != "id" or largest < table.num_classes:
         return None

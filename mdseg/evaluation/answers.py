@@ -97,7 +97,7 @@ def answers(
     total = max(int(counts.sum()), 1)
     pixels, chosen = stacked(logits_of_pixels, labels, predictor.view.space.num_classes, per_class, seed)
     return Answers(
-        iou(counts).numpy(),
+        iou(counts).numpy() if space.has_rivals else np.full(len(space.names), np.nan),
         probabilities.means(),
         (counts.sum(dim=0).double() / total).numpy(),
         (counts.sum(dim=1).double() / total).numpy(),

@@ -10,13 +10,15 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from mdseg.evaluation.merging import merged_argmax
-from mdseg.evaluation.metrics import ConfusionMatrix, iou, miou_zero, protocol
+from mdseg.evaluation.metrics import ConfusionMatrix, miou_zero, protocol
 from mdseg.labels.spaces import MERGED, MERGES, EvaluationSpace, LabelSpace, Merge
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.pixels.argmax import restricted_argmax
+from mdseg.system.names import check_key, check_names
 from mdseg.system.wording import nearest
 
 CHOICES = {"merge": MERGES, "scores": MERGED}  # of a `View`
+BESIDE = ("network", "datasets", "mean_miou", "iou", "miou")  # what stands beside answers in results and keys
 
 
 @dataclass(frozen=True)
@@ -159,8 +161,9 @@ def check_merges(merges: Any, branches: Collection[str]) -> None:
     for name, options in merges.items():
         if not isinstance(options, Mapping):
             raise ValueError(f"merges.{name}: expected options as in {example}, got {options!r}")
-        if isinstance(options.get("merged"), str):
-            raise ValueError(f"merges.{name}.merged: expected a list of branches, got {options['merged']!r}")
+        check_key("merges", name, BESIDE)
+        if options.get("merged") is not None:
+            check_names(f"merges.{name}.merged", options["merged"])
         if name in branches:
             raise ValueError(f"merges.{name}: a branch is called so; give the merge another name")
         for key in options:
@@ -295,7 +298,7 @@ class Evaluator(pl.LightningModule):
 
 def compute(confusion: ConfusionMatrix, space: EvaluationSpace) -> Float[Tensor, " c"]:
     """IoU from a confusion matrix, which starts anew."""
-    values = iou(confusion.compute())
+    values = confusion.iou()
     confusion.reset()
     return values if space.has_rivals else torch.full_like(values, torch.nan)
 

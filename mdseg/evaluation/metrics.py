@@ -47,6 +47,11 @@ class ConfusionMatrix(Metric):
     def compute(self) -> Int64[Tensor, "c c"]:
         return self.counts
 
+    def iou(self) -> Float[Tensor, " c"]:
+        """See :func:`iou`; of the counts of all ranks."""
+        counts = self.compute()  # which torchmetrics squeezes where it has one element
+        return iou(counts.view(self.num_classes, self.num_classes))
+
 
 def iou(confusion: Int64[Tensor, "c c"]) -> Float[Tensor, " c"]:
     """Intersection over union of each class; NaN for a class that is neither in the truth nor predicted.

@@ -105,8 +105,9 @@ def class_table(document: dict[str, Any], name: str, width: int = 110) -> str:
     table = Table()
     table.add_column("class")
     table.add_column("IoU", justify="right")
+    absent = "absent" if len(entry["iou"]) - len(entry["no_channel"]) > 1 else "undefined"  # nothing competes
     for label, value in entry["iou"].items():
-        missing = "no channel" if label in entry["no_channel"] else "absent"
+        missing = "no channel" if label in entry["no_channel"] else absent
         table.add_row(label, missing if value is None else shown(value))
     table.add_row("mean", shown(entry["miou"]), style="bold")
     for subset, value in entry["subsets"].items():

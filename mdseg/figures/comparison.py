@@ -58,9 +58,11 @@ def prediction_figure(
         for axis, picture in zip(axes[row], [image, *(colorize(each, colors) for each in classes)], strict=True):
             axis.imshow(picture, aspect="auto", interpolation="nearest")
             axis.set_axis_off()
-    headings = [
-        "\n".join([*name.split(", "), f"mIoU {100 * np.nanmean(answer.iou):.1f} %"]) for name, answer in answers.items()
+    mious = [
+        "no mIoU" if np.isnan(answer.iou).all() else f"mIoU {100 * np.nanmean(answer.iou):.1f} %"
+        for answer in answers.values()
     ]
+    headings = ["\n".join([*name.split(", "), miou]) for name, miou in zip(answers, mious, strict=True)]
     for axis, heading in zip(axes[0], ["image", "annotation", *headings], strict=True):
         axis.set_title(heading, fontsize=8)
     figure.legend(
@@ -99,12 +101,13 @@ def class_figure(answers: Mapping[str, Answers], names: Sequence[str], title: st
     axes[1].set_ylim(0, 1)
     # Frequencies span four orders of magnitude; a tenth of a permille is as good as nothing.
     axes[2].set_yscale("log")
+    axes[2].yaxis.set_major_formatter("{x:g}")  # no formula: they are drawn as they are written
     axes[2].set_ylim(1e-3, 100)
     annotated = np.maximum(100 * first.annotated[order], 1e-3)
     edges = np.arange(len(names) + 1) - 0.5
     axes[2].stairs(annotated, edges, baseline=None, color="black", linewidth=1.5, label="annotated")
     axes[2].set_xticks(middles, [names[index] for index in order], rotation=40, ha="right", fontsize=8)
-    axes[0].legend(fontsize=8, frameon=False, loc="upper right")
+    axes[0].legend(handles=axes[0].containers, fontsize=8, frameon=False, loc="upper right")
     axes[2].legend(fontsize=8, frameon=False, loc="upper right")
     return figure
 

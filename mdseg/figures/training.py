@@ -121,7 +121,7 @@ def curves(series: Mapping[str, Mapping[int, float]], title: str, headline: str 
     mious = {
         " ".join([*name.split("/")[1:-1], *([headline] if headline and name.count("/") == 2 else [])]): values
         for name, values in series.items()
-        if name.startswith("val/") and name.endswith("/miou")
+        if name.startswith("val/") and name.endswith("/miou") and "/iou/" not in name  # a class may be called so
     }
     groups = {f"train/{kind}": members for kind, members in further}
     alike: dict[str, list[str]] = {}

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from mdseg import conf_dir
 from mdseg.labels.spaces import LabelSpace
-from mdseg.system.wording import nearest, shortened
+from mdseg.system.documents import read_yaml
+from mdseg.system.names import check_names
+from mdseg.system.wording import excerpt, nearest, shortened
 
 Pairs = Mapping[str, Mapping[str, Sequence[str]]]
 
@@ -32,7 +34,7 @@ def null(space: LabelSpace) -> Int8[Tensor, "d k k"]:
     return relations.masked_fill(unannotated, -1)
 
 
-def from_pairs(space: LabelSpace, pairs: Pairs) -> Int8[Tensor, "d k k"]:
+def from_pairs(space: LabelSpace, pairs: Mapping[str, Any]) -> Int8[Tensor, "d k k"]:
     """Class-Relational BCE: as null, and per dataset a pixel of the primary class is a positive of its secondaries too.
 
     Args:
@@ -40,14 +42,14 @@ def from_pairs(space: LabelSpace, pairs: Pairs) -> Int8[Tensor, "d k k"]:
 
     Raises:
         ValueError: a pair names a dataset or class that the space lacks, or a primary that its dataset does not
-            annotate.
+            annotate; or secondaries are no list of names.
     """
     relations = null(space)
     for dataset, primaries in pairs.items():
         for primary, secondaries in (primaries or {}).items():
             row = space.dataset_index(dataset)
-            if isinstance(secondaries, str):
-                raise ValueError(f"class relations of '{dataset}': '{primary}' needs a list, [{secondaries}]")
+            check_names(f"class relations of '{dataset}'", [primary])
+            check_names(f"class relations of '{dataset}': '{primary}'", secondaries)
             classes = [_train_id(space, dataset, name) for name in (primary, *secondaries)]
             if not space.in_space[row, classes[0]]:
                 raise ValueError(f"class relations: dataset '{dataset}' does not annotate '{primary}'")
@@ -71,16 +73,16 @@ def load(path: str | Path, space: LabelSpace) -> Int8[Tensor, "d k k"]:
         FileNotFoundError: there is no such file.
         ValueError: it does not fit the space; the file is named.
     """
-    file = Path(path)
-    if file.suffix not in (".yaml", ".yml"):
+    file = Path(path).expanduser()
+    if file.suffix.lower() not in (".yaml", ".yml"):
         file = conf_dir() / "relations" / f"{path}.yaml"
     if not file.is_file():
         raise FileNotFoundError(
             f"no class relations '{path}' ({file} does not exist); stage relations of a UniSeg run writes one"
         )
-    pairs = yaml.safe_load(file.read_text(encoding="utf-8"))
+    pairs = read_yaml(file)
     if not isinstance(pairs, Mapping) or not all(isinstance(value, Mapping | None) for value in pairs.values()):
-        raise ValueError(f"{file}: expected {{dataset: {{primary: [secondary, ...]}}}}, got {str(pairs)[:80]}")
+        raise ValueError(f"{file}: expected {{dataset: {{primary: [secondary, ...]}}}}, got {excerpt(pairs)}")
     try:
         return from_pairs(space, pairs)
     except ValueError as error:
@@ -128,7 +130,7 @@ def _triples(pairs: Pairs, primaries: Mapping[str, set[str]]) -> set[tuple[str, 
 def _train_id(space: LabelSpace, dataset: str, name: str) -> int:
     if name not in space.names:
         raise ValueError(
-            f"class relations of '{dataset}': the label space has no class '{name}'{nearest(name, space.names)}; it "
+            f"class relations of '{dataset}': the label space has no class {name!r}{nearest(name, space.names)}; it "
             f"has {shortened(space.names)}"
         )
     return space.names.index(name)

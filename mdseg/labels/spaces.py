@@ -14,7 +14,10 @@ import torch
 from jaxtyping import Bool, Int64, UInt8
 from torch import Tensor
 
-from mdseg.labels.tables import IGNORE, Color, LabelTable, check_names
+from mdseg.labels.documents import Color
+from mdseg.labels.remarks import remark_alike, remark_alone
+from mdseg.labels.tables import IGNORE, LabelTable, check_classes
+from mdseg.system.names import check_key, check_name, check_names
 from mdseg.system.wording import Remark, shortened
 
 MERGES = ("max", "mean")
@@ -90,7 +93,10 @@ class LabelSpace:
     annotated: Bool[Tensor, "d k"] = field(init=False)
 
     def __post_init__(self) -> None:
-        check_names(f"label space of {', '.join(self.class_train_ids)}", self.names)
+        where = f"label space of {', '.join(self.class_train_ids)}"
+        check_classes(where, self.names)
+        for name in self.classes:
+            check_name(where, name)
         annotated = torch.zeros(len(self.class_train_ids), len(self.names), dtype=torch.bool)
         for row, train_ids in zip(annotated, self.class_train_ids.values(), strict=True):
             row[[train_id for train_id in train_ids if train_id != IGNORE]] = True
@@ -190,6 +196,12 @@ class LabelSpace:
                 )
             owner[channel] = index
         alone = len(unmapped) == table.num_classes - 1
+        if alone and not unmapped:
+            warnings.warn(
+                f"{where}: nothing competes with its only class, {table.names[0]}, whose IoU will be null",
+                Remark,
+                stacklevel=3,
+            )
         if unmapped:
             warnings.warn(
                 f"{where}: the model has no channel for {len(unmapped)} of its {table.num_classes} classes, whose IoU "
@@ -227,12 +239,14 @@ def union(tables: Mapping[str, LabelTable]) -> LabelSpace:
     Kim et al., ECCV 2022 (arXiv:2202.14030); their appendix lists the 70 classes of its four datasets in table A-3.
     """
     _check_tables(tables)
+    remark_alike(tables)
     return _merged(tables, sorted({name for table in tables.values() for name in table.names}))
 
 
 def disjoint(tables: Mapping[str, LabelTable]) -> LabelSpace:
     """Every dataset keeps channels of its own, named `dataset/class`: per-dataset heads as one classifier."""
     _check_tables(tables)
+    remark_alone(tables)
     starts = np.cumsum([0, *(table.num_classes for table in tables.values())])
     train_ids = {
         dataset: tuple(range(int(start), int(start) + table.num_classes))
@@ -247,16 +261,17 @@ def disjoint(tables: Mapping[str, LabelTable]) -> LabelSpace:
     )
 
 
-def listed(tables: Mapping[str, LabelTable], names: Sequence[str]) -> LabelSpace:
-    """The given classes in the given order; pixels of any other class are ignored.
+def listed(tables: Mapping[str, LabelTable], names: Any) -> LabelSpace:
+    """The given classes, a list of names, in the given order; pixels of any other class are ignored.
 
     Classes that no dataset annotates are listed in a warning: a 19-class model trained on SYNTHIA alone has them, a
     misspelt name too.
 
     Raises:
-        ValueError: a dataset annotates none of them.
+        ValueError: the names are no list of such, or a dataset annotates none of them.
     """
     _check_tables(tables)
+    check_names("label_space.names", names)
     for dataset, table in tables.items():
         if not set(names) & set(table.names):
             raise ValueError(f"dataset '{dataset}' (label table '{table.name}') annotates none of {list(names)}")
@@ -266,7 +281,7 @@ def listed(tables: Mapping[str, LabelTable], names: Sequence[str]) -> LabelSpace
     return _merged(tables, names)
 
 
-def branched(tables: Mapping[str, LabelTable], names: Sequence[str], joint: str | None = None) -> LabelSpace:
+def branched(tables: Mapping[str, LabelTable], names: Any, joint: str | None = None) -> LabelSpace:
     """A branch of all the given classes for every dataset, named `dataset/class`; pixels of other classes are ignored.
 
     A branch has channels for classes too that its dataset does not annotate: its softmax runs over them, and they are
@@ -278,6 +293,8 @@ def branched(tables: Mapping[str, LabelTable], names: Sequence[str], joint: str 
     Raises:
         ValueError: a dataset annotates none of the classes, or is called as the branch for all.
     """
+    if joint is not None:
+        check_key("label_space.joint", joint)
     if joint in tables:
         raise ValueError(f"label_space.joint={joint}: a dataset is called so; give the branch for all another name")
     base = listed(tables, names)

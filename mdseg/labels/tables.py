@@ -1,26 +1,24 @@
 """Which classes a dataset annotates, and how its mask files encode them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from mdseg import conf_dir
+from mdseg.labels.documents import FORM, Color, fields_of
+from mdseg.system.documents import read_yaml
 from mdseg.system.files import refuse_irregular
-from mdseg.system.wording import nearest
+from mdseg.system.names import check_name, repetitions
+from mdseg.system.wording import excerpt, nearest
 
 IGNORE = 255
 
 MAX_CLASSES = 255  # ids are 8-bit and 255 is taken
 
 ENCODINGS = ("id", "palette", "rgb", "channel16")
-
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # four times as fast where PyYAML was built with libyaml
-
-Color = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -62,7 +60,10 @@ class LabelTable:
             raise ValueError(
                 f"label table '{self.name}': unknown_ids '{self.unknown_ids}', expected 'error' or 'ignore'"
             )
-        check_names(f"label table '{self.name}'", self.names)
+        if self.names:  # a dataset without masks has none
+            check_classes(f"label table '{self.name}'", self.names)
+        for name in self.names:
+            check_name(f"label table '{self.name}'", name)
         self._check_raw_ids()
         self._check_members()
         unknown = [name for name in self.aliases if name not in self.names]
@@ -74,7 +75,7 @@ class LabelTable:
         owner: dict[int, str] = {}
         claims = [*zip(self.names, self.raw_ids, strict=True), ("(ignored)", self.ignore_ids)]
         for name, raw_id in ((name, raw_id) for name, raw_ids in claims for raw_id in raw_ids):
-            if not isinstance(raw_id, int) or not 0 <= raw_id < self._num_raw_ids:
+            if isinstance(raw_id, bool) or not isinstance(raw_id, int) or not 0 <= raw_id < self._num_raw_ids:
                 raise ValueError(
                     f"label table '{self.name}': raw id {raw_id} of '{name}' is not in 0..{self._num_raw_ids - 1}"
                 )
@@ -96,7 +97,7 @@ class LabelTable:
     def _check_subsets(self) -> None:
         for subset, names in self.subsets.items():
             where = f"label table '{self.name}': subset '{subset}'"
-            check_names(where, names)
+            check_classes(where, names)
             for name in names:
                 if name not in self.names:
                     raise ValueError(
@@ -148,17 +149,29 @@ class LabelTable:
         return f"({raw_id >> 16}, {raw_id >> 8 & 255}, {raw_id & 255})" if self.encoding == "rgb" else str(raw_id)
 
     @classmethod
-    def load(cls, labels: str | Path | Mapping[str, Any]) -> "LabelTable":
+    def without_classes(cls, name: str) -> "LabelTable":
+        """Table of a dataset without masks: every raw id is unknown."""
+        return cls(name, names=(), colors=(), encoding="id", raw_ids=())
+
+    @classmethod
+    def load(cls, labels: Any) -> "LabelTable":
         """Table from its name in `conf/labels`, from a YAML file, or given inline as a mapping.
 
         Raises:
             FileNotFoundError: there is no such table.
-            ValueError: it contradicts itself; the file is named.
+            ValueError: it contradicts itself, or is none; the file is named.
         """
         if isinstance(labels, Mapping):
-            return cls._parse(labels, str(labels.get("name", "inline")))
-        path = Path(labels)
-        if path.suffix not in (".yaml", ".yml"):
+            check_name("label table", name := labels.get("name", "inline"))
+            return cls(**fields_of(labels, name))
+        if not isinstance(labels, str | Path):
+            hint = "; a list of classes stands in it, below `classes`" if isinstance(labels, Sequence) else ""
+            raise ValueError(
+                f"labels: expected the name of a label table, a YAML file or a table, {FORM}, got "
+                f"{excerpt(labels)}{hint}"
+            )
+        path = Path(labels).expanduser()
+        if path.suffix.lower() not in (".yaml", ".yml"):
             path = conf_dir() / "labels" / f"{labels}.yaml"
         refuse_irregular(path)
         if not path.is_file():
@@ -167,54 +180,14 @@ class LabelTable:
                 f"no label table '{labels}'{nearest(str(labels), known)} ({path} does not exist); give a YAML file or "
                 f"one of {known}"
             )
+        document = read_yaml(path)
         try:
-            return cls._parse(yaml.load(path.read_text(encoding="utf-8"), YAML_LOADER), path.stem)
-        except (ValueError, yaml.YAMLError) as error:
+            return cls(**fields_of(document, path.stem))
+        except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
-    @classmethod
-    def _parse(cls, document: Any, name: str) -> "LabelTable":
-        where = f"label table '{name}'"
-        _check_keys(
-            where,
-            document,
-            required={"encoding", "classes"},
-            optional={"name", "ignore_ids", "ignore_rgb", "ignore_members", "unknown_ids", "aliases", "subsets"},
-        )
-        ids, ignored = ("rgb", "ignore_rgb") if document["encoding"] == "rgb" else ("raw_ids", "ignore_ids")
-        misplaced = {"ignore_rgb", "ignore_ids"} & set(document) - {ignored}
-        if misplaced:
-            raise ValueError(f"{where}: encoding '{document['encoding']}' goes with {ignored}, not {misplaced.pop()}")
-        _check_list(f"{where}: classes", document["classes"])
-        _check_list(f"{where}: {ignored}", document.get(ignored, []))
-        for number, entry in enumerate(document["classes"]):
-            _check_keys(f"{where}, class {number}", entry, required={"name", "color", ids}, optional={"members"})
-            _check_list(f"{where}, class {number}: {ids}", entry[ids])
-            if not isinstance(entry["name"], str):
-                raise ValueError(f"{where}, class {number}: name {entry['name']!r} is not a string (quote it)")
-        subsets = document.get("subsets", {})
-        if not isinstance(subsets, Mapping):
-            raise ValueError(f"{where}: subsets: expected a mapping of lists of class names, got {subsets!r}")
-        for subset, names in subsets.items():
-            _check_list(f"{where}: subsets.{subset}", names)
-        classes = document["classes"]
-        to_ids = _pack_colors if ids == "rgb" else tuple
-        return cls(
-            name=name,
-            names=tuple(entry["name"] for entry in classes),
-            colors=tuple(_color(where, entry["color"]) for entry in classes),
-            encoding=document["encoding"],
-            raw_ids=tuple(to_ids(entry[ids]) for entry in classes),
-            ignore_ids=to_ids(document.get(ignored, ())),
-            unknown_ids=document.get("unknown_ids", "error"),
-            members=tuple(tuple(entry.get("members", ())) for entry in classes),
-            ignore_members=tuple(document.get("ignore_members", ())),
-            aliases={key: tuple(names) for key, names in document.get("aliases", {}).items()},
-            subsets={key: tuple(names) for key, names in subsets.items()},
-        )
 
-
-def check_names(where: str, names: Sequence[str]) -> None:
+def check_classes(where: str, names: Sequence[str]) -> None:
     """Refuse class names that cannot be numbered in 8 bits.
 
     Raises:
@@ -227,30 +200,5 @@ def check_names(where: str, names: Sequence[str]) -> None:
             f"{where}: {len(names)} classes, at most {MAX_CLASSES} fit in 8 bits beside the ignore index; merge or "
             "ignore some"
         )
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
+    if repeated := sorted(repetitions(names)):
         raise ValueError(f"{where}: classes {repeated} occur more than once")
-
-
-def _check_keys(where: str, mapping: Any, required: set[str], optional: set[str]) -> None:
-    if not isinstance(mapping, Mapping):
-        raise ValueError(f"{where}: expected a mapping with {sorted(required)}, got {mapping!r}")
-    missing, unknown = required - set(mapping), set(mapping) - required - optional
-    if missing or unknown:
-        raise ValueError(f"{where}: missing keys {sorted(missing)}, unknown keys {sorted(unknown)}")
-
-
-def _check_list(where: str, value: Any) -> None:
-    if not isinstance(value, Sequence) or isinstance(value, str):
-        raise ValueError(f"{where}: expected a list, got {value!r} (write [{value}])")
-
-
-def _color(where: str, color: Any) -> Color:
-    values = tuple(color) if isinstance(color, Sequence) else (color,)
-    if len(values) != 3 or not all(isinstance(value, int) and 0 <= value <= 255 for value in values):
-        raise ValueError(f"{where}: color {list(values)}, expected three numbers in 0..255")
-    return values
-
-
-def _pack_colors(colors: Iterable[Any]) -> tuple[int, ...]:
-    return tuple(r << 16 | g << 8 | b for r, g, b in (_color("rgb", color) for color in colors))

@@ -1,7 +1,7 @@
 """Losses: per-pixel functions, evaluated and differentiated band by band while the logits are upsampled.
 
 Supervised ones are built from a label space and answer `loss(logits, mask, dataset)`; those of unlabelled predictions
-are functions of the logits. Imports nothing of the package but `labels` and `pixels`.
+are functions of the logits. Imports nothing of the package but `labels`, `pixels` and `system`.
 """
 
 from mdseg.losses.cross_entropy import ce

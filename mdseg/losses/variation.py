@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from jaxtyping import Bool, Float, Float64, Int64, UInt8
 from torch import Tensor, nn
 
 from mdseg.labels.spaces import LabelSpace
 from mdseg.losses.fused import SupervisedLoss, Variation
+from mdseg.system.documents import read_yaml
 
 Sigma = float | int | Mapping[str, float | int]
 
@@ -377,9 +377,9 @@ def read_counts(path: Path, names: Sequence[str], present: Bool[Tensor, " k"]) -
     if not path.is_file():
         raise FileNotFoundError(f"{where} does not exist")
     try:
-        pixels = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"{where} is no YAML: {error}") from error
+        pixels = read_yaml(path)
+    except ValueError as error:
+        raise ValueError(f"loss.variation.counts_file: {error}") from error
     if not isinstance(pixels, Mapping):
         raise ValueError(f"{where}: expected class names with their pixels (road: 2036416525), got {type(pixels)}")
     wanted = [name for name, there in zip(names, present.tolist(), strict=True) if there]
@@ -387,6 +387,6 @@ def read_counts(path: Path, names: Sequence[str], present: Bool[Tensor, " k"]) -
     if missing:
         raise ValueError(f"{where} lacks {', '.join(missing)}; it needs the pixels of {', '.join(wanted)}")
     for name in wanted:
-        if not isinstance(pixels[name], int) or pixels[name] < 0:
+        if isinstance(pixels[name], bool) or not isinstance(pixels[name], int) or pixels[name] < 0:
             raise ValueError(f"{where}: {name}: expected a number of pixels, got {pixels[name]!r}")
     return torch.tensor([pixels[name] if name in wanted else 0 for name in names], dtype=torch.float64)

@@ -108,7 +108,7 @@ def make_plan(cfg: DictConfig, folder: Path) -> Plan:
     logger = None if cfg.get("logger") is None else build(cfg.logger)
     if logger is not None:
         logger.check()
-    space = build_label_space(cfg)
+    space = trainable_space(cfg)
     prepare_data(cfg)
     datasets, folders = Datasets(), {name: folder.resolve() / name for name in cfg.stages}
     left = [name for name in cfg.stages if not (folders[name] / "done").exists()]
@@ -131,7 +131,7 @@ def build_stage(
     """
     own = stage_config(cfg, name)
     if cfg.stage[name].get("label_space") is not None:
-        space = build_label_space(own)
+        space = trainable_space(own)
     position = list(folders).index(name)
     common = {
         "name": name,
@@ -142,3 +142,19 @@ def build_stage(
         "earlier": dict(list(folders.items())[:position]),
     }
     return Fit(**common) if own.run is None else bound(own.run)(**common)
+
+
+def trainable_space(cfg: DictConfig) -> LabelSpace:
+    """The label space of a run or stage, in which there is something to tell apart.
+
+    Raises:
+        ValueError: it has a single class: every pixel would be right, and no IoU is defined.
+    """
+    space = build_label_space(cfg)
+    if len(set(space.classes)) == 1:
+        raise ValueError(
+            f"label space of {', '.join(space.datasets)}: {space.classes[0]} is its only class, so every pixel would "
+            "be right and IoU is undefined; let what else there is be a class too instead of ignoring it, such as "
+            "{name: background, raw_ids: [0], color: [0, 0, 0]}"
+        )
+    return space

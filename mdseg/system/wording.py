@@ -1,6 +1,7 @@
-"""How messages name things: the nearest name that exists, and lists that stay readable."""
+"""How messages name things: the nearest name that exists, values and lists that stay readable."""
 
 import difflib
+import reprlib
 from collections.abc import Iterable, Sequence
 
 
@@ -23,3 +24,12 @@ def shortened(names: Sequence[str], count: int = 5) -> str:
     """The first names, and how many more there are."""
     more = len(names) - count
     return ", ".join(names) if more <= 1 else f"{', '.join(names[:count])} and {more} more"
+
+
+def excerpt(value: object) -> str:
+    """A value as it stands in YAML or nearly so: in one line, what cannot be seen escaped, cut where it is long."""
+    return "null" if value is None else _SHORT.repr(value)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80

@@ -219,7 +219,13 @@ def test_published_lists_name_images_by_their_paths(tmp_path, line):
     assert labelled_subset(CITY_KEYS, str(tmp_path / "mine.txt"), 0, "x", CITY_IMAGES) == [0, 4]
 
 
-@given(st.lists(st.sampled_from(range(6)), min_size=1), st.booleans())
+def test_an_image_that_a_list_names_twice_counts_once_and_is_remarked(tmp_path):
+    (tmp_path / "mine.txt").write_text("\n".join([CITY_KEYS[1], CITY_KEYS[0], CITY_KEYS[1]]))
+    with pytest.warns(UserWarning, match="x.labelled: .*mine.txt names images twice, .*: line 3 that of line 1$"):
+        assert labelled_subset(CITY_KEYS, str(tmp_path / "mine.txt"), 0, "x") == [0, 1]
+
+
+@given(st.lists(st.sampled_from(range(6)), min_size=1, unique=True), st.booleans())
 def test_lists_of_paths_choose_what_lists_of_keys_choose(chosen, with_masks):
     lines = [f"{CITY_IMAGES[index]}{' gt.png' * with_masks}" for index in chosen]
     with NamedTemporaryFile("w", suffix=".txt") as file:

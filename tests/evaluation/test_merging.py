@@ -161,7 +161,11 @@ def test_networks_and_branches_of_one_name_are_told_apart(two):
         (None, "merges: expected one or more by name, such as .*, got None"),
         ({}, r"merges: expected one or more by name, .*, got \{\}"),
         ({"m": "max"}, r"merges.m: expected options as in \{max: \{merge: max.*, got 'max'"),
-        ({"m": {"merged": "s1"}}, "merges.m.merged: expected a list of branches, got 's1'"),
+        ({"m": {"merged": "s1"}}, "merges.m.merged: expected a list, got 's1'"),
+        ({"m": {"merged": ["s1", "s1"]}}, "merges.m.merged: 's1' occur more than once"),
+        ({"m": {"merged": [1]}}, "merges.m.merged: 1 is no text"),
+        ({"a/b": {}}, "merges: name 'a/b' becomes part of keys"),
+        ({"network": {}}, "merges: name 'network' means something else"),
     ],
 )
 def test_merges_that_are_none_are_named(two, merges, message):

@@ -47,6 +47,16 @@ def test_a_class_that_is_predicted_but_never_true_counts_as_zero():
     assert iou(torch.tensor([[3, 1], [0, 0]])).tolist() == [0.75, 0.0]
 
 
+def test_a_single_class_has_an_iou_of_its_own():
+    """torchmetrics 1.9.0 gives what `compute` returns without its dimensions where it has one element
+    (`_squeeze_if_scalar` in `Metric._wrap_compute`).
+    """
+    confusion, zero = ConfusionMatrix(1), torch.zeros(1, 2, 2, dtype=torch.uint8)
+    confusion.update(zero, zero)
+    assert confusion.compute().shape == ()
+    assert confusion.iou().tolist() == [1.0]
+
+
 def test_a_protocol_averages_its_own_classes():
     scores = torch.tensor([0.5, 0.1, torch.nan, 0.3])
     names = ("road", "wall", "train", "car")

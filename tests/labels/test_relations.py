@@ -111,8 +111,17 @@ def test_to_pairs_inverts_from_pairs(data):
         ("a: {road: [unicorn]}", r"relations.yaml.*'a'.*no class 'unicorn'"),
         ("c: {road: [car]}", r"relations.yaml.*dataset 'c' is not in the label space"),
         ("b: {rider: [car]}", r"relations.yaml.*'b' does not annotate 'rider'"),
-        ("b: {bicyclist: rider}", r"relations.yaml.*'b': 'bicyclist' needs a list, \[rider\]"),
+        (
+            "b: {bicyclist: rider}",
+            r"relations.yaml.*'b': 'bicyclist': expected a list, got 'rider' \(write \[rider\]\)",
+        ),
         ("[a, b]", r"relations.yaml: expected"),
+        ("b: {bicyclist: [rider, rider]}", r"'b': 'bicyclist': 'rider' occur more than once"),
+        ("b: {bicyclist: }", r"'b': 'bicyclist': expected a list, got null"),
+        ("b: {bicyclist: [1]}", r"'b': 'bicyclist': 1 is no text"),
+        ("b: {yes: [rider]}", r"relations.yaml.*'b': True is no text \(quote it\)"),
+        ("b: {bicyclist: [rider]}\nb: {}", r"relations.yaml, line 2: .*key 'b' twice"),
+        ("b: [bicyclist]", r"relations.yaml: expected"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_by_name(two, tmp_path, text, message):

@@ -697,7 +697,9 @@ def test_a_file_need_not_have_classes_that_nothing_annotates(tmp_path):
         ("car: 10\nroad: -1\nsky: 30\n", "road: expected a number of pixels, got -1"),
         ("car: 0.5\nroad: 1\nsky: 30\n", r"car: expected a number of pixels, got 0\.5"),
         ("[1, 2, 3]", "expected class names with their pixels"),
-        ("car: [", "is no YAML"),
+        ("car: [", "not readable YAML"),
+        ("car: true\nroad: 1\nsky: 30\n", "car: expected a number of pixels, got True"),
+        ("car: 1\ncar: 2\nroad: 1\nsky: 3", "counts_file: .*counts.yaml, line 2: .*key 'car' twice"),
     ],
 )
 def test_files_without_every_count_are_refused(space, tmp_path, text, message):

@@ -1,0 +1,42 @@
+import re
+
+import pytest
+
+from mdseg.system.documents import read_yaml
+
+
+def written(folder, content):
+    path = folder / "mine.yaml"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_a_byte_order_mark_is_no_part_of_a_key(tmp_path):
+    assert read_yaml(written(tmp_path, b"\xef\xbb\xbfroad: 1\n")) == {"road": 1}
+
+
+def test_merged_keys_may_be_overwritten(tmp_path):
+    assert read_yaml(written(tmp_path, "a: &a {x: 1}\nb: {<<: *a, x: 2}\n"))["b"] == {"x": 2}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("road: 1\nsky: 2\nroad: 3\n", "mine.yaml, line 3: not readable YAML: key 'road' twice"),
+        ("classes: [{name: road, name: sky}]", "key 'name' twice"),
+        ("color: [128, 064, 128]", "064 would be read as 52; write 52, or in quotes what is no number"),
+        ("raw_ids: [1_0]", "1_0 would be read as 10"),
+        ("raw_ids: [1:30]", "1:30 would be read as 90"),
+        ("road: [1", "mine.yaml, line 2: not readable YAML: "),
+        ("a: !!python/object/apply:os.getcwd []", "mine.yaml, line 1: not readable YAML: could not determine"),
+        (b"road: \xff\xfe", "mine.yaml: no text in UTF-8"),
+        ("road: \x01", "mine.yaml: not readable YAML"),
+        ("[" * 300 + "]" * 300, "mine.yaml: lists and mappings in each other to more than 200 levels"),
+        ("- " * 300 + "x", "more than 200 levels"),
+        ("x: " * 1 + "\n" + "".join(" " * k + "x:\n" for k in range(1, 250)), "more than 200 levels"),
+    ],
+)
+def test_what_would_be_dropped_or_taken_for_something_else_is_refused_in_one_line(tmp_path, content, message):
+    with pytest.raises(ValueError, match=re.escape(message)) as refused:
+        read_yaml(written(tmp_path, content))
+    assert "\n" not in str(refused.value)
