@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 
+import cv2
 import pytest
 import torch
 from running import carry_out, new_folder
@@ -43,6 +44,9 @@ def test_a_run_leaves_what_the_readme_lists(finished):
             assert (run / stage / name).is_file(), f"{stage}/{name}"
         datasets = {"cityscapes", "idd", "bdd", "mapillary", "wilddash", "kitti", "camvid32_strict"}
         assert {picture.stem for picture in (run / stage / "figures").iterdir()} == datasets | {"curves"}
+        height, width, _ = cv2.imread(str(run / stage / "figures/curves.png")).shape
+        assert height > 300
+        assert width > 1000
     assert {picture.stem for picture in (run / "relations/figures").iterdir()} == {
         "cityscapes",
         "idd",

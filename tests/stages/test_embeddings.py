@@ -123,7 +123,7 @@ def test_classes_are_compared_by_their_most_similar_embeddings():
 @pytest.fixture(scope="module")
 def finished(composed, cache_folder, tmp_path_factory):
     """Folder of a run that has trained both networks and computed embeddings."""
-    cfg = composed(*SMALL, "stages=[alone,embeddings]", f"runs={tmp_path_factory.mktemp('runs')}")
+    cfg = composed(*SMALL, "panels=1", "stages=[alone,embeddings]", f"runs={tmp_path_factory.mktemp('runs')}")
     folder = new_folder(cfg)
     carry_out(cfg, folder)
     return folder
