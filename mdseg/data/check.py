@@ -174,7 +174,7 @@ def check_dataset(
             problems += found
         if samples is not None:
             listed[wanted] = samples
-    if not listed:
+    if not listed and not any(problem.error for problem in problems):
         problems = [replace(problem, error=True) for problem in problems]
     splits = {wanted: Split(table) for wanted in listed}
     console = Console(stderr=True)
