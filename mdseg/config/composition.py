@@ -23,6 +23,7 @@ from mdseg.config import references
 from mdseg.config.expansion import expand
 from mdseg.config.packages import check_packages
 from mdseg.config.paths import origin_in_full, write_in_full
+from mdseg.system.files import refuse_irregular
 from mdseg.system.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
@@ -208,6 +209,8 @@ FLAGS_WITH_VALUE = ("config-path", "config-name", "config-dir", "package", "info
 def in_short(error: Exception, overrides: Sequence[str]) -> str:
     """What is wrong with a command line or a YAML file, in a line: the key or option, and what was probably meant."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        if irregular := _irregular(f"{error.missing_cfg_file}.yaml", overrides):
+            return irregular
         group, _, name = error.missing_cfg_file.rpartition("/")
         options = error.options or _options(group, overrides)
         return f"there is no {group} {name!r}{nearest(name, options)}; there are {', '.join(options)}"
@@ -274,6 +277,18 @@ def chooses_family(path: Path) -> bool:
         chooses_family(path.with_name(f"{entry}.yaml")) if isinstance(entry, str) else "override /family" in entry
         for entry in defaults
     )
+
+
+def _irregular(file: str, overrides: Sequence[str]) -> str | None:
+    """What stands in the place of a file of configuration, but is no regular one: Hydra passes it over."""
+    given = values([override for override in overrides if override.startswith("hydra.searchpath=")])
+    places = [str(place).removeprefix("file://") for places in given.values() for place in places]
+    try:
+        for folder in (conf_dir(), *map(Path, places)):
+            refuse_irregular(folder / file)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _options(group: str, overrides: Sequence[str]) -> list[str]:

@@ -177,7 +177,7 @@ def check_dataset(
         if not table.names and any(sample.mask is not None for sample in samples or ()):
             problems.append(Problem(True, wanted, MASKS_WITHOUT_TABLE))
             listed[wanted] = [replace(sample, mask=None) for sample in listed[wanted]]
-    if not listed:
+    if not listed and not any(problem.error for problem in problems):
         problems = [replace(problem, error=True) for problem in problems]
     splits = {wanted: Split(table) for wanted in listed}
     console = Console(stderr=True)

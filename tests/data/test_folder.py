@@ -430,6 +430,14 @@ def test_check_refuses_what_a_run_refuses(tmp_path):
     assert "image_ending: .jpg and mask_ending: .png" in problem.what
 
 
+def test_check_keeps_remarks_apart_from_what_makes_a_dataset_unusable(tmp_path):
+    spaced_out("{}.jpg", "{}_mask.png")(tmp_path)
+    others(tmp_path, "data/x.heic")
+    report = checked(tmp_path, **NULL)
+    assert ["seems to be the mask of" in problem.what for problem in report.errors] == [True]
+    assert ["1 of 9 files were left out" in problem.what for problem in report.warnings] == [True]
+
+
 def test_check_repeats_remarks_of_a_split_that_is_incomplete(partly):
     others(partly, "masks/a.jpg")
     report = checked(partly, image_dir="images", mask_dir="masks")

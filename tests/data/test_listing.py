@@ -3,6 +3,7 @@
 import pytest
 from folders import IRREGULAR, masks, others, photographs
 
+from mdseg.config.composition import compose_with_datasets
 from mdseg.data import layouts
 from mdseg.data.dataset import load_dataset
 from mdseg.data.listing import IMAGES, files_below
@@ -88,6 +89,12 @@ def test_label_tables_and_lists_of_labelled_images_are_regular_files(tmp_path, i
         LabelTable.load(tmp_path / "table.yaml")
     with pytest.raises(ValueError, match=irregular(tmp_path / "mine.txt")):
         labelled_subset(["a"], str(tmp_path / "mine.txt"), 0, "x")
+
+
+def test_so_are_descriptors(tmp_path, irregular):
+    message = irregular(tmp_path / "dataset/mine.yaml")
+    with pytest.raises(ValueError, match=message):
+        compose_with_datasets("check", ["on=[mine]", f"hydra.searchpath=[file://{tmp_path}]"])
 
 
 @pytest.mark.parametrize(
