@@ -16,7 +16,7 @@ DATASET = ("layout", "root", "labels", "evaluation_split")
 NEEDED = tuple(key for key in DATASET if key != "labels")  # which a dataset without masks has not
 SPLITS = ("train", "val", "test")
 # What stands beside datasets in results and pictures.
-TAKEN = ("mean", "sum", "network", "datasets", "mean_miou", "joined", "iou", "miou")
+TAKEN: tuple[str, ...] = ("mean", "sum", "network", "datasets", "mean_miou", "joined", "iou", "miou")
 TAKEN += ("curves", "lessons", "discriminators", "entropy", "nearest_labels", "pairs")
 
 LAYOUTS = "mdseg.data.layouts."

@@ -59,8 +59,8 @@ class StreamDataset(Dataset):
         names = {dataset.name for loaded in self.streams.values() for dataset in loaded.datasets}
         self.dataset_index: dict[str, int] = {}
         self.train_ids: dict[str, np.ndarray] = {}
-        for name in names if space is not None else ():
-            if name in space.datasets:
+        for name in names:
+            if space is not None and name in space.datasets:
                 self.dataset_index[name], self.train_ids[name] = space.dataset_index(name), space.train_ids(name)
 
     def __getitem__(self, key: SampleKey) -> Sampled:

@@ -12,6 +12,7 @@ from jaxtyping import Int16, UInt8
 from mdseg.data.rare_class import Wanted
 from mdseg.data.statistics import count_classes
 from mdseg.labels.tables import IGNORE
+from mdseg.system.names import check_list
 
 Image = UInt8[np.ndarray, "h w 3"]
 Resized = UInt8[np.ndarray, "H W 3"]
@@ -34,7 +35,7 @@ class RandomCrop:
         short_side: short side in pixels before the random factor; null keeps each image's own size.
         scale: lowest and highest random factor.
         crop: (height, width) of the result.
-        augment: albumentations transforms; `fill_mask` must be 255 where a transform has it, since 0 is a class.
+        augment: a list of albumentations transforms; `fill_mask` must be 255 where one has it, since 0 is a class.
         max_class_share: a labelled image's window is drawn anew, at the same scale and at most ten times, until it
             shows two classes and none has this share of its labelled pixels (mmsegmentation's `cat_max_ratio`); null
             takes any window.
@@ -48,13 +49,14 @@ class RandomCrop:
         short_side: int | None,
         scale: Sequence[float | int],
         crop: Sequence[int],
-        augment: Sequence[albumentations.BasicTransform | albumentations.BaseCompose] = (),
+        augment: Any = (),
         max_class_share: float | int | None = None,
     ) -> None:
         if not _are_two(scale) or not 0 < scale[0] <= scale[1]:
             raise ValueError(f"transform.scale: expected two rising positive factors, got {scale}")
-        if not _are_two(crop) or min(crop) < 1:
+        if not _are_two(crop) or not all(isinstance(side, int) for side in crop) or min(crop) < 1:
             raise ValueError(f"transform.crop: expected a positive height and width, got {crop}")
+        check_list("transform.augment", augment)
         for transform in _flattened(augment):
             if getattr(transform, "fill_mask", IGNORE) != IGNORE:
                 raise ValueError(
@@ -130,7 +132,8 @@ def _position(size: tuple[int, int], extent: tuple[int, int], generator: np.rand
 
 
 def _are_two(values: object) -> bool:
-    return isinstance(values, Sequence) and len(values) == 2 and all(isinstance(value, int | float) for value in values)
+    numbers = isinstance(values, Sequence) and len(values) == 2 and all(isinstance(v, int | float) for v in values)
+    return numbers and not any(isinstance(value, bool) for value in values)
 
 
 def _flattened(transforms: Iterable[Any]) -> Iterator[Any]:

@@ -109,7 +109,7 @@ def check_list(where: str, values: Any) -> None:
     Raises:
         ValueError: it shows the list that was probably meant.
     """
-    if not isinstance(values, Sequence) or isinstance(values, str | bytes):
+    if not isinstance(values, Sequence) or isinstance(values, str):
         short = is_scalar(values) and str(values).isprintable() and len(str(values)) <= LONGEST
         meant = f"[{values}]" if short else "[...]"
         meant = "[], or leave it out" if values is None else meant

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from mdseg import conf_dir
 from mdseg.config.composition import compose_with_datasets
 
 DESCRIPTOR = """layout: {_target_: mdseg.data.layouts.folder, _partial_: true, image_dir: images, mask_dir: null}
@@ -84,6 +85,19 @@ def test_what_belongs_to_the_whole_run_and_does_not_say_so_is_refused(mine, grou
     base = [] if group == "experiment" else ["experiment=gta5_cityscapes"]
     with pytest.raises(ValueError, match=rf"^{group}=mine: .*first line must be `# @package _global_`"):
         compose_with_datasets("run", [*base, f"{group}=mine", path])
+
+
+@pytest.mark.parametrize(
+    ("file", "choice"), [("dataset__idd", "dataset=[idd]"), ("model__small", "model=small"), ("scale__demo", "seed=1")]
+)
+def test_a_file_that_one_of_mdseg_s_own_hides_is_refused(mine, file, choice):
+    group, name = file.split("__")
+    with pytest.raises(ValueError, match=rf"{group}={name}: .*{name}.yaml is not read, .*conf/.* comes before it"):
+        composed(choice, mine(**{file: "x: 1\n"}))
+
+
+def test_a_copy_of_one_of_mdseg_s_own_changes_nothing(mine):
+    composed("dataset=[idd]", mine(dataset__idd=(conf_dir() / "dataset/idd.yaml").read_text()))
 
 
 def test_one_descriptor_may_be_loaded_under_another_name():

@@ -104,7 +104,17 @@ def test_transforms_that_fill_the_mask_with_a_class_are_refused():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"scale": (2.0, 0.5)}, {"scale": (0.0, 1.0)}, {"crop": (0, 8)}], ids=["falling", "zero", "empty"]
+    "arguments",
+    [
+        {"scale": (2.0, 0.5)},
+        {"scale": (0.0, 1.0)},
+        {"crop": (0, 8)},
+        {"crop": (True, True)},
+        {"augment": "flip"},
+        {"augment": {"p": 0.5}},
+        {"augment": None},
+    ],
+    ids=["falling", "zero", "empty", "truth values", "a text", "a mapping", "nothing"],
 )
 def test_impossible_crops_are_refused(arguments):
     with pytest.raises(ValueError, match="transform"):
