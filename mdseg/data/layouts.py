@@ -446,7 +446,8 @@ def folder(
             whose mask_dir does not exist, images are unlabelled.
         lists: file, relative to root, with one name per line or "image mask" pairs of paths relative to root; without
             it a split is everything in its folders.
-        image_ending, mask_ending: what file names have besides the common key, as `_leftImg8bit`.
+        image_ending, mask_ending: what file names have besides the common key, as `_leftImg8bit`; a mask_ending of
+            `.json` stands for files of polygons, labelme's or IDD's.
     """
     root = checked_root(root, split)
     images = images_in(root / image_dir.format(split=split), image_ending, pattern="**/*")
@@ -454,7 +455,9 @@ def folder(
     if mask_dir is not None:
         masks_at = root / mask_dir.format(split=split)
         if split != "test" or masks_at.is_dir():
-            masks = files_in(masks_at, mask_ending, (".png",), pattern="**/*")
+            polygons = mask_ending.lower().endswith(".json")
+            ending, suffixes = (mask_ending[: -len(".json")], (".json",)) if polygons else (mask_ending, (".png",))
+            masks = files_in(masks_at, ending, suffixes, pattern="**/*")
     if lists is not None:
         images, listed_masks = _listed(root, root / lists.format(split=split), images, masks or {}, image_ending)
         masks = None if masks is None or (split == "test" and not listed_masks) else listed_masks
