@@ -291,12 +291,13 @@ def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
     return np.array(canvas)
 
 
-Shapes = list[tuple[str, tuple[str, ...], list[tuple[float, ...]]]]  # what it is, labels it may go by, its points
+Points = list[tuple[float | int, ...]]
+Shapes = list[tuple[str, tuple[str, ...], Points]]  # what it is, labels it may go by, its points
 
 
 def _idd_shapes(document: Any) -> tuple[tuple[int, int], Shapes]:
     """(width, height) and polygons of IDD, or of Cityscapes."""
-    shapes = [
+    shapes: Shapes = [
         ("polygon", (item["label"], item["label"].removesuffix("group")), _points(item["polygon"]))
         for item in document["objects"]
         if len(item["polygon"]) >= 3 and not item.get("deleted", 0)
@@ -322,8 +323,8 @@ def _labelme_shapes(document: Any) -> tuple[tuple[int, int], Shapes]:
     return (document["imageWidth"], document["imageHeight"]), shapes
 
 
-def _points(values: Any) -> list[tuple[float, ...]]:
-    points = [(x, y) for x, y in values]
+def _points(values: Any) -> Points:
+    points: Points = [(x, y) for x, y in values]
     if not all(math.isfinite(value) for point in points for value in point):
         raise ValueError("a point is not finite")
     return points

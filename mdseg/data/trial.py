@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import albumentations
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 
 from mdseg.labels.tables import IGNORE
 
-Transform = albumentations.BasicTransform | albumentations.BaseCompose
+Transform: TypeAlias = albumentations.BasicTransform | albumentations.BaseCompose
 SEEDS = 8
 SIDE = 64  # of a small picture: most transforms do the same at any size, and are tried in milliseconds
 Seen = dict[str, list[tuple[bool, bool]]]  # transform → per seed, whether image and mask moved apart, and were resized
@@ -44,7 +44,7 @@ def check_transforms(augment: Sequence[Transform], crop: tuple[int, int]) -> Non
         _try([_alone(transform) for transform in path], small, crop)
 
 
-def _flattened(transforms: Sequence[Transform]) -> Iterator[Transform]:
+def _flattened(transforms: Sequence[Transform]) -> Iterator[Any]:
     """Transforms with those inside OneOf, Sequential and the like."""
     for transform in transforms:
         yield transform
@@ -115,8 +115,8 @@ def _try(path: Sequence[albumentations.Compose], small: tuple[int, int], crop: t
     other = next(image for image in images if image.shape[:2] != crop)
     names = ", ".join(name for name, steps in seen.items() if any(resized for _, resized in steps))
     raise ValueError(
-        f"transform.augment: {names} makes an image of {other.shape[:2]} (height, width) out of the crop of {crop}; leave "
-        "out what changes its size (transform.crop, short_side and scale say it), or bring it back"
+        f"transform.augment: {names} makes an image of {other.shape[:2]} (height, width) out of the crop of {crop}; "
+        "leave out what changes its size (transform.crop, short_side and scale say it), or bring it back"
     )
 
 
@@ -175,7 +175,7 @@ def _step(transform: albumentations.Compose, image: np.ndarray, seed: int) -> tu
         )
     if not isinstance(labels, np.ndarray) or labels.dtype != np.uint8 or labels.shape != first.shape[:2]:
         raise ValueError(
-            f"{name} makes {_kind(labels)} of the mask of an image of {first.shape}; it must stay uint8, of the same size"
+            f"{name} makes {_kind(labels)} of the mask of an image of {first.shape}; it must stay uint8 and of its size"
         )
     spoilt, apart = not np.array_equal(RENAMED[labels], renamed), _lie_apart(first, second, labels)
     if spoilt or apart:
