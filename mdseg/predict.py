@@ -9,6 +9,8 @@ images=photos/        a folder, searched with its subfolders, linked ones too, f
 output=masks/         new or empty, unless there is overwrite=true
 space=...             the classes to choose from; default: all of the run. A dataset of the run, a table of conf/labels,
                       a YAML file with such a table, or cityscapes19, synthia16, nthu13
+ids=raw               what output/id holds: the raw ids of the space's table, in its encoding (grey, palette, rgb or
+                      16 bits), as the masks of the dataset are; default: index, numbers that classes.csv explains
 stage=null_bce        of a run folder; default: its last one
 checkpoint=best       default: last
 network=teacher       or student, of a run that trained both, or another of the answers that its results have beside
@@ -16,7 +18,7 @@ network=teacher       or student, of a run that trained both, or another of the 
 short_side=512        pixels at which the network sees an image; default: as the run was evaluated
 device=cpu            default: a GPU if there is one
 
-output/id/*.png       8-bit grey: the class's number in classes.csv at every pixel, never 255
+output/id/*.png       8-bit grey: the class's number in classes.csv at every pixel, never 255; see ids=
 output/color/*.png    the class's colour
 output/overlay/*.jpg  the colours over the photograph
 
@@ -31,7 +33,7 @@ import shlex
 import sys
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from operator import methodcaller
 from pathlib import Path
@@ -68,6 +70,7 @@ def predict(overrides: Sequence[str]) -> None:
     files = output_names(find_images(Path(cfg.images).expanduser(), output), Path(cfg.images).expanduser())
     check_output(output, cfg.overwrite)
 
+    from mdseg.data.mask_files import encoder, first_raw_ids
     from mdseg.runs.trained import load_trained
     from mdseg.system.devices import choose_device
     from mdseg.system.files import write_text
@@ -78,10 +81,13 @@ def predict(overrides: Sequence[str]) -> None:
     if cfg.short_side == "run":
         cfg.short_side = trained.cfg.evaluation.short_side
     cfg.checkpoint, cfg.stage, cfg.network = str(trained.path.resolve()), trained.stage, trained.network
+    table = table_of(cfg.space, trained) if cfg.ids == "raw" else None
+    encode = encoder(table)
+    shown = range(len(space.names)) if table is None else map(table.show, first_raw_ids(table))
     trained.model.to(device)
-    write_text(output / "classes.csv", classes_csv(space))
+    write_text(output / "classes.csv", classes_csv(space, shown))
     write_text(output / "predict.yaml", f"# python -m mdseg.predict {shlex.join(overrides)}\n{OmegaConf.to_yaml(cfg)}")
-    failed = predict_all(files, output, trained.predictor(cfg.short_side), space)
+    failed = predict_all(files, output, trained.predictor(cfg.short_side), space, encode)
     print(f"{len(files) - len(failed)} images: {output} ({', '.join(FOLDERS)}, classes.csv)", flush=True)
     if failed:
         names = shortened([str(path) for path in failed])
@@ -99,6 +105,10 @@ def check(cfg: DictConfig) -> None:
             raise ValueError(f"{key}=... is required; --help says what it is")
     if cfg.short_side not in ("run", None) and not (isinstance(cfg.short_side, int) and cfg.short_side > 0):
         raise ValueError(f"short_side: expected a number of pixels, null or run, got {cfg.short_side!r}")
+    if cfg.ids not in ("index", "raw"):
+        raise ValueError(f"ids: expected index or raw, got {cfg.ids!r}")
+    if cfg.ids == "raw" and cfg.space is None:
+        raise ValueError("ids=raw: raw ids are those of a label table; set space=<dataset, table or YAML file>")
 
 
 def find_images(images: Path, output: Path) -> list[Path]:
@@ -217,18 +227,21 @@ def cityscapes_subset(name: str, names: Sequence[str]) -> "LabelTable":
     )
 
 
-def classes_csv(space: "EvaluationSpace") -> str:
-    """What the numbers in the id pictures mean."""
+def classes_csv(space: "EvaluationSpace", ids: Iterable[int | str]) -> str:
+    """What the numbers, or the colours, in the id pictures mean."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["id", "name", "red", "green", "blue"])
-    named = zip(space.names, space.colors, strict=True)
-    rows.writerows([index, name, *color] for index, (name, color) in enumerate(named))
+    rows.writerows([shown, name, *color] for shown, name, color in zip(ids, space.names, space.colors, strict=True))
     return text.getvalue()
 
 
 def predict_all(
-    files: Mapping[Path, str], output: Path, predictor: "Predictor", space: "EvaluationSpace"
+    files: Mapping[Path, str],
+    output: Path,
+    predictor: "Predictor",
+    space: "EvaluationSpace",
+    encode: Callable[["np.ndarray"], bytes],
 ) -> list[Path]:
     """Predict images and write their pictures; returns those that could not be, each reported when it was met.
 
@@ -237,6 +250,7 @@ def predict_all(
 
     Args:
         files: image → what its outputs are called.
+        encode: makes the content of an id picture.
     """
     import cv2
     from rich.console import Console
@@ -261,7 +275,7 @@ def predict_all(
                     message = f"mdseg: {path}: {reason(error, path)}"
                     console.print(message, markup=False, highlight=False, soft_wrap=True)
                     continue
-                writing.append(pool.submit(write, output, files[path], image, ids, space.colors))
+                writing.append(pool.submit(write, output, files[path], image, ids, space.colors, encode))
                 if len(writing) > AHEAD:
                     writing.popleft().result()
             while writing:
@@ -311,7 +325,14 @@ def reason(error: Exception, path: Path) -> str:
     raise error
 
 
-def write(output: Path, name: str, image: "np.ndarray", ids: "np.ndarray", colors: "Sequence[Color]") -> None:
+def write(
+    output: Path,
+    name: str,
+    image: "np.ndarray",
+    ids: "np.ndarray",
+    colors: "Sequence[Color]",
+    encode: Callable[["np.ndarray"], bytes],
+) -> None:
     """The three pictures of one image, all of them encoded before the first is written."""
     import cv2
 
@@ -321,7 +342,7 @@ def write(output: Path, name: str, image: "np.ndarray", ids: "np.ndarray", color
     bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR, dst=image)  # in place: a large photograph is there once
     color = colorize(ids, [color[::-1] for color in colors])
     encoded = {
-        f"id/{name}.png": cv2.imencode(".png", ids)[1],
+        f"id/{name}.png": encode(ids),
         f"color/{name}.png": cv2.imencode(".png", color)[1],
         f"overlay/{name}.jpg": cv2.imencode(".jpg", cv2.addWeighted(bgr, 1 - OPACITY, color, OPACITY, 0, dst=bgr))[1],
     }

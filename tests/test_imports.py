@@ -16,7 +16,7 @@ ROOMS = {
     "pixels": set(),
     "labels": {"system"},
     "losses": {"labels", "pixels", "system"},
-    "models": set(),
+    "models": {"system"},
     "data": {"labels", "system"},
     "scenes": {"labels"},
     "figures": {"labels", "system"},

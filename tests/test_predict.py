@@ -188,6 +188,25 @@ def test_hidden_files_and_earlier_outputs_are_no_photographs(tmp_path, capsys):
     assert "notes.txt" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("encoding", "key"), [("id", "raw_ids"), ("rgb", "rgb")])
+def test_raw_ids_are_those_of_the_space_as_its_masks_have_them(trained_run, photograph, tmp_path, encoding, key):
+    """The same answers, with which a mask of the dataset would say them."""
+    values = {"raw_ids": [[7, 8], [24]], "rgb": [[[128, 64, 32]], [[9, 9, 9]]]}[key]
+    classes = [{"name": name, key: ids, "color": [1, 2, 3]} for name, ids in zip(("road", "sky"), values, strict=True)]
+    (tmp_path / "mine.yaml").write_text(json.dumps({"encoding": encoding, "classes": classes}))
+    photograph.resize((61, 33)).save(tmp_path / "a.png")
+    for ids_as in ("index", "raw"):
+        output = [f"output={tmp_path / ids_as}", f"space={tmp_path / 'mine.yaml'}", f"ids={ids_as}"]
+        predict([f"run={trained_run}", f"images={tmp_path / 'a.png'}", *output])
+    index = ids(tmp_path / "index/id/a.png")
+    written = cv2.imread(str(tmp_path / "raw/id/a.png"), cv2.IMREAD_UNCHANGED)
+    firsts = np.array([value[0] for value in values], np.uint8)
+    assert (written == (firsts[..., ::-1] if key == "rgb" else firsts)[index]).all()
+    with (tmp_path / "raw/classes.csv").open() as file:
+        shown = [row["id"] for row in csv.DictReader(file)]
+    assert shown == {"raw_ids": ["7", "24"], "rgb": ["(128, 64, 32)", "(9, 9, 9)"]}[key]
+
+
 def test_listed_spaces_have_the_cityscapes_colours(trained):
     cityscapes = LabelTable.load("cityscapes")
     assert space_of("cityscapes19", trained).colors == cityscapes.colors
@@ -246,6 +265,8 @@ def test_a_device_that_does_not_exist_is_an_error(name):
         (["images=EMPTY"], "no file in it ends in .png, .jpg"),
         (["images=EMPTY", "spac=bdd"], r"spac=bdd: there is no such key \(did you mean space\?\)"),
         (["images=EMPTY", "short_side=big"], "short_side: expected a number of pixels"),
+        (["images=EMPTY", "ids=raw"], "ids=raw: raw ids are those of a label table; set space="),
+        (["images=EMPTY", "ids=names", "space=bdd"], "ids: expected index or raw, got 'names'"),
         ([], "images=... is required"),
     ],
 )

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from mdseg.data.likeness import LOSSLESS, TRIED, mask_among, seems_mask, within
+from mdseg.data.likeness import LOSSLESS, POLYGONS, TRIED, mask_among, seems_mask, within
 from mdseg.data.listing import (
     IMAGES,
     Files,
@@ -45,7 +45,8 @@ class Apart:
         self.images_at, self.masks_at = images_at, masks_at
         self.image_ending, self.mask_ending = image_ending, mask_ending
         # By how much the ending of images is longer, suffixes aside; of `a.jpg.png` only `.png` is one.
-        self._longer = len(without_suffix(image_ending)) - len(without_suffix(mask_ending, LOSSLESS))
+        self.mask_formats = POLYGONS if mask_ending.lower().endswith(POLYGONS) else LOSSLESS
+        self._longer = len(without_suffix(image_ending)) - len(without_suffix(mask_ending, self.mask_formats))
         here, there = files_below(images_at), [] if masks_at is None else files_below(masks_at)
         folders = {path.parent for path in (*here, *there)} | {images_at} | ({masks_at} if masks_at else set())
         # Links may lead from one to the other.
@@ -60,7 +61,7 @@ class Apart:
             there = [path for path in there if not self._lies_in(path, [around])]
         self.images = by_key((path for path in here if not self.ends_as_mask(path)), images_at, image_ending, IMAGES)
         masks = [path for path in there if not (self._lies_in(path, [around]) and self._ends_as_image(path))]
-        self.masks: Found = {} if masks_at is None else by_key(masks, masks_at, mask_ending, LOSSLESS)
+        self.masks: Found = {} if masks_at is None else by_key(masks, masks_at, mask_ending, self.mask_formats)
         self.mask_files = {path for paths in self.masks.values() for path in paths}
         self._refuse_both()
         self._beside_images = [path for path in here if not (self.one_place and path in self.mask_files)]
@@ -74,7 +75,7 @@ class Apart:
 
     def ends_as_mask(self, path: Path) -> bool:
         """Whether a name has the ending of masks, and it is longer than that of images."""
-        return self._longer < 0 and without_ending(path.name, self.mask_ending, LOSSLESS) is not None
+        return self._longer < 0 and without_ending(path.name, self.mask_ending, self.mask_formats) is not None
 
     def _ends_as_image(self, path: Path) -> bool:
         return self._longer > 0 and without_ending(path.name, self.image_ending, IMAGES) is not None
@@ -109,7 +110,7 @@ class Apart:
         there = f"; there are {_kinds(self._beside_masks)}" if self._beside_masks else ""
         lossy = any(path.suffix.lower() in set(IMAGES) - set(LOSSLESS) for path in self._beside_masks)
         advice = " (masks are saved without loss; JPEG changes their ids)" if lossy else ""
-        return f"{no_files(folder, self.mask_ending, LOSSLESS)}{there}{advice}"
+        return f"{no_files(folder, self.mask_ending, self.mask_formats)}{there}{advice}"
 
     def remark_left_out(self) -> None:
         """Say how many files are neither images nor masks."""
@@ -117,7 +118,7 @@ class Apart:
         but = f", but not in {self.mask_ending}" if any(map(self.ends_as_mask, self._beside_images)) else ""
         _remark(self.images_at, self._beside_images, images, _formats(self.image_ending, IMAGES) + but)
         if self.masks_at is not None:
-            _remark(self.masks_at, self._beside_masks, self.mask_files, _formats(self.mask_ending, LOSSLESS))
+            _remark(self.masks_at, self._beside_masks, self.mask_files, _formats(self.mask_ending, self.mask_formats))
 
     def one_image_each(self, images: Found) -> Files:
         """One image per key; of one that is there in several formats the first, which is remarked.

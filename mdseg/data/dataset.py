@@ -1,6 +1,7 @@
 """One class for every dataset on disk: what differs is a list of files (a layout) and a label table."""
 
 import json
+import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -267,36 +268,87 @@ def _rgb(bgr: np.ndarray) -> np.ndarray:
 
 
 def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
-    """Mask of an IDD polygon file: polygons in order, later ones on top, background 255.
+    """Mask of a file of polygons, IDD's or labelme's: in order, later ones on top.
 
-    As AutoNUE's tool does: a label ending in `group` falls back to the label without it; deleted polygons and those
-    with fewer than three points are skipped. Drawn with Pillow, as there, so that borders come out alike.
+    IDD's as AutoNUE's tool does: a label ending in `group` falls back to the label without it; deleted polygons and
+    those with fewer than three points are skipped; the background is 255. Drawn with Pillow, as there, so that borders
+    come out alike. Of labelme's shapes polygons, rectangles and circles are drawn; the background is the class with the
+    member `_background_`, as labelme calls it, or else 255.
 
     Raises:
-        ValueError: the table has no labels of polygons, or the file is damaged or has one that the table does not know.
+        ValueError: the table has no labels of polygons, or the file is damaged, or has a label that the table does not
+            know or a shape that is not drawn.
     """
     if not any(table.members):
-        raise ValueError(f"{path}: label table '{table.name}' has no `members`, so polygons cannot be drawn; use `idd`")
+        raise ValueError(
+            f"{path}: label table '{table.name}' has no `members`, so polygons cannot be drawn; write into it which "
+            "labels each class has (`idd` is an example)"
+        )
     class_of = {member: index for index, members in enumerate(table.members) for member in members}
     class_of |= dict.fromkeys(table.ignore_members, IGNORE)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        canvas = Image.new("L", (document["imgWidth"], document["imgHeight"]), IGNORE)
-        for item in document["objects"]:
-            points = [tuple(point) for point in item["polygon"]]
-            if len(points) >= 3 and not item.get("deleted", 0):
-                ImageDraw.Draw(canvas).polygon(points, fill=_polygon_class(item["label"], class_of, path, table))
-    except (KeyError, TypeError, OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        size, shapes = _labelme_shapes(document) if "shapes" in document else _idd_shapes(document)
+        canvas = Image.new("L", size, class_of.get("_background_", IGNORE) if "shapes" in document else IGNORE)
+    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
         raise ValueError(f"{path}: not a readable polygon file ({type(error).__name__}: {error})") from error
+    draw = ImageDraw.Draw(canvas)
+    drawn = {"polygon": draw.polygon, "rectangle": draw.rectangle, "circle": draw.ellipse}
+    for kind, labels, points in shapes:
+        if kind not in drawn:
+            raise ValueError(
+                f"{path}: the shape '{labels[0]}' is a {kind}; {', '.join(drawn)} are drawn, make it one of these or "
+                "delete it"
+            )
+        drawn[kind](points, fill=_polygon_class(labels, class_of, path, table))
     return np.array(canvas)
 
 
-def _polygon_class(label: str, class_of: Mapping[str, int], path: Path, table: LabelTable) -> int:
-    name = label if label in class_of else label.removesuffix("group")
-    if name not in class_of and table.unknown_ids == "error":
-        message = f"{path}: label '{label}' is not in label table '{table.name}' (`members`, `ignore_members`)"
-        raise UnknownLabels(message, [label])
-    return class_of.get(name, IGNORE)
+Points = list[tuple[float | int, ...]]
+Shapes = list[tuple[str, tuple[str, ...], Points]]  # what it is, labels it may go by, its points
+
+
+def _idd_shapes(document: Any) -> tuple[tuple[int, int], Shapes]:
+    """(width, height) and polygons of IDD, or of Cityscapes."""
+    shapes: Shapes = [
+        ("polygon", (item["label"], item["label"].removesuffix("group")), _points(item["polygon"]))
+        for item in document["objects"]
+        if len(item["polygon"]) >= 3 and not item.get("deleted", 0)
+    ]
+    return (document["imgWidth"], document["imgHeight"]), shapes
+
+
+def _labelme_shapes(document: Any) -> tuple[tuple[int, int], Shapes]:
+    """(width, height) and shapes of labelme; circles and rectangles as Pillow wants them, by their outer corners."""
+    shapes: Shapes = []
+    for item in document["shapes"]:
+        kind, points = item.get("shape_type") or "polygon", _points(item["points"])  # old files have polygons only
+        if kind == "rectangle" and len(points) == 4:  # of newer releases, which turn them
+            kind = "polygon"
+        elif kind == "rectangle" and len(points) == 2:
+            points = [tuple(min(axis) for axis in zip(*points, strict=True)), tuple(map(max, *points))]
+        elif kind == "circle" and len(points) == 2:  # its centre and a point on it
+            (x, y), radius = points[0], math.dist(*points)
+            points = [(x - radius, y - radius), (x + radius, y + radius)]
+        elif kind != "polygon" or len(points) < 3:
+            kind = f"{kind} ({len(points)} points)"
+        shapes.append((kind, (item["label"],), points))
+    return (document["imageWidth"], document["imageHeight"]), shapes
+
+
+def _points(values: Any) -> Points:
+    points: Points = [(x, y) for x, y in values]
+    if not all(math.isfinite(value) for point in points for value in point):
+        raise ValueError("a point is not finite")
+    return points
+
+
+def _polygon_class(labels: Sequence[str], class_of: Mapping[str, int], path: Path, table: LabelTable) -> int:
+    known = [label for label in labels if label in class_of]
+    if not known and table.unknown_ids == "error":
+        message = f"{path}: label '{labels[0]}' is not in label table '{table.name}' (`members`, `ignore_members`)"
+        raise UnknownLabels(message, labels[:1])
+    return class_of[known[0]] if known else IGNORE
 
 
 def _read_id(path: Path) -> np.ndarray:

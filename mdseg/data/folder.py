@@ -7,7 +7,7 @@ from typing import Any
 
 from mdseg.data.apart import Apart, refuse_masks
 from mdseg.data.dataset import Sample
-from mdseg.data.likeness import LOSSLESS
+from mdseg.data.likeness import LOSSLESS, POLYGONS
 from mdseg.data.listing import (
     IMAGES,
     SPLITS,
@@ -48,7 +48,8 @@ def folder(
         lists: file, relative to root, with one name per line or "image mask" pairs of paths relative to root; without
             it a split is everything in its folders. A suffix in it counts: `a.jpg` is not `a.png`.
         image_ending, mask_ending: what file names have besides the common key, as `_leftImg8bit`; with the suffix where
-            nothing else tells images from masks, `.jpg` and `.png`.
+            nothing else tells images from masks, `.jpg` and `.png`, and where masks are files of polygons, labelme's or
+            IDD's, `.json`.
         splits: split → what `{split}` stands for where it is not the split's name: `{val: valid}`.
         without_mask: what an image without mask is in a split that has masks, an `error`, or `unlabelled`: seen by
             streams of that role and of the target, left out of labelled ones and of evaluations.
@@ -199,7 +200,7 @@ def _elsewhere(name: str, chosen: Chosen, files: Apart) -> tuple[str, list[Path]
 
 def _mask(name: str, chosen: Chosen) -> Path:
     path = chosen.file(name, LOSSLESS if without_suffix(name) == name else ())
-    if path.suffix.lower() not in LOSSLESS and there(path):
+    if path.suffix.lower() not in (*LOSSLESS, *POLYGONS) and there(path):
         raise ValueError(
             f"{chosen.list_file} names {path} as a mask; masks are saved without loss, as {', '.join(LOSSLESS)}"
         )

@@ -11,6 +11,7 @@ from PIL import Image
 from mdseg.data.dataset import read_image
 
 LOSSLESS = (".png", ".tif", ".tiff", ".bmp")  # JPEG and most WebP invent ids between those of two classes
+POLYGONS = (".json",)  # masks as files of polygons, where mask_ending says so
 COLOURS = 64  # a mask has one for every class, a photograph hundreds
 PIXELS = 100_000  # that are looked at
 TRIED = 3  # files of a kind: a single photograph may be all black

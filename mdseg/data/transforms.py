@@ -1,7 +1,7 @@
 """From a decoded image and its mask to what the network sees."""
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import albumentations
@@ -11,6 +11,7 @@ from jaxtyping import Int16, UInt8
 
 from mdseg.data.rare_class import Wanted
 from mdseg.data.statistics import count_classes
+from mdseg.data.trial import check_transforms
 from mdseg.labels.tables import IGNORE
 from mdseg.system.names import check_list
 
@@ -35,13 +36,14 @@ class RandomCrop:
         short_side: short side in pixels before the random factor; null keeps each image's own size.
         scale: lowest and highest random factor.
         crop: (height, width) of the result.
-        augment: a list of albumentations transforms; `fill_mask` must be 255 where one has it, since 0 is a class.
+        augment: a list of albumentations transforms, which are tried once; see
+            :func:`mdseg.data.trial.check_transforms`.
         max_class_share: a labelled image's window is drawn anew, at the same scale and at most ten times, until it
             shows two classes and none has this share of its labelled pixels (mmsegmentation's `cat_max_ratio`); null
             takes any window.
 
     Raises:
-        ValueError: an impossible size or range, or a transform that would paint a class into the mask.
+        ValueError: an impossible size or range, or a transform that spoils labels.
     """
 
     def __init__(
@@ -57,16 +59,11 @@ class RandomCrop:
         if not _are_two(crop) or not all(isinstance(side, int) for side in crop) or min(crop) < 1:
             raise ValueError(f"transform.crop: expected a positive height and width, got {crop}")
         check_list("transform.augment", augment)
-        for transform in _flattened(augment):
-            if getattr(transform, "fill_mask", IGNORE) != IGNORE:
-                raise ValueError(
-                    f"transform.augment: {type(transform).__name__} fills the mask with {transform.fill_mask}, "
-                    f"a class; set fill_mask: {IGNORE}"
-                )
         if max_class_share is not None and not 0 < max_class_share <= 1:
             raise ValueError(f"transform.max_class_share: expected a share in (0, 1] or null, got {max_class_share}")
         self.max_class_share = max_class_share
         self.short_side, self.scale, self.crop = short_side, (scale[0], scale[1]), (crop[0], crop[1])
+        check_transforms(augment, self.crop)
         self.augment = albumentations.Compose(list(augment))
 
     def factor(self, size: tuple[int, int]) -> float:
@@ -134,13 +131,6 @@ def _position(size: tuple[int, int], extent: tuple[int, int], generator: np.rand
 def _are_two(values: object) -> bool:
     numbers = isinstance(values, Sequence) and len(values) == 2 and all(isinstance(v, int | float) for v in values)
     return numbers and not any(isinstance(value, bool) for value in values)
-
-
-def _flattened(transforms: Iterable[Any]) -> Iterator[Any]:
-    """Transforms with those inside OneOf, Sequential and the like."""
-    for transform in transforms:
-        yield transform
-        yield from _flattened(getattr(transform, "transforms", ()))
 
 
 def resize(image: Image, size: tuple[int, int]) -> Resized:

@@ -144,6 +144,13 @@ class LabelTable:
             table[list(raw_ids)] = True
         return table
 
+    def palette(self) -> np.ndarray:
+        """Colour of every raw id, uint8 [256, 3]: of the first one of a class its own, black elsewhere."""
+        palette = np.zeros((256, 3), np.uint8)
+        for raw_ids, color in zip(self.raw_ids, self.colors, strict=True):
+            palette[list(raw_ids[:1])] = color
+        return palette
+
     def show(self, raw_id: int) -> str:
         """A raw id as a person would look for it in the file."""
         return f"({raw_id >> 16}, {raw_id >> 8 & 255}, {raw_id & 255})" if self.encoding == "rgb" else str(raw_id)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mdseg.models.heads import classifier
 from mdseg.models.segmenter import Segmenter
-from mdseg.models.weights import load_state, read_weights
+from mdseg.models.weights import load_weights
 
 
 def drn_d_22(
@@ -115,12 +115,4 @@ def _load(backbone: DRN, weights: str | Path) -> None:
             "model.weights=imagenet: there is no download of DRN's weights; set model.weights to the file of the"
             " authors' classifier (drn_d_22-4bd2f8ea.pth), or to null to start from random weights"
         )
-    found = read_weights(weights)
-    load_state(backbone, found, source=str(weights))
-    # The deeper networks (D-24, D-38, D-40) have all layers of this one, in the same shapes.
-    further = sorted(key for key in found.keys() - backbone.state_dict().keys() if key.startswith("layer"))
-    if further:
-        raise ValueError(
-            f"{weights} is not of DRN-D-22: its layers have {len(further)} further keys ({', '.join(further[:3])}); set"
-            " model.weights to the file of the authors' classifier (drn_d_22-4bd2f8ea.pth)"
-        )
+    load_weights(backbone, weights)  # the deeper networks (D-24, D-38, D-40) have all of its layers, and are refused

@@ -1,18 +1,20 @@
 """Any encoder-decoder of segmentation-models-pytorch, with any of its encoders or timm's (`tu-<name>`)."""
 
 import difflib
+import math
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import segmentation_models_pytorch as smp
 import timm
+import torch
 from jaxtyping import Float
 from segmentation_models_pytorch.base import SegmentationModel
 from torch import Tensor, nn
 
 from mdseg.models.heads import classifier
 from mdseg.models.segmenter import IMAGENET_MEAN, IMAGENET_STD, Segmenter
-from mdseg.models.weights import downloading, existing_file, load_weights
+from mdseg.models.weights import Misfit, downloading, existing_file, load_state, read_weights, unwrapped
 
 THIRD_STAGE = 4  # in the list that an encoder answers with, after the image, the stem and two stages
 
@@ -101,22 +103,76 @@ def _check_name(key: str, name: str, known: Collection[str]) -> None:
 
 
 def _build(arch: str, encoder: str, weights: str | Path | None, options: dict) -> SegmentationModel:
-    """An smp network with its encoder initialised; timm reads files for its own encoders, whose keys it renames."""
+    """An smp network with its encoder initialised."""
     is_timm = encoder.startswith("tu-")
-    file = None if weights in (None, "imagenet") else existing_file(weights)
-    if file is not None and is_timm:
-        options["pretrained_cfg_overlay"] = {"file": str(file)}
-    encoder_weights = True if is_timm and weights else None if file is not None else weights
+    if weights in (None, "imagenet"):
+        return _create(arch, encoder, True if is_timm and weights else weights, options)
+    file = existing_file(weights)
+    network, found = _create(arch, encoder, None, options), read_weights(file)
+    if not is_timm:
+        load_state(network.encoder, found, str(file), whole=False)
+        return network
+    # The vision transformers of DPT are whole, with their classifier.
+    heads = getattr(network.encoder.model, "pretrained_cfg", {}).get("classifier") or ()
+    head = tuple(f"model.{name}." for name in ([heads] if isinstance(heads, str) else heads))
+    try:
+        load_state(network.encoder, found, str(file), classifier=head, whole=False, spelt=_as_timm_spells)
+    except Misfit as misfit:
+        if arch.lower() == "dpt":
+            options = {**options, "num_classes": 0}
+        translated = _translated(found, str(file), arch, encoder, options)
+        try:
+            load_state(network.encoder, translated, f"{file}, in timm's names,", classifier=head)
+        except Misfit as other:
+            raise min(misfit, other, key=lambda error: error.lacking) from None
+    return network
+
+
+def _as_timm_spells(name: str) -> str:
+    """A tensor's name in timm's whole network, from that in one which is cut down to an encoder, dots for underscores.
+
+    timm 1.0 makes `stages.0` of a network `stages_0` of its encoder, and may put it into `model` and `body`.
+    """
+    inner = name
+    while inner.startswith("model."):
+        inner = inner.removeprefix("model.")
+    return (inner if inner == name else inner.removeprefix("body.")).replace("_", ".")
+
+
+def _translated(found: Mapping[str, Tensor], file: str, arch: str, encoder: str, options: Mapping) -> dict[str, Tensor]:
+    """The tensors of an encoder that a file brings in the names of another code, which timm translates; or nothing.
+
+    timm 1.0.31 loads a file into an encoder (`features_only`) without `strict`: what is missing keeps its random
+    values, without a word. So the file is loaded twice, once with all of its values replaced by NaN: what is none
+    afterwards was not in it.
+    """
+    state = unwrapped(found, file)
+    marks = {name: torch.full_like(value, math.nan) for name, value in state.items() if value.is_floating_point()}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            marked, loaded = (
+                _create(arch, encoder, True, options, state_dict=tensors).encoder.state_dict()
+                for tensors in (state | marks, state)
+            )
+    except ValueError:
+        return {}
+    brought = {name for name, value in marked.items() if value.isnan().any()}
+    # Whole numbers are places in tables, the same in every file.
+    return {n: v for n, v in loaded.items() if brought and (n in brought or not v.is_floating_point())}
+
+
+def _create(
+    arch: str, encoder: str, weights: str | bool | None, options: Mapping, state_dict: dict[str, Tensor] | None = None
+) -> SegmentationModel:
+    """An smp network; timm loads a state dict into its encoder in place of the published one."""
+    more = {} if state_dict is None else {"pretrained_cfg_overlay": {"state_dict": state_dict}}
     try:
         with downloading(f"the ImageNet weights of {encoder}"):
-            network = smp.create_model(arch, encoder, encoder_weights, in_channels=3, classes=1, **options)
+            return smp.create_model(arch, encoder, weights, in_channels=3, classes=1, **options, **more)
     except (AssertionError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
-            f"model.arch={arch} with model.encoder={encoder}, weights {weights} and options {options}: {error}"
+            f"model.arch={arch} with model.encoder={encoder} and options {dict(options)}: {error}"
         ) from error
-    if file is not None and not is_timm:
-        load_weights(network.encoder, file)
-    return network
 
 
 def _mean_and_std(encoder: str, weights: str | Path | None) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,80 +1,214 @@
 """Initial weights, from a file or a download."""
 
-from collections.abc import Iterator, Mapping
+import argparse
+import pickle
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mdseg.system.wording import Remark, shortened
+
 KEY = "model.weights"  # of the configuration, where most files are named
-# DataParallel and DDP; a network saved as an attribute of another module; AdaptSegNet's initial weights
-WRAPPERS = ("module.", "model.", "Scale.")
+# What is nested in a file, the best first, and what wrappers put before every name. Only where the names themselves are
+# another code's: elsewhere these say what stands before them.
+NESTED = ("state_dict_ema.", "model_ema.", "ema.", "teacher.", "state_dict.", "model.", "student.")
+WRAPPERS = ("module.", "model.", "backbone.", "encoder.")
+AVERAGE = re.compile(r"(^|[._])(ema|teacher|swa|averaged?)[._]")
+
+
+class Misfit(ValueError):
+    """A file lacks tensors of a network, or has them in another shape.
+
+    Args:
+        lacking: how many.
+    """
+
+    def __init__(self, message: str, lacking: int) -> None:
+        super().__init__(message)
+        self.lacking = lacking
 
 
 def load_weights(module: nn.Module, path: str | Path, may_miss: tuple[str, ...] = ()) -> None:
-    """Copy the weights in a file (`.pth` or `.safetensors`) into a module.
-
-    Keys that the module does not have are left aside: the file of a classifier brings its classification head along.
-
-    Args:
-        may_miss: beginnings of keys that need not be in the file.
+    """Copy the weights in a file (`.pth` or `.safetensors`) into a module; see :func:`load_state`.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file is not a state dict, lacks some of the module's keys, or has them in another shape.
+        ValueError: the file is not of this network.
     """
     load_state(module, read_weights(path), source=str(path), may_miss=may_miss)
 
 
-def load_state(module: nn.Module, found: Mapping[str, Tensor], source: str, may_miss: tuple[str, ...] = ()) -> None:
-    """Copy a state dict into a module as :func:`load_weights` does; `source` names it in errors."""
-    expected = module.state_dict()
-    missing = [
-        key
-        for key in expected
-        # Files older than PyTorch 0.4.1 have no num_batches_tracked, which nothing here uses.
-        if key not in found and not key.startswith(may_miss) and not key.endswith("num_batches_tracked")
-    ]
-    misshapen = [
-        f"{key} {tuple(found[key].shape)} instead of {tuple(value.shape)}"
-        for key, value in expected.items()
-        if key in found and found[key].shape != value.shape
-    ]
-    if missing or misshapen:
+def load_state(
+    module: nn.Module,
+    found: Mapping[str, Tensor],
+    source: str,
+    may_miss: tuple[str, ...] = (),
+    classifier: tuple[str, ...] = (),
+    whole: bool = True,
+    spelt: Callable[[str], str] = str,
+) -> None:
+    """Copy tensors into a module, which must all be there; what stands before all of their names is left out and said.
+
+    Names that the module does not have are left aside where they are of other layers: the file of a classifier brings
+    its classification head along.
+
+    Args:
+        found: by full name; see :func:`read_weights`.
+        source: where they come from, for messages.
+        may_miss: beginnings of names that need not be there.
+        classifier: beginnings of the names of a classifier that the module has: it keeps its own where they do not fit.
+        whole: false where the module may end before its network does: of further layers those between its own count.
+        spelt: makes names equal that mean the same.
+
+    Raises:
+        Misfit: tensors are missing, or of another shape or kind; it counts and names them.
+        ValueError: there are further ones in the module's own layers (a deeper network), or some are not finite.
+    """
+    own = module.state_dict()
+    expected = {spelt(name): name for name in own}
+    state = without_prefix(found, expected, source, spelt)
+    named = {expected[spelt(name)]: value for name, value in state.items() if spelt(name) in expected}
+    named = {n: v for n, v in named.items() if not n.startswith(classifier) or v.shape == own[n].shape}
+    needed = [name for name in own if not name.startswith((*may_miss, *classifier)) and not _counts(name)]
+    missing = [name for name in needed if name not in named]
+    misshapen = [f"{name} {differs}" for name, value in named.items() if (differs := _difference(value, own[name]))]
+    further = _further(state, [spelt(name) for name in own], whole, spelt)
+    said = (
+        f"{source} does not fit {type(module).__name__}: {len(missing)} of {len(own)} keys missing"
+        f" ({', '.join(missing[:3]) or 'none'}), {len(misshapen)} of another shape"
+        f" ({', '.join(misshapen[:3]) or 'none'}), {len(further)} further keys"
+        f" ({', '.join(further[:3]) or 'none'}); the file starts with {', '.join(list(found)[:3]) or 'nothing'}"
+    )
+    if lacking := len(missing) + len(misshapen):
+        raise Misfit(said, lacking)
+    if further:
+        raise ValueError(f"{said}; is it of a deeper network?")
+    if broken := [name for name, value in named.items() if not value.isfinite().all()]:
         raise ValueError(
-            f"{source} does not fit {type(module).__name__}: {len(missing)} of {len(expected)} keys missing"
-            f" ({', '.join(missing[:3]) or 'none'}), {len(misshapen)} of another shape"
-            f" ({', '.join(misshapen[:3]) or 'none'}); the file starts with {', '.join(list(found)[:3])}"
+            f"{source}: {len(broken)} of its {len(named)} tensors are not finite ({shortened(broken, 3)}); take another"
+            " file"
         )
-    module.load_state_dict({key: found.get(key, value) for key, value in expected.items()})
+    module.load_state_dict(own | named)
+
+
+def _further(names: Collection[str], own: Sequence[str], whole: bool, spelt: Callable[[str], str]) -> list[str]:
+    """Names that a module does not have, but in whose first part it has others: of a deeper network."""
+    place = {name: number for number, name in enumerate(own)}
+    used = sorted((name for name in names if spelt(name) in place), key=lambda name: place[spelt(name)])
+    parts = {name.partition(".")[0] for name in used}
+    further = [n for n in names if spelt(n) not in place and n.partition(".")[0] in parts and not _counts(n)]
+    if whole or not used:
+        return further
+    last = used[-1].partition(".")[0]
+    end = max(_in_order(name) for name in used if name.partition(".")[0] == last)
+    return [name for name in further if name.partition(".")[0] != last or _in_order(name) < end]
+
+
+def _in_order(name: str) -> list[tuple[bool, int, str]]:
+    """Sorts `blocks.9` before `blocks.10`."""
+    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in name.split(".")]
+
+
+def _counts(name: str) -> bool:
+    # Files older than PyTorch 0.4.1 have no num_batches_tracked, which nothing here uses.
+    return name.endswith("num_batches_tracked")
+
+
+def _difference(found: Tensor, own: Tensor) -> str:
+    """How a tensor differs from the module's own in shape, or in that it has whole numbers; empty if it does not."""
+    if found.shape != own.shape:
+        return f"{tuple(found.shape)} instead of {tuple(own.shape)}"
+    return f"{found.dtype} instead of {own.dtype}" if own.is_floating_point() and not found.is_floating_point() else ""
+
+
+def without_prefix(
+    found: Mapping[str, Tensor], expected: Collection[str], source: str, spelt: Callable[[str], str] = str
+) -> dict[str, Tensor]:
+    """The tensors under the prefix after which most of the expected names are found, without it.
+
+    Of several such prefixes an average of weights (`ema`, `teacher`) is taken, else the first; either is said.
+    """
+    fitting = Counter(
+        name[:start]
+        for name in found
+        for start in (*(dot.end() for dot in re.finditer(r"\.", name)), 0)
+        if spelt(name[start:]) in expected
+    )
+    most = max(fitting.values(), default=0)
+    prefixes = [prefix for prefix, count in fitting.items() if count == most] or [""]
+    return _under(next(filter(AVERAGE.search, prefixes), prefixes[0]), found, source, others=prefixes)
+
+
+def unwrapped(found: Mapping[str, Tensor], source: str) -> dict[str, Tensor]:
+    """The tensors of a file whose names are another code's, without what it nests them in and wrappers put before."""
+    prefix, left = "", list(found)
+    while more := next((p for p in NESTED if any(name.startswith(p) for name in left)), None) or next(
+        (p for p in WRAPPERS if left and all(name.startswith(p) for name in left)), None
+    ):
+        prefix, left = prefix + more, [name.removeprefix(more) for name in left if name.startswith(more)]
+    return _under(prefix, found, source)
+
+
+def _under(prefix: str, found: Mapping[str, Tensor], source: str, others: Collection[str] = ()) -> dict[str, Tensor]:
+    if prefix not in ("", "state_dict."):
+        rest = [f"'{other}'" for other in others if other != prefix]
+        warnings.warn(
+            f"{source}: the weights whose names begin with '{prefix}' are taken, without it"
+            + (f"; those under {shortened(rest)} are as many" if rest else ""),
+            Remark,
+            stacklevel=2,
+        )
+    return {name.removeprefix(prefix): value for name, value in found.items() if name.startswith(prefix)}
 
 
 def read_weights(path: str | Path, key: str = KEY) -> dict[str, Tensor]:
-    """The state dict in a file, without the prefixes that wrappers put before every key of it.
+    """Every tensor in a file by its full name: the names of what it is nested in and its own, with dots between.
 
     Args:
         key: of the configuration that names the file, for messages.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no file of tensors.
     """
     path = existing_file(path, key)
-    try:
-        found = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except Exception as error:
-        raise ValueError(
-            f"{path} is not a file of tensors that torch.load(weights_only=True) reads: {error}"
-        ) from error
-    found = found.get("state_dict", found) if isinstance(found, Mapping) else found
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ValueError(f"{path}: expected a mapping from names to tensors, by itself or under 'state_dict'")
-    found = {key.replace("_orig_mod.", ""): value for key, value in found.items()}
-    while prefix := next((p for p in WRAPPERS if found and all(key.startswith(p) for key in found)), None):
-        found = {key.removeprefix(prefix): value for key, value in found.items()}
+    found: dict[str, Tensor] = {}
+    nested: list[tuple[str, Any]] = [("", _document(path))]
+    while nested:
+        prefix, node = nested.pop(0)
+        for name, value in node.items() if isinstance(node, Mapping) else ():
+            if isinstance(value, Tensor):
+                found[f"{prefix}{name}".replace("_orig_mod.", "")] = value
+            elif isinstance(value, Mapping):
+                nested.append((f"{prefix}{name}.", value))
+    if not found:
+        raise ValueError(f"{path}: expected a mapping from names to tensors, by itself or nested in others")
     return found
+
+
+def _document(path: Path) -> Any:
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        # The training scripts of many codes, timm's among them, save their arguments beside the weights.
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals([argparse.Namespace]):
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # What torch says goes on with advice to load the file without this protection.
+        reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        if isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error):
+            reason = "it holds more than tensors and plain values, which could run any code; save the state_dict alone"
+        raise ValueError(
+            f"{path} is not a file of tensors that torch.load(weights_only=True) reads ({reason})"
+        ) from error
 
 
 def existing_file(path: str | Path, key: str = KEY) -> Path:

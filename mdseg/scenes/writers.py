@@ -166,11 +166,8 @@ def mapillary(tree: Tree, scene: Scene) -> None:
 
 def _save_palette(path: Path, raw: np.ndarray, table: LabelTable) -> None:
     """A palette PNG in the table's colours, black where it ignores."""
-    palette = np.zeros((256, 3), np.uint8)
-    for ids, color in zip(table.raw_ids, table.colors, strict=True):
-        palette[ids[0]] = color
     mask = Image.fromarray(_ids(raw))
-    mask.putpalette(palette.ravel().tolist())
+    mask.putpalette(table.palette().ravel().tolist())
     mask.save(path, compress_level=1)
 
 

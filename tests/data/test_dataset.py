@@ -299,10 +299,80 @@ def test_polygons_that_cannot_be_drawn_are_named(tmp_path):
         read_mask(path, "idd")
     with pytest.raises(ValueError, match=r"a\.json: label table 'bdd' has no `members`"):
         read_mask(path, "bdd")
-    for text in ('{"imgWidth": 8', "{}", "[]"):
+    infinite = '{"imgWidth": 8, "imgHeight": 6, "objects": [{"label": "car", "polygon": [[0, 0], [1, NaN], [2, 2]]}]}'
+    for text in ('{"imgWidth": 8', "{}", "[]", infinite):
         path.write_text(text)
         with pytest.raises(ValueError, match=r"a\.json: not a readable polygon file"):
             read_mask(path, "idd")
+
+
+# labelme's shapes
+
+
+def write_shapes(path: Path, *shapes: tuple, **more) -> Path:
+    listed = [{"label": label, "shape_type": kind, "points": points} for label, kind, points in shapes]
+    path.write_text(json.dumps({"imageWidth": 8, "imageHeight": 6, "shapes": listed, **more}))
+    return path
+
+
+CORNERS = [[0, 0], [7, 0], [7, 5], [0, 5]]
+
+
+@pytest.mark.parametrize(
+    ("kind", "points", "drawn"),
+    [
+        ("polygon", [[2, 1], [5, 1], [5, 3], [2, 3]], np.s_[1:4, 2:6]),
+        (None, [[2, 1], [5, 1], [5, 3], [2, 3]], np.s_[1:4, 2:6]),  # of the first releases
+        ("rectangle", [[2, 1], [5, 3]], np.s_[1:4, 2:6]),
+        ("rectangle", [[5, 1], [2, 3]], np.s_[1:4, 2:6]),
+        ("rectangle", [[2, 1], [5, 1], [5, 3], [2, 3]], np.s_[1:4, 2:6]),
+    ],
+)
+def test_shapes_of_labelme_are_drawn_over_those_before(tmp_path, kind, points, drawn):
+    mask = read_mask(write_shapes(tmp_path / "a.json", ("road", "polygon", CORNERS), ("car", kind, points)), "idd")
+    expected = np.zeros((6, 8), np.uint8)
+    expected[drawn] = 9
+    assert (mask == expected).all()
+
+
+def test_a_circle_of_labelme_is_a_centre_and_a_point_on_it(tmp_path):
+    mask = read_mask(write_shapes(tmp_path / "a.json", ("car", "circle", [[4, 3], [4, 1]])), "idd")
+    assert mask[3].tolist() == [IGNORE, IGNORE, 9, 9, 9, 9, 9, IGNORE]
+    assert mask[:, 4].tolist() == [IGNORE, 9, 9, 9, 9, 9]
+
+
+@pytest.mark.parametrize(
+    ("kind", "points"),
+    [
+        ("line", [[0, 0], [7, 5]]),
+        ("linestrip", [[0, 0], [7, 5], [3, 3]]),
+        ("point", [[0, 0]]),
+        ("points", CORNERS),
+        ("mask", [[0, 0], [7, 5]]),
+        ("polygon", [[0, 0], [7, 5]]),
+        ("circle", [[0, 0]]),
+    ],
+)
+def test_shapes_that_mean_no_area_are_refused_by_name(tmp_path, kind, points):
+    path = write_shapes(tmp_path / "a.json", ("car", kind, points))
+    with pytest.raises(
+        ValueError, match=rf"a\.json: the shape 'car' is a {kind} .*polygon, rectangle, circle are drawn"
+    ):
+        read_mask(path, "idd")
+
+
+def test_labels_of_labelme_must_be_known_to_the_letter(tmp_path):
+    with pytest.raises(ValueError, match=r"a\.json: label 'cargroup' is not in label table 'idd'"):
+        read_mask(write_shapes(tmp_path / "a.json", ("cargroup", "polygon", CORNERS)), "idd")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [{"imageWidth": None}, {"imageHeight": -1}, {"shapes": None}, {"shapes": [{"label": "car"}]}, {"shapes": [3]}],
+)
+def test_damaged_files_of_labelme_are_named(tmp_path, damage):
+    with pytest.raises(ValueError, match=r"a\.json: not a readable polygon file"):
+        read_mask(write_shapes(tmp_path / "a.json", **damage), "idd")
 
 
 # Images

@@ -142,7 +142,7 @@ def test_weights_come_from_the_authors_classifier(tmp_path, counters, checkpoint
 
 def test_weights_of_a_deeper_drn_are_an_error_although_they_have_all_keys(tmp_path):
     torch.save(published(blocks=(3, 2, 2, 2)), tmp_path / "drn_d_38.pth")
-    with pytest.raises(ValueError, match=r"drn_d_38\.pth is not of DRN-D-22.* 10 further keys \(layer3\.2\.bn1"):
+    with pytest.raises(ValueError, match=r"drn_d_38\.pth does not fit DRN: 0 of .* 10 further keys \(layer3\.2"):
         drn_d_22(num_classes=5, weights=tmp_path / "drn_d_38.pth")
 
 

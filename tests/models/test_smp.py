@@ -1,3 +1,5 @@
+import re
+
 import huggingface_hub
 import pytest
 import segmentation_models_pytorch as smp
@@ -5,6 +7,7 @@ import timm
 import torch
 
 from mdseg.models.smp import encoder_decoder
+from mdseg.system.wording import Remark
 
 torch.set_num_threads(1)
 
@@ -114,11 +117,122 @@ def test_weights_of_an_encoder_come_from_a_file(tmp_path):
     assert torch.equal(model.backbone.encoder.conv1.weight, state["conv1.weight"])
 
 
-def test_weights_of_a_timm_encoder_come_from_a_file(tmp_path):
-    state = timm.create_model("convnext_atto").state_dict()
-    torch.save(state, tmp_path / "atto.pth")
-    model = encoder_decoder(2, encoder="tu-convnext_atto", weights=str(tmp_path / "atto.pth"))
-    assert torch.equal(model.backbone.encoder.model.stem_0.weight, state["stem.0.weight"])
+# timm cuts networks down to encoders in several ways, each with names of its own; DPT takes whole ones.
+FAMILIES = {"tu-test_convnext": "FPN", "tu-test_efficientnet": "Unet", "tu-test_resnet": "FPN", "tu-test_vit": "DPT"}
+SMALL = {"DPT": {"decoder_intermediate_channels": [8] * 4, "decoder_fusion_channels": 8}}
+
+
+def encoder_from(file, encoder):
+    arch = FAMILIES[encoder]
+    return encoder_decoder(2, arch=arch, encoder=encoder, weights=file, options=SMALL.get(arch)).backbone.encoder
+
+
+def published(name):
+    """A state dict as timm publishes it, with values that no initialisation has."""
+    state = timm.create_model(name.removeprefix("tu-")).state_dict()
+    return {key: torch.rand_like(value) if value.is_floating_point() else value for key, value in state.items()}
+
+
+def in_facebooks_names(state):
+    """ConvNeXt as its authors' code calls it, which timm translates."""
+    changes = {
+        r"^stem\.": "downsample_layers.0.",
+        r"^stages\.(\d)\.downsample\.": r"downsample_layers.\1.",
+        r"\.blocks\.": ".",
+        "conv_dw": "dwconv",
+        r"mlp\.fc(\d)": r"pwconv\1",
+        r"^head\.norm\.": "norm.",
+        r"^head\.fc\.": "head.",
+    }
+    renamed = {}
+    for key, value in state.items():
+        for old, new in changes.items():
+            key = re.sub(old, new, key)
+        renamed[key] = value
+    return renamed
+
+
+@pytest.mark.parametrize("encoder", FAMILIES)
+def test_weights_of_a_timm_encoder_come_from_a_file(tmp_path, encoder):
+    state = published(encoder)
+    torch.save(state, tmp_path / "w.pth")
+    found = encoder_from(tmp_path / "w.pth", encoder).state_dict()
+    assert {v.numpy().tobytes() for v in found.values()} <= {v.numpy().tobytes() for v in state.values()}
+
+    # The same under what other programs put before the names; the encoder's own file, as smp or we would save it.
+    others = {key: torch.zeros_like(value) for key, value in state.items()}
+    for document in (
+        {"state_dict": {f"module.backbone.{key}": value for key, value in state.items()}},
+        {"student": others, "teacher": state},
+        {f"model.backbone.encoder.{key}": value for key, value in found.items()},
+    ):
+        torch.save(document, tmp_path / "w.pth")
+        with pytest.warns(Remark, match=r"w\.pth: the weights whose names begin with"):
+            again = encoder_from(tmp_path / "w.pth", encoder).state_dict()
+        assert all(torch.equal(value, again[key]) for key, value in found.items())
+
+
+@pytest.mark.parametrize("encoder", FAMILIES)
+def test_timm_encoders_refuse_a_file_that_lacks_some_with_counts(tmp_path, encoder):
+    """timm 1.0.31 takes such a file without a word: `features_only` makes it load without `strict`."""
+    state = published(encoder)
+    keys = [key for key, value in state.items() if value.is_floating_point()]
+    for lost in (1, len(keys) // 2, len(keys)):
+        torch.save({key: state[key] for key in keys[lost:]} | {"another.weight": torch.ones(2)}, tmp_path / "part.pth")
+        with pytest.raises(ValueError, match=r"part\.pth does not fit Timm\w+: \d+ of \d+ keys") as caught:
+            encoder_from(tmp_path / "part.pth", encoder)
+        missing, total = map(int, re.search(r"(\d+) of (\d+) keys", str(caught.value)).groups())
+        assert missing == lost or (lost == len(keys) and missing > total / 2)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("prefix", ["", "module."])
+def test_weights_in_the_names_of_another_code_are_translated_by_timm(tmp_path, prefix):
+    state = published("test_convnext")
+    torch.save(state, tmp_path / "timm.pth")
+    renamed = in_facebooks_names(state)
+    torch.save({"model": {prefix + key: value for key, value in renamed.items()}}, tmp_path / "facebook.pth")
+    ours, theirs = (encoder_from(tmp_path / f"{name}.pth", "tu-test_convnext") for name in ("timm", "facebook"))
+    theirs = theirs.state_dict()
+    assert all(torch.equal(theirs[key], value) for key, value in ours.state_dict().items())
+
+    torch.save({key: value for key, value in renamed.items() if not key.startswith("stages.3")}, tmp_path / "part.pth")
+    with pytest.raises(
+        ValueError, match=r"part\.pth, in timm's names, does not fit TimmUniversalEncoder: 18 of 97 keys"
+    ):
+        encoder_from(tmp_path / "part.pth", "tu-test_convnext")
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
+def test_weights_of_a_deeper_network_are_an_error(tmp_path, encoder):
+    torch.save(timm.create_model("resnet34").state_dict(), tmp_path / "resnet34.pth")
+    with pytest.raises(ValueError, match=r"resnet34\.pth does not fit .* further keys \(layer1\.2\.conv1\.weight"):
+        encoder_decoder(2, encoder=encoder, weights=tmp_path / "resnet34.pth")
+
+
+@pytest.mark.parametrize(("arch", "encoder"), [("PSPNet", "test_convnext"), ("Unet", "ghostnet_050")])
+def test_a_file_may_have_more_layers_at_its_end_than_an_encoder_uses(tmp_path, arch, encoder):
+    torch.save(published(encoder), tmp_path / "w.pth")
+    encoder_decoder(2, arch=arch, encoder=f"tu-{encoder}", weights=tmp_path / "w.pth")
+
+
+def test_a_file_changes_nothing_but_the_encoder(tmp_path):
+    torch.save(published("test_resnet"), tmp_path / "w.pth")
+    states = []
+    for weights in (None, tmp_path / "w.pth"):
+        torch.manual_seed(0)
+        states.append(encoder_decoder(3, encoder="tu-test_resnet", weights=weights).state_dict())
+    random, loaded = states
+    assert random.keys() == loaded.keys()
+    differing = {key for key in random if not torch.equal(random[key], loaded[key])}
+    assert differing
+    assert all(key.startswith("backbone.encoder.") for key in differing)
+
+
+def test_a_vision_transformer_may_come_without_its_classifier(tmp_path):
+    state = published("test_vit")
+    torch.save({"teacher": {f"backbone.{key}": v for key, v in state.items() if "head" not in key}}, tmp_path / "w.pth")
+    assert torch.equal(encoder_from(tmp_path / "w.pth", "tu-test_vit").model.pos_embed, state["pos_embed"])
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-convnext_atto"])

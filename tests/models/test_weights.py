@@ -1,10 +1,15 @@
+import argparse
+import warnings
+
 import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.optim.swa_utils import AveragedModel
 
 from mdseg.models.hrnet import hrnet_w18_small
 from mdseg.models.weights import load_weights
+from mdseg.system.wording import Remark
 
 
 @pytest.fixture
@@ -75,3 +80,106 @@ def test_a_file_that_is_not_a_state_dict_is_an_error(module, tmp_path):
     torch.save([1, 2], tmp_path / "w.pth")
     with pytest.raises(ValueError, match="expected a mapping from names to tensors"):
         load_weights(module, tmp_path / "w.pth")
+
+
+def stored(module, path, *names, prefix=""):
+    """A file with the module's tensors in mappings of these names, one in the other."""
+    document = {prefix + key: value for key, value in module.state_dict().items()}
+    for name in reversed(names):
+        document = {name: document}
+    torch.save(document, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("names", "prefix", "said"),
+    [
+        (("teacher",), "backbone.", "teacher.backbone."),
+        (("state_dict",), "model.encoder.", "state_dict.model.encoder."),
+        (("ema", "module"), "", "ema.module."),
+        (("checkpoint", "net"), "_orig_mod.", "checkpoint.net."),
+        ((), "nobody.knows.it.", "nobody.knows.it."),
+    ],
+    ids=["self-supervised", "Lightning", "an average", "compiled", "unknown"],
+)
+def test_what_stands_before_all_names_is_left_out_and_said(module, other, tmp_path, names, prefix, said):
+    path = stored(other, tmp_path / "w.pth", *names, prefix=prefix)
+    with pytest.warns(Remark, match=f"w.pth: the weights whose names begin with '{said}' are taken"):
+        load_weights(module, path)
+    assert torch.equal(module[0].weight, other[0].weight)
+
+
+@pytest.mark.parametrize("average", ["teacher", "model_ema", "state_dict_ema", "swa_model"])
+def test_of_weights_and_their_average_the_average_is_taken(module, other, tmp_path, average):
+    document = {
+        "state_dict": module.state_dict(),
+        average: other.state_dict(),
+        "optimizer": {"state": {0: torch.ones(1)}},
+    }
+    torch.save(document, tmp_path / "w.pth")
+    with pytest.warns(Remark, match=rf"begin with '{average}\.' are taken.*'state_dict\.' are as many"):
+        load_weights(module, tmp_path / "w.pth")
+    assert torch.equal(module[0].weight, other[0].weight)
+
+
+def test_an_averaged_model_of_torch_is_read(module, other, tmp_path):
+    torch.save(AveragedModel(other).state_dict(), tmp_path / "w.pth")  # with `n_averaged` beside `module.`
+    load_weights(module, tmp_path / "w.pth")
+    assert torch.equal(module[0].weight, other[0].weight)
+
+
+def test_of_two_networks_the_one_that_fits_is_taken(module, other, tmp_path):
+    document = {"discriminator": nn.Conv2d(3, 4, 1).state_dict(), "generator": other.state_dict()}
+    torch.save(document, tmp_path / "w.pth")
+    load_weights(module, tmp_path / "w.pth")
+    assert torch.equal(module[0].weight, other[0].weight)
+
+
+def test_arguments_of_a_training_script_may_lie_beside_the_weights(module, other, tmp_path):
+    torch.save({"args": argparse.Namespace(lr=0.1), "epoch": 3, "model": other.state_dict()}, tmp_path / "w.pth")
+    load_weights(module, tmp_path / "w.pth")
+    assert torch.equal(module[0].weight, other[0].weight)
+
+
+def test_names_without_more_are_not_talked_about(module, other, tmp_path):
+    with warnings.catch_warnings(action="error"):
+        load_weights(module, stored(other, tmp_path / "w.pth"))
+        load_weights(module, stored(other, tmp_path / "v.pth", "state_dict"))
+
+
+def test_further_layers_in_the_modules_own_are_an_error(module, other, tmp_path):
+    """A deeper network has all tensors of a shallower one; loaded silently, half of it would be missing."""
+    deeper = {**other.state_dict(), "1.extra.weight": torch.zeros(2), "head.weight": torch.zeros(2)}
+    torch.save(deeper, tmp_path / "w.pth")
+    with pytest.raises(
+        ValueError, match=r"w\.pth does not fit Sequential: 0 of 7.*, 1 further keys \(1\.extra\.weight\)"
+    ):
+        load_weights(module, tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (torch.full((4,), float("nan")), r"1 of its 7 tensors are not finite \(0\.bias\)"),
+        (torch.full((4,), float("inf")), "not finite"),
+        (torch.ones(4, dtype=torch.int8), r"0\.bias torch\.int8 instead of torch\.float32"),
+    ],
+    ids=["nan", "inf", "whole numbers"],
+)
+def test_tensors_that_are_no_weights_are_an_error(module, other, tmp_path, value, message):
+    torch.save({**other.state_dict(), "0.bias": value}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=f"w.pth.*{message}"):
+        load_weights(module, tmp_path / "w.pth")
+
+
+class Anything:
+    """What a pickle of a whole network holds: code."""
+
+
+@pytest.mark.parametrize("document", [Anything(), {"model": Anything()}], ids=["bare", "nested"])
+def test_a_file_of_more_than_tensors_gets_one_line(module, tmp_path, document):
+    torch.save(document, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=r"holds more than tensors.*save the state_dict alone") as caught:
+        load_weights(module, tmp_path / "w.pth")
+    assert "\n" not in str(caught.value)
+    assert "weights_only=False" not in str(caught.value)
