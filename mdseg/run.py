@@ -31,6 +31,7 @@ from mdseg import conf_dir
 from mdseg.config.composition import call, check_row, compose_with_datasets, refuse_foreign_flags, settle
 from mdseg.config.keys import check_overrides, check_run
 from mdseg.config.messages import mistakes_as_messages
+from mdseg.config.values import check_values, seconds_of
 from mdseg.runs.folders import (
     FOLDER_VARIABLE,
     locked,
@@ -54,6 +55,7 @@ def start(cfg: DictConfig) -> float | None:
     with mistakes_as_messages(unless=swept_elsewhere), StopSignals() as stop:
         overrides = list(hydra_config.overrides.task)
         check_row(hydra_config)
+        check_values(cfg)
         check_overrides(cfg, overrides)
         settle(cfg)
         refuse_local_ddp_in_sweeps(cfg, hydra_config.mode)
@@ -120,8 +122,10 @@ def carry_out(plan: "Plan", stop: StopSignals) -> float | None:
     from mdseg.data.datamodule import kill_workers
 
     folder = plan.folder
+    if (limit := seconds_of(plan.cfg.time_limit)) is not None:
+        stop.limit(limit)
     if main_process():
-        print(f"run folder: {folder}", flush=True)
+        print(f"run folder: {folder}\n{plan.device}", flush=True)
     with advising(folder):
         try:
             results = plan.execute(stop)
@@ -226,6 +230,7 @@ def show_plan(arguments: list[str]) -> None:
     else:
         cfg = compose_with_datasets("run", arguments)
         check_row(HydraConfig.get())
+        check_values(cfg)
         check_overrides(cfg, arguments)
         settle(cfg)
         folder = Path(str(cfg.runs)) / cfg.name / "<time>"

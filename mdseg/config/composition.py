@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mdseg import conf_dir
 from mdseg.config import references
 from mdseg.config.expansion import expand
+from mdseg.config.values import INSTEAD
 from mdseg.system.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
@@ -286,6 +287,8 @@ def _unknown_key(parent: DictConfig, full_key: str, override: str) -> str:
     if re.fullmatch(r"stage\.[^.]+", where) and missing in parent._get_root():
         for_all = override.removeprefix(f"{where}.")
         return f"{where} does not set it; write {for_all} for all stages, or +{override} for this one"
+    if where == "trainer" and missing in INSTEAD:
+        return f"mdseg sets this option of Lightning's trainer itself; use {INSTEAD[missing]}"
     if key := closest(missing, keys):
         return f"there is no such key (did you mean {f'{where}.' if where else ''}{key}{rest}?)"
     last = asked.rpartition(".")[2]
@@ -314,12 +317,10 @@ def settle(cfg: DictConfig) -> None:
     """Resolve what depends on this process (environment, Hydra's choices); what follows the run folder stays open.
 
     Raises:
-        ValueError: no root of the data, or a seed that is no whole number.
+        ValueError: no root of the data.
     """
     if OmegaConf.is_missing(cfg.data, "root"):
         raise ValueError(NO_ROOT)
-    if not isinstance(cfg.seed, int):
-        raise ValueError(f"seed: expected a whole number, got {cfg.seed!r}")
     for key in ("name", "row", "family", "scale"):
         cfg[key] = cfg[key]
     OmegaConf.resolve(cfg.data)

@@ -1,5 +1,6 @@
 """Which keys a configuration has, and what can be said of their values before anything is imported or built."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -7,6 +8,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
+from mdseg.config.values import check_kinds, check_references, check_values
 from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.system.wording import nearest
 
@@ -40,15 +42,6 @@ FOR_OTHERS = (
     "passes",
     "unlabelled_per_step",
 )  # keys that do nothing themselves
-AT_LEAST = {  # key → the least that it may be
-    "log_every": 1,
-    "val_every": 1,
-    "checkpoint_every": 1,
-    "evaluation.batch_size": 1,
-    "evaluation.short_side": 1,
-    "data.workers": 0,
-    "panels": 0,
-}
 
 
 def check_run(cfg: DictConfig) -> None:
@@ -57,6 +50,7 @@ def check_run(cfg: DictConfig) -> None:
     Raises:
         ValueError: it names the key.
     """
+    check_values(cfg)
     check_keys(cfg)
     for name in labelled_datasets(cfg):
         descriptor(cfg, name)
@@ -68,7 +62,8 @@ def check_run(cfg: DictConfig) -> None:
         raise ValueError("evaluate: no dataset to evaluate on; set evaluate.seen=[...]")
     for position, name in enumerate(cfg.stages):
         stage = stage_config(cfg, name)
-        check_numbers(stage)
+        check_references(stage, leave_out=("stage",))
+        check_kinds(stage, f"stage {name}: ")
         check_origins(name, stage, cfg.stages[:position])
         for dataset in (
             *labelled_datasets(stage),
@@ -81,12 +76,15 @@ def check_keys(cfg: DictConfig) -> None:
     """Refuse keys that nothing reads: one misspelt in a YAML file, or added with + on the command line.
 
     Raises:
-        ValueError: an unknown key, a stream or dataset without one that it needs, a name where a list belongs.
+        ValueError: an unknown key, one that is missing, a stream or dataset without one that it needs.
     """
     run = cast(DictConfig, OmegaConf.load(conf_dir() / "run.yaml"))
-    _check_known("", cfg, {*run, *FROM_GROUPS} - {"defaults", "hydra"})
+    del run["defaults"], run["hydra"]
+    _check_known("", cfg, {*run, *FROM_GROUPS})
+    _check_there("", cfg, run)
     for key in ("evaluate", "evaluation"):
         _check_known(f"{key}.", cfg[key], run[key])
+        _check_there(f"{key}.", cfg[key], run[key])
     for kind, keys in (("streams", STREAM), ("datasets", DATASET)):
         for name, node in present(cfg.get(kind, {})).items():
             _check_known(f"{kind}.{name}.", node, keys)
@@ -96,11 +94,6 @@ def check_keys(cfg: DictConfig) -> None:
                 raise ValueError(f"{kind}.{name}: key {missing} is missing; it needs {', '.join(needed)}{may}")
     for name, stream in present(cfg.streams).items():
         _check_parts(cfg, f"streams.{name}.per_dataset", stream)
-    lists = {f"streams.{name}.datasets": stream.datasets for name, stream in present(cfg.streams).items()}
-    lists |= {f"evaluate.{role}": cfg.evaluate[role] for role in EVALUATION_ROLES} | {"stages": cfg.stages}
-    for key, value in lists.items():
-        if isinstance(value, str):
-            raise ValueError(f"{key}: expected a list, [{value}], got {value}")
 
 
 def _check_parts(cfg: DictConfig, key: str, stream: DictConfig) -> None:
@@ -128,24 +121,17 @@ def present(nodes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: node for name, node in nodes.items() if node is not None}
 
 
-def check_numbers(cfg: DictConfig) -> None:
-    """Refuse counts that are none, in a run's configuration or one that has a part of its keys.
-
-    Raises:
-        ValueError: a number that is too small, or no whole number.
-    """
-    for key, least in AT_LEAST.items():
-        value = OmegaConf.select(cfg, key)
-        if key.partition(".")[0] not in cfg or (value is None and key == "evaluation.short_side"):
-            continue
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f"{key}: expected a whole number of at least {least}, got {value}")
-
-
 def _check_known(where: str, node: DictConfig, known: Iterable[str]) -> None:
     for key in map(str, node):
         if key not in known:
             raise ValueError(f"{where}{key}: there is no such key{nearest(key, known)}")
+
+
+def _check_there(where: str, node: DictConfig, defaults: DictConfig) -> None:
+    for key, default in plain(defaults).items():
+        if key not in node:
+            shown = json.dumps(default)
+            raise ValueError(f"{where}{key}: the key is missing, as in a run of an earlier version; add {key}: {shown}")
 
 
 def stage_config(cfg: DictConfig, name: str) -> DictConfig:
