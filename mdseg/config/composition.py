@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mdseg import conf_dir
 from mdseg.config import references
 from mdseg.config.expansion import expand
-from mdseg.config.values import INSTEAD
+from mdseg.config.values import INSTEAD, check_references
 from mdseg.system.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
@@ -57,6 +57,7 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
     if "data" in cfg:
         if OmegaConf.is_missing(cfg.data, "root"):
             raise ValueError(NO_ROOT)
+        check_references(cfg.data)
         OmegaConf.resolve(cfg.data)
     return cfg
 
