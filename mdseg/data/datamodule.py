@@ -280,7 +280,7 @@ class EvaluationData(pl.LightningDataModule):
 
     def _loader(self, dataset: Dataset, sampler: Any, collate_fn: Any) -> DataLoader:
         if self.workers:
-            # Made here, it is the workers' too, and goes with this process: one of their own would outlive a killed one.
+            # Made here, it is the workers' too and goes with this process: one of their own outlives a killed one.
             multiprocessing.util.get_temp_dir()
         return DataLoader(
             dataset,

@@ -1,4 +1,4 @@
-"""What has changed in a run folder between two attempts at it: its configuration, and the images that it was planned with."""
+"""What has changed between two attempts at a run: its configuration, and the images that it was planned with."""
 
 import hashlib
 import json
@@ -26,7 +26,9 @@ FREE = (
     *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy", "strategy.*")),
     *(f"trainer.{key}" for key in ("enable_progress_bar", "benchmark", "deterministic", "detect_anomaly")),
 )
+PARTS = {"names": "names of the images", "labels": "label table", "sizes": "sizes of files"}
 ROOTS = ("data.root", "datasets.*.root")
+OF_YAML = (yaml.YAMLError, OmegaConfBaseException)
 NOTHING = object()  # in the place of a value that is not there
 
 
@@ -49,7 +51,7 @@ def _shown(value: Any) -> str:
     if value is NOTHING:
         return "nothing"
     text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:60]}..."
+    return text if len(text) <= 160 else f"{text[:160]}..."
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
@@ -85,7 +87,7 @@ class Begun:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.free, self.later = folder, dict[str, Change](), list[str]()
-        self.planned = _read(folder / PLANNED, json.loads) if (folder / PLANNED).is_file() else {}
+        self.planned = _read(folder / PLANNED, _planned) if (folder / PLANNED).is_file() else {}
 
     def check(self, stage: str, now: Mapping[str, Any]) -> None:
         """Refuse to go on with a stage whose configuration is another one than it was begun with.
@@ -102,7 +104,7 @@ class Begun:
         folder = self.folder / stage
         last, done = folder / "checkpoints" / "last.ckpt", (folder / "done").is_file()
         before = self.planned.get(stage, {}).get("config")
-        if done and (folder / "config.yaml").is_file():
+        if done and before is None and (folder / "config.yaml").is_file():
             before = _read(folder / "config.yaml", _yaml)
         elif not done and last.is_file():
             saved = checkpoints.load(last, lazily=True)
@@ -125,7 +127,8 @@ class Begun:
     def remark(self) -> None:
         """Say in a line each what has changed and is accepted."""
         if self.free:
-            said = shortened([str(change) for change in self.free.values()], 8)
+            below = "datasets.*.root" if "data.root" in self.free else ""  # they follow it
+            said = shortened([str(change) for key, change in self.free.items() if not fnmatchcase(key, below)], 8)
             warnings.warn(f"changed since the run began, nothing that it learns: {said}", Remark, stacklevel=2)
         if self.later:
             said = shortened(list(dict.fromkeys(self.later)), 8)
@@ -145,11 +148,17 @@ class Begun:
         moved = any(fnmatchcase(key, pattern) for key in self.free for pattern in ROOTS)
         for what, before in self.planned.get(stage, {}).get("images", {}).items():
             found = now.get(what, {})
-            for part, name in (("names", "names of the images"), ("labels", "label table"), ("sizes", "sizes of files")):
+            for part, name in (
+                ("names", "names of the images"),
+                ("labels", "label table"),
+                ("sizes", "sizes of files"),
+            ):
                 if found.get(part) == before[part]:
                     continue
-                counts = f" ({before['images']} images then, {found.get('images')} now)" if part == "names" else ""
-                message = f"stage {stage}, {what}: the {name} of {before['dataset']} changed since the run began{counts}"
+                counts = f" ({before['images']} images then, {found.get('images', 0)} now)" if part == "names" else ""
+                message = (
+                    f"stage {stage}, {what}: the {name} of {before['dataset']} changed since the run began{counts}"
+                )
                 if part == "sizes" and not moved:
                     warnings.warn(f"{message}; go on only if you have mended some", Remark, stacklevel=2)
                     continue
@@ -165,7 +174,7 @@ class Begun:
 
 
 def fingerprint(dataset: str, keys: Iterable[str], files: Iterable[Path | None], labels: Any) -> dict[str, Any]:
-    """What is remembered of images: how many, and digests of their names, of the sizes of their files, and of labels."""
+    """What is remembered of images: how many, and digests of their names, of their files' sizes, and of the labels."""
     names = list(keys)
     return {
         "dataset": dataset,
@@ -183,6 +192,16 @@ def _digest(words: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
+def _planned(text: str) -> Any:
+    """The record of :meth:`Begun.keep`."""
+    found = json.loads(text)
+    for stage in found.values():
+        dict(stage["config"])
+        for images in stage["images"].values():
+            [images[part] for part in ("dataset", "images", "names", "sizes", "labels")]
+    return found
+
+
 def _yaml(text: str) -> Any:
     return OmegaConf.to_container(OmegaConf.create(text))
 
@@ -195,7 +214,7 @@ def _read(path: Path, parse: Any) -> Mapping[str, Any]:
     """
     try:
         found = parse(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, yaml.YAMLError, OmegaConfBaseException) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, *OF_YAML) as error:
         raise ValueError(f"{path}: damaged ({' '.join(str(error).split())}); restore it, or delete it") from error
     if not isinstance(found, Mapping):
         raise ValueError(f"{path}: damaged (expected keys with values); restore it, or delete it")

@@ -29,14 +29,14 @@ def check_options(stage: str, cfg: DictConfig, method: Method) -> None:
         divided = [name for entry, reads in method.reads.items() if reads.divided for name in method.names_of[entry]]
         more = f"; streams.{divided[0]}.micro_batches divides what {stage} has in memory" if divided else ""
         raise ValueError(
-            f"stage {stage}: accumulate={cfg.accumulate}: {reason}. Stages of methods supervised, uniseg and target_loss "
-            f"take it: set it for those alone, stage.<name>.accumulate{more}"
+            f"stage {stage}: accumulate={cfg.accumulate}: {reason}. Stages of methods supervised, uniseg and "
+            f"target_loss take it: set it for those alone, stage.<name>.accumulate{more}"
         )
     if cfg.trainer.get("gradient_clip_val") and not method.automatic_optimization:
         why = f"with accumulate={cfg.accumulate}" if cfg.accumulate > 1 else f"{type(method).__name__}"
         raise ValueError(
-            f"stage {stage}: trainer.gradient_clip_val: {why} steps its optimisers itself, where Lightning does not clip; "
-            "leave it out"
+            f"stage {stage}: trainer.gradient_clip_val: {why} steps its optimisers itself, where Lightning does not "
+            "clip; leave it out"
         )
 
 
@@ -57,8 +57,8 @@ def check_parts(stage: str, accumulate: int, streams: Iterable[LoadedStream], me
             )
     if any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in method.modules()):
         warnings.warn(
-            f"accumulate={accumulate}: batch norm sees a part of a step's batch at a time; all else is as with the batch "
-            "as a whole",
+            f"accumulate={accumulate}: batch norm sees a part of a step's batch at a time; all else is as with the "
+            "batch as a whole",
             Remark,
             stacklevel=2,
         )

@@ -81,7 +81,7 @@ class EstimateEmbeddings(Stage):
             if self.origins[name] not in self.earlier:
                 self.load(name)
 
-    def images(self) -> dict[str, SegmentationDataset]:
+    def looks_at(self) -> dict[str, SegmentationDataset]:
         return dict(self.labelled)
 
     def check(self, world_size: int) -> None:

@@ -30,8 +30,8 @@ from mdseg.runs import checkpoints
 from mdseg.runs.dashboard import Dashboard
 from mdseg.runs.log import StageLog, read_metrics
 from mdseg.runs.trained import description
-from mdseg.stages.checks import check_options, check_parts, remark_small_images, tables_of
 from mdseg.stages.callbacks import Finite, Mirror, Save, SaveBest, Timing, peak_memory_mb
+from mdseg.stages.checks import check_options, check_parts, remark_small_images, tables_of
 from mdseg.stages.stage import Stage
 from mdseg.system.files import write_text
 from mdseg.system.ranks import main_process
@@ -342,7 +342,7 @@ class Fit(Stage):
             advice.append("There is no checkpoint yet; resume= takes the same steps again.")
         return "\n".join(advice)
 
-    def images(self) -> dict[str, SegmentationDataset]:
+    def looks_at(self) -> dict[str, SegmentationDataset]:
         trained = {
             f"stream {loaded.stream.whole} of {dataset.name}": dataset
             for loaded in self.data.streams.values()

@@ -64,7 +64,7 @@ class Merge(Stage):
         if len(outside) == len(self.origins):
             self.shifts(outside)
 
-    def images(self) -> dict[str, SegmentationDataset]:
+    def looks_at(self) -> dict[str, SegmentationDataset]:
         return dict(self.data.evaluated)
 
     def check(self, world_size: int) -> None:

@@ -133,7 +133,7 @@ def make_plan(cfg: DictConfig, folder: Path) -> Plan:
     devices = world_size(cfg.trainer)
     for name, stage in stages.items():
         stage.before = {earlier: stages[earlier] for earlier in stage.earlier if earlier in stages}
-        planned[name]["images"] = {what: remembered(dataset) for what, dataset in stage.images().items()}
+        planned[name]["images"] = {what: remembered(dataset) for what, dataset in stage.looks_at().items()}
         begun.check_images(name, planned[name]["images"])
         stage.check(devices)
     return Plan(cfg, folder, space, stages, begun, planned, logger, device_line(cfg.trainer), devices)

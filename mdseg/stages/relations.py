@@ -58,7 +58,7 @@ class EstimateRelations(Stage):
         if self.origins["model"] not in self.earlier:
             self.load_weights(network)
 
-    def images(self) -> dict[str, SegmentationDataset]:
+    def looks_at(self) -> dict[str, SegmentationDataset]:
         return dict(self.data.evaluated)
 
     def check(self, world_size: int) -> None:

@@ -67,7 +67,7 @@ class Stage:
         """Lines about the stage for people."""
         return []
 
-    def images(self) -> dict[str, SegmentationDataset]:
+    def looks_at(self) -> dict[str, SegmentationDataset]:
         """The images that it looks at, by what for: a run that goes on must find the same."""
         return {}
 

@@ -29,19 +29,22 @@ def build_trainer(node: DictConfig, folder: Path, **options: Any) -> pl.Trainer:
     """
     if node.accelerator == "auto":  # Lightning's own prefers Apple's GPU, which has no float64
         node = OmegaConf.merge(node, {"accelerator": "gpu" if torch.cuda.is_available() else "cpu"})
-    return build(
-        node,
-        enable_progress_bar=shows_bars(node),
-        max_epochs=1,
-        max_steps=-1,
-        use_distributed_sampler=False,
-        num_sanity_val_steps=0,
-        enable_checkpointing=False,
-        enable_model_summary=False,
-        default_root_dir=str(folder),
-        plugins=[AtomicCheckpointIO()],
-        **options,
-    )
+    try:
+        return build(
+            node,
+            enable_progress_bar=shows_bars(node),
+            max_epochs=1,
+            max_steps=-1,
+            use_distributed_sampler=False,
+            num_sanity_val_steps=0,
+            enable_checkpointing=False,
+            enable_model_summary=False,
+            default_root_dir=str(folder),
+            plugins=[AtomicCheckpointIO()],
+            **options,
+        )
+    except RuntimeError as error:  # a cluster's variables that contradict each other
+        raise ValueError(f"trainer: {error}") from error
 
 
 def world_size(node: DictConfig) -> int:

@@ -61,7 +61,7 @@ class WriteTranslations(Stage):
             if self.origins[name] not in self.earlier:
                 self.load(name)
 
-    def images(self) -> dict[str, SegmentationDataset]:
+    def looks_at(self) -> dict[str, SegmentationDataset]:
         return dict(self.sources)
 
     def check(self, world_size: int) -> None:

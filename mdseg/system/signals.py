@@ -7,7 +7,6 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
-
 OUT_OF_TIME = 124  # exit code, that of the command `timeout`
 
 
