@@ -41,8 +41,8 @@ def node(**changes):
         ),
         (
             ["experiment=gta5_cityscapes", "row=adaptsegnet"],
-            "stage adapt: accumulate=2: Adversarial looks at the batch of a step as a whole. Stages of methods supervised, "
-            "uniseg and target_loss take it: set it for those alone, stage.<name>.accumulate; streams.labelled.micro_ba",
+            "stage adapt: accumulate=2: Adversarial looks at the batch of a step as a whole. Stages of methods "
+            "supervised, uniseg and target_loss take it: set it for those alone, stage.<name>.accumulate; streams.labe",
         ),
         (
             ["experiment=supervised_bdd", "streams.labelled.batch_size=1"],
