@@ -132,7 +132,7 @@ def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
         FileNotFoundError: there is no such run.
         ValueError: an option that is missing or does not exist.
     """
-    from mdseg.config.keys import check_numbers
+    from mdseg.config.values import check_kinds
     from mdseg.runs.trained import load_trained
 
     overrides = [quoted(override, PATHS) for override in overrides]
@@ -150,7 +150,7 @@ def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
     if cfg.evaluation.short_side != AS_IN_RUN:
         cfg.evaluation.short_sides = None  # this one for all
     fill_in(cfg.evaluation, trained.cfg.evaluation)
-    check_numbers(cfg)
+    check_kinds(cfg, only=("evaluation", "panels", "trainer"))
     cfg.trainer.enable_progress_bar &= sys.stdout.isatty()
     cfg.evaluate = {role: [name for name in cfg.on if role_of(name, trained) == role] for role in trained.cfg.evaluate}
     return trained, cfg

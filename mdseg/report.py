@@ -37,6 +37,7 @@ NOT_A_SETTING = (
     "log_every=",
     "val_every=",
     "checkpoint_every=",
+    "time_limit=",
     "hydra.",
     "hydra/",
 )

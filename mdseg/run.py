@@ -32,6 +32,7 @@ from mdseg.config.composition import call, check_row, compose_with_datasets, ref
 from mdseg.config.keys import check_overrides, check_run
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.config.packages import check_packages
+from mdseg.config.values import check_values, seconds_of
 from mdseg.runs.folders import (
     FOLDER_VARIABLE,
     locked,
@@ -56,6 +57,7 @@ def start(cfg: DictConfig) -> float | None:
         overrides = list(hydra_config.overrides.task)
         check_packages(hydra_config, [*hydra_config.overrides.hydra, *overrides])
         check_row(hydra_config)
+        check_values(cfg)
         check_overrides(cfg, overrides)
         settle(cfg)
         refuse_local_ddp_in_sweeps(cfg, hydra_config.mode)
@@ -122,8 +124,10 @@ def carry_out(plan: "Plan", stop: StopSignals) -> float | None:
     from mdseg.data.datamodule import kill_workers
 
     folder = plan.folder
+    if (limit := seconds_of(plan.cfg.time_limit)) is not None:
+        stop.limit(limit)
     if main_process():
-        print(f"run folder: {folder}", flush=True)
+        print(f"run folder: {folder}\n{plan.device}", flush=True)
     with advising(folder):
         try:
             results = plan.execute(stop)
@@ -228,6 +232,7 @@ def show_plan(arguments: list[str]) -> None:
     else:
         cfg = compose_with_datasets("run", arguments)
         check_row(HydraConfig.get())
+        check_values(cfg)
         check_overrides(cfg, arguments)
         settle(cfg)
         folder = Path(str(cfg.runs)) / cfg.name / "<time>"

@@ -23,6 +23,7 @@ from smoke import SMOKE
 from mdseg import conf_dir
 from mdseg.config.composition import check_row, settle
 from mdseg.config.keys import check_overrides
+from mdseg.config.values import check_values
 
 # Modules that take longest, first: otherwise one of two processes would work on alone at the end.
 LONG = [
@@ -81,6 +82,7 @@ def compose_once(overrides: tuple[str, ...], typed: bool) -> tuple[DictConfig, D
     HydraConfig.instance().set_config(cfg)
     if typed:
         check_row(HydraConfig.get())
+        check_values(cfg)
         check_overrides(cfg, overrides)
     settle(cfg)
     with open_dict(cfg):

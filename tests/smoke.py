@@ -26,6 +26,7 @@ SMOKE = [
     "panels=0",
     "log_every=1",
     "trainer.enable_progress_bar=false",
+    "trainer=cpu",
 ]
 TIMEOUT = 300  # seconds
 

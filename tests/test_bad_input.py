@@ -17,7 +17,7 @@ import yaml
 from mistakes import cut, refused
 from PIL import Image
 from running import carry_out, new_folder, planned
-from smoke import SMOKE, command
+from smoke import SMOKE, command, forked
 
 from mdseg.config.composition import compose_with_datasets
 from mdseg.config.messages import warnings_as_lines
@@ -197,6 +197,18 @@ def test_a_bad_file_found_while_training_keeps_the_last_checkpoint_and_the_run_g
     assert json.loads((folder / "results.json").read_text())["stages"]["fit"]["steps"] == 6
 
 
+def test_workers_of_a_run_that_stops_on_a_bad_file_leave_no_temporary_folders(configured, tree, tmp_path, monkeypatch):
+    """Python 3.11 gives every process that hands on an open file a folder of its own, and a killed one leaves it."""
+    cfg = configured("data.workers=1", "streams.labelled.batch_size=1", "steps=6")
+    folder, temporary = new_folder(cfg), tmp_path / "temporary"
+    temporary.mkdir()
+    cv2.imwrite(str(drawn_at(3, tree)), np.full((40, 60), 9, np.uint8))
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    ended = forked(tmp_path, f"resume={folder}")
+    assert "raw ids 9 are not" in ended.stderr
+    assert list(temporary.iterdir()) == []
+
+
 @pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_bad_file_on_one_of_two_ranks_ends_both_with_its_message(tmp_path, tree, rank):
     mask = drawn_at(2, tree, batch_size=2, slot=rank)
@@ -372,13 +384,13 @@ def test_the_command_says_it_in_one_line(tmp_path, arguments, message):
         (["+evaluation.shortside=2"], "evaluation.shortside: there is no such key (did you mean short_side?)"),
         (["+datasets.folder.rot=x"], "datasets.folder.rot: there is no such key (did you mean root?)"),
         (["~streams.labelled.mixing"], "streams.labelled: key mixing is missing; it needs role, datasets, "),
-        (["+trainer.devicess=2"], "pytorch_lightning.Trainer has no argument devicess (did you mean devices?)"),
+        (["+trainer.devicess=2"], "trainer.devicess: there is no such key (did you mean devices?)"),
         (["+loss.supervised.scopes=all"], "mdseg.losses.cross_entropy.ce has no argument scopes (did you mean scope?)"),
         (["+datasets.folder.layout.mask_dirs=x"], "layouts.folder has no argument mask_dirs (did you mean mask_dir?)"),
         (["+model.depth=3"], "mdseg.models.small.small has no argument depth; it takes "),
         (["evaluate.seen=[foldr]"], "there is no dataset 'foldr' (did you mean folder?)"),
         (["evaluate.unseen=[kitti]"], "dataset 'kitti' is used but not loaded; write dataset=[folder,kitti]"),
-        (["evaluate.seen=folder"], "evaluate.seen: expected a list, got 'folder' (write [folder])"),
+        (["evaluate.seen=folder"], "evaluate.seen: expected a list of names, [folder], got 'folder'"),
         (["evaluate.seen=[]"], "no dataset to evaluate on; set evaluate.seen=[...]"),
         (["datasets.folder.labels=cityscape"], "no label table 'cityscape' (did you mean cityscapes?)"),
     ],
@@ -392,11 +404,14 @@ def test_keys_that_nothing_reads_are_refused(configured, overrides, message):
     ("override", "message"),
     [
         ("checkpoint_every=0", "checkpoint_every: expected a whole number of at least 1, got 0"),
-        ("log_every=often", "log_every: expected a whole number of at least 1, got often"),
+        ("log_every=often", "log_every: expected a whole number of at least 1, got 'often'"),
         ("evaluation.batch_size=0", "evaluation.batch_size: expected a whole number of at least 1, got 0"),
         ("data.workers=-1", "data.workers: expected a whole number of at least 0, got -1"),
-        ("transform.crop=[48]", "transform.crop: expected a positive height and width, got [48]"),
-        ("transform.scale=[2,1]", "transform.scale: expected two rising positive factors, got [2, 1]"),
+        ("transform.crop=[48]", "transform.crop: expected [height, width], got [48]"),
+        (
+            "transform.scale=[2,1]",
+            "transform.scale: expected [lowest, highest] of two rising positive factors, got",
+        ),
         ("model.widths=8", "mdseg.models.small.small: "),
         ("steps=many", "steps: expected a positive number of steps or \"<n> epochs\", got 'many'"),
     ],

@@ -34,6 +34,7 @@ def test_a_run_leaves_what_the_readme_lists(finished):
         "config.yaml",
         "command.txt",
         "environment.txt",
+        "planned.json",
         "results.json",
         "relations/relations.yaml",
         "relations/scores.npz",

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mdseg.config.datasets import LABELS, LAYOUT, LAYOUTS
+from mdseg.config.hints import check_options
 from mdseg.config.keys import descriptor, is_generated, label_source, labelled_datasets, laid_over, plain, present, tree
 from mdseg.data import layouts
 from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset, load_table
@@ -32,12 +33,13 @@ def bound(node: DictConfig) -> partial:
     """Class or function of a node with the node's options, still to be called.
 
     Raises:
-        ValueError: there is none, or it has no such option.
+        ValueError: there is none, or it has no such option, or not of such a value.
     """
     if "_target_" not in node:
         raise ValueError(f"options without a class or function that takes them: {OmegaConf.to_container(node)}")
     function = instantiate(node, _partial_=True, _convert_="all")
     _check_arguments(node, function)
+    check_options(function.func, function.keywords)
     return function
 
 
@@ -249,7 +251,7 @@ def count_steps(steps: int | str | None, streams: Sequence[Stream]) -> int:
     unit = " ".join(words)
     try:
         count = math.ceil(float(number) * per_epoch[unit]) if unit else int(number)
-    except (ValueError, KeyError):
+    except (ValueError, KeyError, OverflowError):
         count = 0
     if count < 1:
         epochs = " or ".join(f'"<n> {unit}"' for unit in per_epoch)

@@ -23,6 +23,7 @@ from mdseg.config import references
 from mdseg.config.expansion import expand
 from mdseg.config.packages import check_packages
 from mdseg.config.paths import origin_in_full, write_in_full
+from mdseg.config.values import INSTEAD, check_kinds, check_references
 from mdseg.system.files import refuse_irregular
 from mdseg.system.wording import closest, nearest
 
@@ -60,6 +61,7 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
     if "data" in cfg:
         if OmegaConf.is_missing(cfg.data, "root"):
             raise ValueError(NO_ROOT)
+        check_references(cfg.data)
         OmegaConf.resolve(cfg.data)
     write_in_full(cfg)
     return cfg
@@ -90,6 +92,7 @@ def compose_as_in_run(config_name: str, overrides: Sequence[str], run: DictConfi
     _take_datasets(cfg, run, moved)
     for key, value in of_run.items():
         _change(cfg, key, value)
+    check_kinds(cfg, only=("data", "datasets"))
     return cfg
 
 
@@ -310,6 +313,8 @@ def _unknown_key(parent: DictConfig, full_key: str, override: str) -> str:
     if re.fullmatch(r"stage\.[^.]+", where) and missing in parent._get_root():
         for_all = override.removeprefix(f"{where}.")
         return f"{where} does not set it; write {for_all} for all stages, or +{override} for this one"
+    if where == "trainer" and missing in INSTEAD:
+        return f"mdseg sets this option of Lightning's trainer itself; use {INSTEAD[missing]}"
     if key := closest(missing, keys):
         return f"there is no such key (did you mean {f'{where}.' if where else ''}{key}{rest}?)"
     last = asked.rpartition(".")[2]
@@ -338,12 +343,10 @@ def settle(cfg: DictConfig) -> None:
     """Resolve what depends on this process (environment, folder, Hydra's choices); what follows the run's stays open.
 
     Raises:
-        ValueError: no root of the data, or a seed that is no whole number.
+        ValueError: no root of the data.
     """
     if OmegaConf.is_missing(cfg.data, "root") or cfg.data.root is None:
         raise ValueError(NO_ROOT)
-    if not isinstance(cfg.seed, int):
-        raise ValueError(f"seed: expected a whole number, got {cfg.seed!r}")
     for key in ("name", "row", "family", "scale"):
         cfg[key] = cfg[key]
     if isinstance(cfg.name, int):

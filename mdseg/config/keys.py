@@ -1,5 +1,6 @@
 """Which keys a configuration has, and what can be said of their values before anything is imported or built."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -8,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
 from mdseg.config.datasets import check_descriptor, check_given_names, check_lists, check_unseen, remark_unused
+from mdseg.config.values import check_kinds, check_references, check_values
 from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.system.names import check_names
 from mdseg.system.wording import nearest
@@ -41,15 +43,6 @@ FOR_OTHERS = (
     "passes",
     "unlabelled_per_step",
 )  # keys that do nothing themselves
-AT_LEAST = {  # key → the least that it may be
-    "log_every": 1,
-    "val_every": 1,
-    "checkpoint_every": 1,
-    "evaluation.batch_size": 1,
-    "evaluation.short_side": 1,
-    "data.workers": 0,
-    "panels": 0,
-}
 
 
 def check_run(cfg: DictConfig) -> None:
@@ -58,6 +51,7 @@ def check_run(cfg: DictConfig) -> None:
     Raises:
         ValueError: it names the key.
     """
+    check_values(cfg)
     check_keys(cfg)
     check_given_names(cfg)
     for name in labelled_datasets(cfg):
@@ -71,7 +65,8 @@ def check_run(cfg: DictConfig) -> None:
     stages = {name: stage_config(cfg, name) for name in cfg.stages}
     for position, (name, stage) in enumerate(stages.items()):
         check_lists(stage)
-        check_numbers(stage)
+        check_references(stage, leave_out=("stage",))
+        check_kinds(stage, f"stage {name}: ")
         check_origins(name, stage, cfg.stages[:position])
         for dataset in (
             *labelled_datasets(stage),
@@ -85,12 +80,16 @@ def check_keys(cfg: DictConfig) -> None:
     """Refuse keys that nothing reads: one misspelt in a YAML file, or added with + on the command line.
 
     Raises:
-        ValueError: an unknown key, a stream or dataset without one that it needs, a text where a list belongs.
+        ValueError: an unknown key, one that is missing, a stream or dataset without one that it needs, a text where a
+            list belongs.
     """
     run = cast(DictConfig, OmegaConf.load(conf_dir() / "run.yaml"))
-    _check_known("", cfg, {*run, *FROM_GROUPS} - {"defaults", "hydra"})
+    del run["defaults"], run["hydra"]
+    _check_known("", cfg, {*run, *FROM_GROUPS})
+    _check_there("", cfg, run)
     for key in ("evaluate", "evaluation"):
         _check_known(f"{key}.", cfg[key], run[key])
+        _check_there(f"{key}.", cfg[key], run[key])
     for name, stream in present(cfg.streams).items():
         _check_known(f"streams.{name}.", stream, STREAM)
         needed = [key for key in STREAM if key not in OPTIONAL]
@@ -131,24 +130,17 @@ def present(nodes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: node for name, node in nodes.items() if node is not None}
 
 
-def check_numbers(cfg: DictConfig) -> None:
-    """Refuse counts that are none, in a run's configuration or one that has a part of its keys.
-
-    Raises:
-        ValueError: a number that is too small, or no whole number.
-    """
-    for key, least in AT_LEAST.items():
-        value = OmegaConf.select(cfg, key)
-        if key.partition(".")[0] not in cfg or (value is None and key == "evaluation.short_side"):
-            continue
-        if not isinstance(value, int) or value < least:
-            raise ValueError(f"{key}: expected a whole number of at least {least}, got {value}")
-
-
 def _check_known(where: str, node: DictConfig, known: Iterable[str]) -> None:
     for key in map(str, node):
         if key not in known:
             raise ValueError(f"{where}{key}: there is no such key{nearest(key, known)}")
+
+
+def _check_there(where: str, node: DictConfig, defaults: DictConfig) -> None:
+    for key, default in plain(defaults).items():
+        if key not in node:
+            shown = json.dumps(default)
+            raise ValueError(f"{where}{key}: the key is missing, as in a run of an earlier version; add {key}: {shown}")
 
 
 def stage_config(cfg: DictConfig, name: str) -> DictConfig:

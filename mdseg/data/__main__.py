@@ -18,6 +18,7 @@ from mdseg import conf_dir
 from mdseg.config.composition import NO_ROOT, compose_with_datasets, dataset_names, settle
 from mdseg.config.keys import descriptor, label_source, labelled_datasets, plain, stage_config
 from mdseg.config.messages import mistakes_as_messages
+from mdseg.config.values import check_kinds, check_values
 from mdseg.system.wording import nearest
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
@@ -59,6 +60,7 @@ def check(overrides: Sequence[str]) -> None:
         ValueError: a split or value that does not exist.
     """
     cfg = compose_with_datasets("check", overrides)
+    check_kinds(cfg, only=("data", "datasets"))
     from mdseg.config.building import label_table, layout_of, prepare_data
     from mdseg.data.check import check_dataset
     from mdseg.data.check_report import as_json, as_text
@@ -144,6 +146,7 @@ def compose_browse(overrides: Sequence[str]) -> DictConfig:
         with open_dict(cfg):
             cfg.streams.labelled.update(split=cfg.split, datasets=[name for name in cfg.on if name not in without])
             cfg.streams.unlabelled = {**cfg.streams.labelled, "role": "unlabelled", "datasets": without}
+    check_values(cfg)
     settle(cfg)
     for key in ("samples", "versions"):
         if not isinstance(cfg[key], int) or cfg[key] < (key == "samples"):

@@ -1,6 +1,6 @@
 """One loader and one worker pool for all streams; one more for evaluation."""
 
-import multiprocessing
+import multiprocessing.util
 import os
 import signal
 from collections import defaultdict
@@ -283,6 +283,9 @@ class EvaluationData(pl.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _loader(self, dataset: Dataset, sampler: Any, collate_fn: Any) -> DataLoader:
+        if self.workers:
+            # Made here, it is the workers' too and goes with this process: one of their own outlives a killed one.
+            multiprocessing.util.get_temp_dir()
         return DataLoader(
             dataset,
             batch_sampler=sampler,

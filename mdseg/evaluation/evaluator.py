@@ -169,6 +169,9 @@ def check_merges(merges: Any, branches: Collection[str]) -> None:
         for key in options:
             if key not in known:
                 raise ValueError(f"merges.{name}.{key}: expected {', '.join(known)}{nearest(key, known)}")
+        if not isinstance(options.get("mask_missing", True), bool):
+            given = options["mask_missing"]
+            raise ValueError(f"merges.{name}.mask_missing: expected true or false, got {given!r}")
         for key, values in CHOICES.items():
             if options.get(key, values[0]) not in values:
                 raise ValueError(f"merges.{name}.{key}: expected {' or '.join(values)}, got {options[key]!r}")

@@ -4,10 +4,10 @@ Logits at label resolution (70 classes on a megapixel: 280 MB per image, several
 never exist. Value and gradient are those of the loss on `F.interpolate`d logits up to float32 rounding.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -200,13 +200,16 @@ class SupervisedLoss(nn.Module):
         variation: None or what answers the perturbation (see :func:`fused_sum`) of one call, or None, when called with
             the number of images, of rows, and the labels that it may count. `perturb=False` in forward leaves it out:
             auxiliary heads keep the plain loss. `counted` in forward are labels to count in place of the mask's, such
-            as pseudo-labels.
+            as pseudo-labels. `whole` in forward has the mask and the dataset indices of a batch of which these images
+            are a part: the loss is divided by its pixels.
+        of_parts: whether the loss of a batch is the sum of those of its parts.
 
     Raises:
         ValueError: for an unknown reduction; in forward, if mask, dataset or weight do not fit the logits.
     """
 
     lookup: Int64[Tensor, "d 256"]
+    of_parts: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -244,9 +247,10 @@ class SupervisedLoss(nn.Module):
         weight: Float[Tensor, "n H W"] | None = None,
         perturb: bool = True,
         counted: UInt8[Tensor, "n2 H2 W2"] | None = None,
+        whole: Mapping[str, Any] | None = None,
     ) -> Float[Tensor, ""]:
         self._check(logits, mask, dataset, weight)
-        of_image = dataset.tolist() if len(self.pixel_losses) > 1 else [0] * len(mask)
+        of_image = self._losses_of(dataset)
         labelled = self._count_labelled(mask, of_image)
         variation = None
         if perturb and self.variation is not None:
@@ -278,6 +282,8 @@ class SupervisedLoss(nn.Module):
             band_bytes=self.band_bytes,
             variation=variation,
         )
+        if whole is not None:
+            mask, labelled = whole["mask"], self._count_labelled(whole["mask"], self._losses_of(whole["dataset"]))
         count = sum(labelled) if self.reduction == "labelled" else mask.numel()
         divisor = mean_over_ranks(count, logits.device) if self.global_pixel_mean else count
         return total / divisor if divisor else total
@@ -292,6 +298,10 @@ class SupervisedLoss(nn.Module):
     ) -> tuple[UInt8[Tensor, "n H W"], list[int]]:
         """The mask of the pixels that are trained on, and how many of every image have a label: all, or hard ones."""
         return mask, labelled
+
+    def _losses_of(self, dataset: Int64[Tensor, " n"]) -> list[int]:
+        """Which of the losses is that of each image."""
+        return dataset.tolist() if len(self.pixel_losses) > 1 else [0] * len(dataset)
 
     def _count_labelled(self, mask: Tensor, of_image: list[int]) -> list[int]:
         counts = [

@@ -22,6 +22,8 @@ class HardPixels(SupervisedLoss):
         min_pixels: how many pixels of a call are kept at least.
     """
 
+    of_parts = False
+
     def __init__(self, *args: Any, threshold: float, min_pixels: int, **options: Any) -> None:
         super().__init__(*args, **options)
         self.threshold, self.min_pixels = threshold, min_pixels

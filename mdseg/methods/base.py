@@ -15,6 +15,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from mdseg.evaluation.evaluator import Evaluated, Evaluator, View
 from mdseg.labels.spaces import LabelSpace
+from mdseg.losses.fused import SupervisedLoss
 from mdseg.losses.variation import LogitVariation
 from mdseg.models.segmenter import Levels
 from mdseg.system.wording import nearest
@@ -59,6 +60,33 @@ class StreamShape:
         return self.crops[0] if len(set(self.crops)) == 1 else None
 
 
+def parts_of(batch: StepBatch, count: int) -> Iterator[StepBatch]:
+    """A batch cut along its images into parts of nearly equal size; every entry has the batch's as `whole`."""
+    cut = {
+        entry: {name: values.tensor_split(count) for name, values in tensors.items()}
+        for entry, tensors in batch.items()
+    }
+    for number in range(count):
+        yield {
+            entry: {name: values[number] for name, values in tensors.items()} | {"whole": batch[entry]}
+            for entry, tensors in cut.items()
+        }
+
+
+def why_no_parts(loss: Loss) -> str | None:
+    """Why a supervised loss of a batch is not the sum of those of its parts; None where it is."""
+    if not isinstance(loss, SupervisedLoss) or not loss.of_parts:
+        return f"{type(loss).__name__} chooses the pixels that it learns from in the whole batch"
+    if isinstance(loss.variation, LogitVariation) and loss.variation.counter.mode == "running":
+        return "loss.variation.counts: running averages the classes of every batch"
+    return None
+
+
+def share_of(images: Mapping[str, Any]) -> float:
+    """The share of the images of a batch that a part of it has; 1 for a batch that is not cut."""
+    return len(images["image"]) / len(images.get("whole", images)["image"])
+
+
 def step_seed(seed: int, step: int, rank: int) -> int:
     """Seed of everything random that happens on the device in one step."""
     return int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0])
@@ -80,6 +108,7 @@ class Method(Evaluator):
         decay_norms: whether weight decay holds for normalisation layers too.
         steps: batches of the whole fit.
         panels: images per picture; 0 for no pictures.
+        accumulate: parts that the batch of a step is cut into, see :meth:`in_parts`.
         networks: name → network whose answers are evaluated; null: the model alone.
         views, headline: see :class:`~mdseg.evaluation.evaluator.Evaluator`; null: all channels of the label space.
     """
@@ -102,13 +131,16 @@ class Method(Evaluator):
         seed: int,
         align_corners: bool,
         panels: int = 0,
+        accumulate: int = 1,
         networks: Mapping[str, nn.Module] | None = None,
         views: Mapping[str, View] | None = None,
         headline: str | None = None,
     ) -> None:
         networks = networks if networks is not None else {} if model is None else {"model": model}
         super().__init__(networks, views or {"all": View(space)}, evaluated, align_corners, headline)
-        self.model, self.space, self.panels = model, space, panels
+        self.model, self.space, self.panels, self.accumulate = model, space, panels, accumulate
+        if accumulate > 1:
+            self.automatic_optimization = False
         self.build_optimizer, self.build_scheduler = optimizer, scheduler
         self.head_lr_factor, self.decay_norms = head_lr_factor, decay_norms
         self.steps, self.seed = steps, seed
@@ -230,6 +262,35 @@ class Method(Evaluator):
         """Those of the losses that are perturbed."""
         return [module for module in self.modules() if isinstance(module, LogitVariation)]
 
+    def why_whole(self) -> str | None:
+        """Why the batch of a step cannot be cut into parts; None where it can, see :meth:`in_parts`."""
+        return f"{type(self).__name__} looks at the batch of a step as a whole"
+
+    def in_parts(self, batch: StepBatch, loss_of: Callable[[StepBatch], Tensor]) -> Tensor:
+        """A whole step of a method with one optimiser: the loss of its batch, or with `accumulate` of its parts.
+
+        Every part goes forward and backward before the next one, so that memory is that of a part, and gradients add
+        up to those of the batch: the loss of a part is divided by what there is in the batch, which each entry has as
+        `whole`. Batch norm sees a part at a time.
+
+        Args:
+            loss_of: batch → loss; what it logs as `train/...` is added up over the parts, too.
+        """
+        if self.accumulate == 1:
+            return loss_of(batch)
+        optimizer: Any = self.optimizers()
+        schedule: Any = self.lr_schedulers()
+        total = torch.zeros((), device=self.device)
+        optimizer.zero_grad()
+        with self.averaged_once():
+            for part in parts_of(batch, self.accumulate):
+                loss = loss_of(part)
+                self.manual_backward(loss)
+                total = total + loss.detach()
+        optimizer.step()
+        schedule.step()
+        return total
+
     @contextmanager
     def averaged_once(self) -> Iterator[None]:
         """Backward passes whose gradients the ranks average together at the end, not after each of them.
@@ -247,7 +308,7 @@ class Method(Evaluator):
         for gradient, mean in zip(gradients, together.split([each.numel() for each in gradients]), strict=True):
             gradient.copy_(mean.view_as(gradient))
 
-    def supervise(self, supervised: Loss, labelled: Mapping[str, Tensor], low_weight: float, **options: Any) -> Tensor:
+    def supervise(self, supervised: Loss, labelled: Mapping[str, Any], low_weight: float, **options: Any) -> Tensor:
         r"""A supervised loss of labelled images, with that of a low head where the network has one.
 
         .. math:: L = \ell(high) + \lambda_{low} \, \ell(low)
@@ -257,13 +318,14 @@ class Method(Evaluator):
         Args:
             options: what the loss of the final head is given besides logits, masks and datasets.
         """
+        of_batch = {"whole": labelled["whole"]} if "whole" in labelled else {}
         high, low = levels = self.model.levels(labelled["image"])
         self.supervised_levels(levels, labelled["image"])
-        loss = supervised(high, labelled["mask"], labelled["dataset"], **options)
+        loss = supervised(high, labelled["mask"], labelled["dataset"], **of_batch, **options)
         self.log("train/supervised", loss, prog_bar=True)
         if low is None:
             return loss
-        low_loss = supervised(low, labelled["mask"], labelled["dataset"], perturb=False)
+        low_loss = supervised(low, labelled["mask"], labelled["dataset"], perturb=False, **of_batch)
         self.log("train/supervised_low", low_loss)
         return loss + low_weight * low_loss
 
@@ -271,8 +333,13 @@ class Method(Evaluator):
         """A chance to look at the logits that :meth:`supervise` has just computed of labelled images."""
 
     def log(self, name: str, value: Any, **options: Any) -> None:
-        """Lightning's log, of the mean over all ranks; what is logged of the training step is also kept."""
+        """Lightning's log, of the mean over all ranks; what is logged of the training step is also kept.
+
+        The parts of a batch are terms of one sum.
+        """
         if name.startswith("train/"):
+            if self.accumulate > 1 and name in self.terms:
+                value = self.terms[name] + value
             self.terms[name] = torch.as_tensor(value).detach()
             options = {"sync_dist": self.together, **options}
         super().log(name, value, **options)

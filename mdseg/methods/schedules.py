@@ -30,7 +30,19 @@ def poly(
         horizon: steps of the decay where a fit stops before its end; None: those of the fit.
         falls: how many rates the decay goes through, each for as many steps; None: one per step. Codes that set the
             rate once per epoch have the number of epochs.
+
+    Raises:
+        ValueError: a number that is negative, or 0 where something is divided by it.
     """
+    for name, value, least in (
+        ("power", power, 0),
+        ("warmup", warmup, 0),
+        ("floor", floor, 0),
+        ("horizon", horizon, 1),
+        ("falls", falls, 1),
+    ):
+        if value is not None and value < least:
+            raise ValueError(f"scheduler.{name}: expected at least {least}, got {value}")
     horizon = horizon or steps
 
     def factor(step: int, share: float) -> float:
@@ -38,7 +50,7 @@ def poly(
         past = step * falls // horizon / falls if falls else step / horizon
         return rising * (share + (1 - share) * max(0.0, 1 - past) ** power)
 
-    shares = [floor / group["lr"] if floor else 0.0 for group in optimizer.param_groups]
+    shares = [floor / group["lr"] if floor and group["lr"] else 0.0 for group in optimizer.param_groups]
     return LambdaLR(optimizer, [partial(factor, share=share) for share in shares])
 
 
@@ -47,5 +59,10 @@ def halved(optimizer: Optimizer, steps: int, every: int) -> LambdaLR:
 
     Args:
         steps: of the whole fit; it does not matter here.
+
+    Raises:
+        ValueError: not even every step.
     """
+    if every < 1:
+        raise ValueError(f"scheduler.every: expected at least 1, got {every}")
     return LambdaLR(optimizer, lambda step: 0.5 ** (step // every))

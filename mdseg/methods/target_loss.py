@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mdseg.losses.unlabelled import check_weight
-from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape
+from mdseg.methods.base import Loss, Method, Reads, StepBatch, StreamShape, share_of, why_no_parts
 
 TargetLossFunction = Callable[[Tensor, tuple[int, int]], Tensor]
 GuidanceFunction = Callable[[Tensor, Tensor, tuple[int, int]], Tensor]
@@ -71,7 +71,15 @@ class TargetLoss(Method):
         learns = self.target is not None or self.guidance is not None
         super().read({name: shape for name, shape in streams.items() if learns or shape.role != "target"})
 
+    def why_whole(self) -> str | None:
+        if self.guidance is not None:
+            return "loss/guidance divides by the pixels that it chooses in the whole batch"
+        return why_no_parts(self.supervised)
+
     def training_step(self, batch: StepBatch, step: int) -> Tensor:
+        return self.in_parts(batch, self.loss)
+
+    def loss(self, batch: StepBatch) -> Tensor:
         loss = self.supervise(self.supervised, batch["labelled"], self.low_weight)
         if self.target is None and self.guidance is None:
             return loss
@@ -80,7 +88,7 @@ class TargetLoss(Method):
         size = tuple(image.shape[-2:])
         high, low = self.model.levels(image)
         if self.target is not None:
-            target_loss = self.target(high, size)
+            target_loss = share_of(batch["target"]) * self.target(high, size)
             self.log("train/target", target_loss, prog_bar=True)
             loss = loss + self.weight * target_loss
         if self.guidance is not None:

@@ -22,8 +22,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         write_atomically(Path(path), lambda file: torch.save(checkpoint, file))
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path, lazily: bool = False) -> dict[str, Any]:
     """Checkpoint on the CPU.
+
+    Args:
+        lazily: read weights when they are looked at; for what a checkpoint says besides.
 
     Raises:
         FileNotFoundError: there is none.
@@ -33,7 +36,7 @@ def load(path: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"no checkpoint {path}")
     try:
         with warnings.catch_warnings(action="ignore"):  # of foreign pickles, which are refused anyway
-            saved = torch.load(path, map_location="cpu", weights_only=True)
+            saved = torch.load(path, map_location="cpu", weights_only=True, mmap=lazily)
     except Exception as error:
         # What torch says goes on with advice to load the file without this protection.
         reason = "it holds more than tensors and plain values, which could run any code"

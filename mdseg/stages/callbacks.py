@@ -43,21 +43,24 @@ class Save(Callback):
 
     def _told_to_stop(self, trainer: pl.Trainer) -> bool:
         if trainer.world_size == 1:
-            return self.stop.received is not None
-        return trainer.strategy.reduce_boolean_decision(self.stop.received is not None, all=False)
+            return self.stop.told()
+        return trainer.strategy.reduce_boolean_decision(self.stop.told(), all=False)
 
     def on_validation_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._pause()  # saved just before: nothing to wait for
+        self._pause(trainer)  # saved just before: nothing to wait for
+
+    def on_validation_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        self._pause(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self.stop.stepping = trainer.state.fn == TrainerFn.FITTING
 
     def on_train_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._pause()
+        self._pause(trainer)
 
-    def _pause(self) -> None:
+    def _pause(self, trainer: pl.Trainer) -> None:
         self.stop.stepping = False
-        if self.stop.received is not None:
+        if self.stop.told(trainer.world_size):
             self.stop.leave("stopped")
 
     def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:

@@ -81,6 +81,9 @@ class EstimateEmbeddings(Stage):
             if self.origins[name] not in self.earlier:
                 self.load(name)
 
+    def looks_at(self) -> dict[str, SegmentationDataset]:
+        return dict(self.labelled)
+
     def check(self, world_size: int) -> None:
         for dataset in self.labelled.values():
             dataset.check_size(0, dataset.image(0), dataset.mask(0))

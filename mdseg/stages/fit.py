@@ -15,7 +15,7 @@ from torch import nn
 
 from mdseg.config.building import Datasets, bound, build, build_transforms, count_steps, evaluated_tables
 from mdseg.data.datamodule import EvaluationData, SegmentationDataModule, cores
-from mdseg.data.dataset import with_images
+from mdseg.data.dataset import SegmentationDataset, with_images
 from mdseg.data.selection import LoadedStream
 from mdseg.data.statistics import image_mean, labelled_counts
 from mdseg.evaluation.branch_panels import BranchPanels
@@ -31,6 +31,7 @@ from mdseg.runs.dashboard import Dashboard
 from mdseg.runs.log import StageLog, read_metrics
 from mdseg.runs.trained import description
 from mdseg.stages.callbacks import Finite, Mirror, Save, SaveBest, Timing, peak_memory_mb
+from mdseg.stages.checks import check_options, check_parts, remark_small_images, tables_of
 from mdseg.stages.stage import Stage
 from mdseg.system.files import write_text
 from mdseg.system.ranks import main_process
@@ -70,6 +71,7 @@ class Fit(Stage):
         self.reported = self.reported_data() if cfg.select is not None and self.data.evaluated else None
         self.method = self.build_method(network)
         self.counters = [] if cfg.loss.variation is None else self.perturb()
+        check_options(self.name, cfg, self.method)
         self.take_over(lambda part: self.origins[part] not in self.earlier)
         if self.images is not None and self.images not in self.earlier:
             self.take_images(Path(self.images).expanduser())
@@ -135,6 +137,7 @@ class Fit(Stage):
             seed=cfg.seed,
             align_corners=cfg.align_corners,
             panels=cfg.panels,
+            accumulate=cfg.accumulate,
             **self.build_losses(),
         )
         method.expect(self.origins)
@@ -166,6 +169,8 @@ class Fit(Stage):
 
     def check(self, world_size: int) -> None:
         self.data.check(world_size)
+        check_parts(self.name, self.cfg.accumulate, self.data.streams.values(), self.method, world_size)
+        remark_small_images(self.cfg, self.data.streams.values())
         if self.reported is not None:
             self.reported.check(world_size)
 
@@ -290,6 +295,12 @@ class Fit(Stage):
                 what = "network" if prefix == "model" else name
                 checkpoints.load_network(self.method.get_submodule(prefix), saved, self.last, prefix, what)
         self.take_over(lambda part: self.origins[part] in self.earlier)
+        tables = self.method.description["tables"] = tables_of(self.method)
+        if saved and saved.get("tables", tables) != tables:
+            raise ValueError(
+                f"stage {self.name}: {self.last} was trained with other class relations or label tables than there are "
+                "now; put back the file that has changed, or start a new run"
+            )
         if not saved:
             self.method.start()
             for part in (part for part in self.origins if part not in ("model", *self.method.takes)):
@@ -330,6 +341,19 @@ class Fit(Stage):
         else:
             advice.append("There is no checkpoint yet; resume= takes the same steps again.")
         return "\n".join(advice)
+
+    def looks_at(self) -> dict[str, SegmentationDataset]:
+        trained = {
+            f"stream {loaded.stream.whole} of {dataset.name}": dataset
+            for loaded in self.data.streams.values()
+            for dataset in loaded.datasets
+        }
+        reported = {} if self.reported is None else self.reported.evaluated
+        return {
+            **trained,
+            **{f"evaluation of {name}": dataset for name, dataset in self.data.evaluated.items()},
+            **{f"report of {name}": dataset for name, dataset in reported.items()},
+        }
 
     def describe(self) -> list[str]:
         lines = [

@@ -10,6 +10,7 @@ from torch import nn
 from mdseg.config.building import evaluated_tables
 from mdseg.config.keys import labelled_datasets, plain
 from mdseg.data.datamodule import EvaluationData
+from mdseg.data.dataset import SegmentationDataset
 from mdseg.evaluation.branch_panels import BranchPanels
 from mdseg.evaluation.evaluator import Evaluator, check_merges, views_of
 from mdseg.evaluation.panels import Panels
@@ -62,6 +63,9 @@ class Merge(Stage):
 
         if len(outside) == len(self.origins):
             self.shifts(outside)
+
+    def looks_at(self) -> dict[str, SegmentationDataset]:
+        return dict(self.data.evaluated)
 
     def check(self, world_size: int) -> None:
         self.data.check(world_size)

@@ -10,12 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from mdseg.config.building import Datasets, bound, build, build_label_space, prepare_data
 from mdseg.config.keys import plain, stage_config
+from mdseg.data.dataset import SegmentationDataset
 from mdseg.evaluation.results import numbers, read_results
 from mdseg.labels.spaces import LabelSpace
+from mdseg.runs.changes import Begun, fingerprint
 from mdseg.runs.dashboard import Dashboard, WandB
 from mdseg.stages.fit import Fit
 from mdseg.stages.stage import Stage
-from mdseg.stages.trainer import quieten_lightning, world_size
+from mdseg.stages.trainer import device_line, quieten_lightning, world_size
 from mdseg.system.files import write_text
 from mdseg.system.ranks import main_process
 from mdseg.system.signals import StopSignals
@@ -29,24 +31,34 @@ class Plan:
         folder: of the run.
         stages: those that are not done, in order.
         logger: what W&B is told about the run; null: it is not used.
+        begun: what was begun in the folder.
+        planned: by stage its configuration and fingerprints of its images, which the folder keeps.
+        device: what it computes on, in words.
+        ranks: processes that carry it out.
     """
 
     cfg: DictConfig
     folder: Path
     space: LabelSpace
     stages: dict[str, Stage]
+    begun: Begun
+    planned: dict[str, dict[str, Any]]
     logger: WandB | None = None
+    device: str = ""
+    ranks: int = 1
 
     def execute(self, stop: StopSignals) -> dict[str, Any]:
         """Run all stages that are not done, in order; after each, results.json holds what is known."""
         results = self.known_results()
+        if main_process():
+            self.begun.keep(self.planned)
         with self.open_dashboard() as dashboard:
             for name in self.cfg.stages:
                 if name not in self.stages:
                     if main_process():
                         print(f"{name}: done before", flush=True)
                     continue
-                if stop.received is not None:  # what a library has swallowed of it
+                if stop.told(self.ranks):  # also by what a library has swallowed
                     stop.leave("stopped")
                 # Taken out of the plan: what a stage holds in memory goes with it.
                 stage = self.stages.pop(name)
@@ -81,7 +93,7 @@ class Plan:
     def __str__(self) -> str:
         """For people: what each stage starts from, sees, trains and writes."""
         head = f"{self.cfg.name}, {self.cfg.scale}, seed {self.cfg.seed}: {self.space.num_classes} classes of "
-        lines = [head + ", ".join(self.space.datasets), f"run folder: {self.folder}"]
+        lines = [head + ", ".join(self.space.datasets), f"run folder: {self.folder}", self.device]
         for name in self.cfg.stages:
             if name not in self.stages:
                 lines += ["", f"{name}: done before"]
@@ -108,28 +120,41 @@ def make_plan(cfg: DictConfig, folder: Path) -> Plan:
     logger = None if cfg.get("logger") is None else build(cfg.logger)
     if logger is not None:
         logger.check()
+    configs, begun = {name: stage_config(cfg, name) for name in cfg.stages}, Begun(folder)
+    planned = {name: {"config": plain(own, resolve=True), "images": {}} for name, own in configs.items()}
+    for name, own in planned.items():
+        begun.check(name, own["config"])
+    begun.remark()
     space = trainable_space(cfg)
     prepare_data(cfg)
     datasets, folders = Datasets(), {name: folder.resolve() / name for name in cfg.stages}
-    left = [name for name in cfg.stages if not (folders[name] / "done").exists()]
-    stages = {name: build_stage(name, cfg, space, datasets, folders) for name in left}
+    left = {name: own for name, own in configs.items() if not (folders[name] / "done").exists()}
+    stages = {name: build_stage(name, own, cfg, space, datasets, folders) for name, own in left.items()}
     devices = world_size(cfg.trainer)
-    for stage in stages.values():
-        stage.before = {name: stages[name] for name in stage.earlier if name in stages}
+    for name, stage in stages.items():
+        stage.before = {earlier: stages[earlier] for earlier in stage.earlier if earlier in stages}
+        planned[name]["images"] = {what: remembered(dataset) for what, dataset in stage.looks_at().items()}
+        begun.check_images(name, planned[name]["images"])
         stage.check(devices)
-    return Plan(cfg, folder, space, stages, logger)
+    return Plan(cfg, folder, space, stages, begun, planned, logger, device_line(cfg.trainer), devices)
+
+
+def remembered(dataset: SegmentationDataset) -> dict[str, Any]:
+    """What a run folder remembers of a dataset's images."""
+    files = [file for sample in dataset.samples for file in (sample.image, sample.mask)]
+    return fingerprint(dataset.name, [sample.key for sample in dataset.samples], files, dataset.table)
 
 
 def build_stage(
-    name: str, cfg: DictConfig, space: LabelSpace, datasets: Datasets, folders: Mapping[str, Path]
+    name: str, own: DictConfig, cfg: DictConfig, space: LabelSpace, datasets: Datasets, folders: Mapping[str, Path]
 ) -> Stage:
     """A stage of a run with all that it needs.
 
     Args:
+        own: its configuration; `cfg` is the run's.
         space: the run's, which a stage has unless it sets `label_space` itself.
         folders: of all stages, in order.
     """
-    own = stage_config(cfg, name)
     if cfg.stage[name].get("label_space") is not None:
         space = trainable_space(own)
     position = list(folders).index(name)

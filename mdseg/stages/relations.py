@@ -10,6 +10,7 @@ from torch import Tensor
 from mdseg.config.building import build_transforms
 from mdseg.config.keys import is_generated
 from mdseg.data.datamodule import EvaluationData
+from mdseg.data.dataset import SegmentationDataset
 from mdseg.figures.relations import relation_heatmap
 from mdseg.labels import relations
 from mdseg.methods.uniseg import RELATIONS, RelationScores, relation_rule
@@ -56,6 +57,9 @@ class EstimateRelations(Stage):
             )
         if self.origins["model"] not in self.earlier:
             self.load_weights(network)
+
+    def looks_at(self) -> dict[str, SegmentationDataset]:
+        return dict(self.data.evaluated)
 
     def check(self, world_size: int) -> None:
         self.data.check(world_size)

@@ -11,6 +11,7 @@ from torch import nn
 
 from mdseg.config.building import Datasets, build
 from mdseg.config.keys import origins, plain
+from mdseg.data.dataset import SegmentationDataset
 from mdseg.labels.spaces import LabelSpace
 from mdseg.runs import checkpoints
 from mdseg.runs.dashboard import Dashboard
@@ -65,6 +66,10 @@ class Stage:
     def describe(self) -> list[str]:
         """Lines about the stage for people."""
         return []
+
+    def looks_at(self) -> dict[str, SegmentationDataset]:
+        """The images that it looks at, by what for: a run that goes on must find the same."""
+        return {}
 
     def build_network(self, published: bool = True) -> nn.Module:
         """The network, initialised from the seed.

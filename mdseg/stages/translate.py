@@ -61,6 +61,9 @@ class WriteTranslations(Stage):
             if self.origins[name] not in self.earlier:
                 self.load(name)
 
+    def looks_at(self) -> dict[str, SegmentationDataset]:
+        return dict(self.sources)
+
     def check(self, world_size: int) -> None:
         for dataset in self.sources.values():
             dataset.image(0)
@@ -101,7 +104,7 @@ class WriteTranslations(Stage):
         # This rank's share first, then what others have not written yet: in the end all is there, and none has to wait.
         order = sorted(range(len(dataset)), key=lambda index: (index % ranks != rank(), index))
         for seen, index in enumerate(order):
-            if stop.received is not None:
+            if stop.told(ranks):
                 stop.leave(f"stopped after {seen} of {len(dataset)} images of {name}")
             path = image_file(self.folder / name, dataset.samples[index].key)
             if not is_whole(path, dataset.size(index)):

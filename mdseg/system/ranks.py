@@ -8,6 +8,12 @@ def launched_outside() -> bool:
     return "RANK" in os.environ or int(os.environ.get("SLURM_NTASKS", 1)) > 1
 
 
+def launched_processes() -> int | None:
+    """How many processes were started from outside for this run; None: none were, or it is not said."""
+    number = os.environ.get("WORLD_SIZE") if "RANK" in os.environ else os.environ.get("SLURM_NTASKS")
+    return int(number) if launched_outside() and number is not None else None
+
+
 def rank() -> int:
     """Rank of this process."""
     if "RANK" in os.environ:

@@ -1,28 +1,33 @@
-"""Being told to stop: SIGTERM from a scheduler, SIGINT from Ctrl-C."""
+"""Being told to stop: SIGTERM from a scheduler, SIGINT from Ctrl-C, a limit of time."""
 
 import signal
 import sys
+import time
 from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
+OUT_OF_TIME = 124  # exit code, that of the command `timeout`
+
 
 class Stopped(SystemExit):
-    """The run was told to stop; `code` is 128 + the signal's number."""
+    """The run was told to stop; `code` is 128 + the signal's number, or `OUT_OF_TIME`."""
 
-    def __init__(self, number: int, what: str) -> None:
-        super().__init__(128 + number)
+    def __init__(self, code: int, what: str) -> None:
+        super().__init__(code)
         self.what = what
 
 
 class StopSignals:
     """Turns the first signal into `Stopped`: at once, or after the training step under way, when that has been saved.
 
-    A second signal ends the process at once. Lightning alone would leave with exit code 0 and nothing saved.
+    A second signal ends the process at once. Lightning alone would leave with exit code 0 and nothing saved. A limit of
+    time stops in the same way, where somebody asks :meth:`told`.
     """
 
     def __init__(self) -> None:
         self.received: int | None = None
+        self.begun, self.seconds = time.monotonic(), float("inf")
         self.stepping = False
         self.forward: Callable[[int], None] | None = None
 
@@ -56,9 +61,24 @@ class StopSignals:
         if not self.stepping:
             self.leave("stopped")
 
+    def limit(self, seconds: float) -> None:
+        """Stop so many seconds after this was made."""
+        self.seconds = seconds
+
+    def told(self, ranks: int = 1) -> bool:
+        """Whether a signal has come, or the time is over.
+
+        Args:
+            ranks: processes of the run that do not ask each other: by their clocks one might leave the others alone.
+        """
+        late = time.monotonic() - self.begun > self.seconds
+        return self.received is not None or (late and ranks == 1)
+
     def leave(self, what: str) -> None:
         """Raise `Stopped`."""
-        raise Stopped(self.received or signal.SIGTERM, what)
+        if self.received is None and self.seconds < float("inf"):
+            raise Stopped(OUT_OF_TIME, f"{what}, since time_limit is over")
+        raise Stopped(128 + (self.received or signal.SIGTERM), what)
 
 
 def without_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -1,0 +1,339 @@
+"""What kind of value every key of a configuration takes, in one place; and references that lead nowhere."""
+
+import math
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import InterpolationResolutionError, InterpolationToMissingValueError, OmegaConfBaseException
+
+from mdseg.system.wording import nearest
+
+
+class Kind(NamedTuple):
+    """What a value must be: in words, and as a test."""
+
+    expected: str
+    fits: Callable[[Any], bool]
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a finite number; true and false are none."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def whole(least: int) -> Kind:
+    """A whole number."""
+    return Kind(f"a whole number of at least {least}", lambda value: is_whole(value) and value >= least)
+
+
+def number(least: float = 0, above: bool = False) -> Kind:
+    """A finite number; `above`: more than the least."""
+    expected = f"a number above {least}" if above else f"a number of at least {least}"
+    return Kind(expected, lambda value: is_number(value) and (value > least or (value == least and not above)))
+
+
+def one_of(*words: str | None) -> Kind:
+    """One of these words."""
+    return Kind(" or ".join("null" if word is None else word for word in words), lambda value: value in words)
+
+
+def either(*kinds: Kind) -> Kind:
+    """A value of any of these kinds."""
+    return Kind(" or ".join(kind.expected for kind in kinds), lambda value: any(kind.fits(value) for kind in kinds))
+
+
+def seconds_of(limit: object) -> float | None:
+    """Seconds of a time that is written out, such as `11:30:00`, `11.5 hours`, `90 minutes`; None where it is none."""
+    clock = re.fullmatch(r"(\d+):([0-5]\d):([0-5]\d)", str(limit))
+    words = re.fullmatch(r"(\d+(?:\.\d+)?) *(hour|minute|second)s?", str(limit))
+    if not isinstance(limit, str) or not (clock or words):
+        return None
+    if clock:
+        return 3600.0 * int(clock[1]) + 60 * int(clock[2]) + int(clock[3])
+    return float(words[1]) * {"hour": 3600, "minute": 60, "second": 1}[words[2]] if words else None
+
+
+def _is_range(value: Any) -> bool:
+    return _is_list(value) and len(value) == 2 and all(map(is_number, value)) and 0 < value[0] <= value[1]
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
+
+
+TEXT = Kind("text", _is_text)
+FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+NULL = Kind("null", lambda value: value is None)
+KEYS = Kind("keys with values", lambda value: isinstance(value, Mapping))
+OBJECT = Kind("a class or function with its options", lambda value: isinstance(value, Mapping))
+NAMES = Kind("a list of names", lambda value: _is_list(value) and all(map(_is_text, value)))
+SIZE = Kind("[height, width]", lambda value: _is_list(value) and len(value) == 2 and all(map(whole(1).fits, value)))
+TIME = Kind(
+    'a time such as "11:30:00" (in a YAML file within quotes) or "11.5 hours"',
+    lambda value: (seconds_of(value) or 0) > 0,
+)
+DEVICES = Kind(
+    "a number of devices, -1 (all), auto, or a list of their numbers",
+    lambda value: (
+        (is_whole(value) and (value > 0 or value == -1))
+        or _is_text(value)
+        or (_is_list(value) and len(value) > 0 and all(map(whole(0).fits, value)))
+    ),
+)
+SEVERAL = either(whole(1), one_of("auto"))
+SUBSET = Kind(
+    "all, a number of images, a share such as 1/8, a text file, or one of these for each dataset",
+    lambda value: is_whole(value) or _is_text(value) or KEYS.fits(value),
+)
+
+OF_TRANSFORM = {
+    "short_side": either(whole(1), NULL),
+    "scale": Kind("[lowest, highest] of two rising positive factors", _is_range),
+    "crop": SIZE,
+    "max_class_share": either(number(above=True), NULL),
+}
+TRANSFORMS = ("transform", "streams.*.transform", "streams.*.per_dataset.*.transform")
+
+KINDS: dict[str, Kind] = {  # `*` stands for any key; a value that is not there is looked at elsewhere
+    "name": TEXT,
+    "row": either(TEXT, NULL),
+    "family": TEXT,
+    "scale": TEXT,
+    "seed": whole(0),
+    "runs": TEXT,
+    "align_corners": FLAG,
+    "head_lr_factor": number(),
+    "decay_norms": FLAG,
+    "batch_size": either(whole(1), NULL),
+    "accumulate": whole(1),
+    "steps": either(whole(1), Kind('such as "150 epochs"', _is_text), NULL),
+    "time_limit": either(TIME, NULL),
+    "from": either(TEXT, KEYS, NULL),
+    "log_every": whole(1),
+    "val_every": whole(1),
+    "checkpoint_every": whole(1),
+    "select": either(TEXT, NULL),
+    "panels": whole(0),
+    "blv_sigma": either(number(), KEYS),
+    "discriminator_width": whole(1),
+    "embedding_dimension": whole(1),
+    "passes": one_of("per_dataset", "joint"),
+    "unlabelled_per_step": SEVERAL,
+    "mean": one_of("network", "own"),
+    "model": either(OBJECT, NULL),
+    "method": OBJECT,
+    "label_space": OBJECT,
+    "transform": OBJECT,
+    "logger": either(OBJECT, NULL),
+    "scheduler": either(OBJECT, NULL),
+    "optimizer": either(OBJECT, NULL),
+    "optimizer.lr": number(above=True),
+    "optimizer.weight_decay": number(),
+    "optimizer.momentum": number(),
+    "loss": KEYS,
+    "loss.*": either(OBJECT, NULL),
+    "sizes": KEYS,
+    "sizes.*": SIZE,
+    "data": KEYS,
+    "data.root": TEXT,
+    "data.workers": whole(0),
+    "data.height": whole(1),
+    "data.fraction": number(above=True),
+    "data.counts": KEYS,
+    "data.counts.*": KEYS,
+    "data.counts.*.*": whole(0),
+    "datasets": KEYS,
+    "datasets.*": KEYS,
+    "streams": KEYS,
+    "streams.*": either(KEYS, NULL),
+    "streams.*.role": TEXT,
+    "streams.*.datasets": NAMES,
+    "streams.*.split": TEXT,
+    "streams.*.batch_size": either(whole(1), NULL),
+    "streams.*.mixing": either(TEXT, KEYS),
+    "streams.*.mixing.*": number(),
+    "streams.*.labelled": SUBSET,
+    "streams.*.labelled.*": SUBSET,
+    "streams.*.exclude_labelled": either(TEXT, NULL),
+    "streams.*.transform": either(KEYS, NULL),
+    "streams.*.rare_class": either(KEYS, NULL),
+    "streams.*.per_dataset": either(KEYS, NULL),
+    "streams.*.per_dataset.*": either(KEYS, NULL),
+    "streams.*.per_dataset.*.batch_size": whole(1),
+    "streams.*.per_dataset.*.micro_batches": SEVERAL,
+    "streams.*.per_dataset.*.labelled": SUBSET,
+    "streams.*.per_dataset.*.transform": either(KEYS, NULL),
+    "streams.*.micro_batches": either(SEVERAL, NULL),
+    "streams.*.alternate": either(FLAG, NULL),
+    "evaluate": KEYS,
+    "evaluate.*": NAMES,
+    "evaluation": KEYS,
+    "evaluation.short_side": either(whole(1), NULL),
+    "evaluation.short_sides": either(KEYS, NULL),
+    "evaluation.short_sides.*": either(whole(1), NULL),
+    "evaluation.batch_size": whole(1),
+    "evaluation.score_at": one_of("label", "image"),
+    "stages": NAMES,
+    "stage": KEYS,
+    "stage.*": either(KEYS, NULL),
+    "trainer": OBJECT,
+    "trainer.accelerator": one_of("auto", "cpu", "gpu", "cuda", "mps"),
+    "trainer.devices": DEVICES,
+    "trainer.num_nodes": whole(1),
+    "trainer.strategy": either(
+        one_of("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false"), OBJECT
+    ),
+    "trainer.precision": either(TEXT, one_of(None), whole(16)),
+    "trainer.sync_batchnorm": FLAG,
+    "trainer.enable_progress_bar": FLAG,
+    "trainer.benchmark": either(FLAG, NULL),
+    "trainer.deterministic": either(FLAG, one_of("warn"), NULL),
+    "trainer.detect_anomaly": FLAG,
+    "trainer.gradient_clip_val": either(number(), NULL),
+    "trainer.gradient_clip_algorithm": one_of("norm", "value", None),
+    **{f"{transform}.{key}": kind for transform in TRANSFORMS for key, kind in OF_TRANSFORM.items()},
+}
+ONLY_OF_RUN = ("name", "row", "family", "scale", "runs", "time_limit", "logger", "stages", "stage")
+INSTEAD = {  # options of Lightning's trainer that mdseg sets itself → what to write
+    "max_steps": "steps",
+    "max_epochs": 'steps, such as steps="150 epochs"',
+    "min_steps": "steps",
+    "min_epochs": "steps",
+    "max_time": "time_limit, which saves and stops so that the run can be resumed",
+    "accumulate_grad_batches": "accumulate, which cuts the batch of a step into parts",
+    "val_check_interval": "val_every",
+    "check_val_every_n_epoch": "val_every",
+    "limit_train_batches": "steps",
+    "limit_val_batches": "evaluate, or stage.<name>.evaluate=null for no evaluation",
+    "overfit_batches": "streams.<name>.labelled=<number of images>",
+    "fast_dev_run": "steps=2, or --plan to see what a run would do",
+    "num_sanity_val_steps": "--plan, which checks a run before it begins",
+    "log_every_n_steps": "log_every",
+    "logger": "logger",
+    "enable_checkpointing": "checkpoint_every",
+    "enable_model_summary": "--plan, which counts the parameters",
+    "default_root_dir": "runs",
+    "callbacks": "configure_callbacks of a method of your own",
+    "use_distributed_sampler": "trainer.devices: batches are dealt out to the devices anyway",
+}
+
+
+def check_values(cfg: DictConfig) -> None:
+    """Refuse values of another kind than their keys take, in a run's configuration and in its stages' own values.
+
+    Raises:
+        ValueError: it names the key, what was expected and what came; a reference that leads nowhere, an option of the
+            trainer that mdseg sets itself.
+    """
+    check_references(cfg, leave_out=("stage", "hydra"))
+    check_kinds(cfg)
+    for name, own in (cfg.get("stage") or {}).items():
+        if isinstance(own, DictConfig):
+            for key in ONLY_OF_RUN:
+                if key in own:
+                    raise ValueError(f"stage.{name}.{key}: {key} is of the whole run; write it without the stage")
+            check_kinds(own, f"stage.{name}.")
+
+
+def check_kinds(cfg: DictConfig, where: str = "", only: Collection[str] = ()) -> None:
+    """Refuse values of another kind than their keys take.
+
+    Args:
+        where: what stands before the keys in messages: of a stage, whose `evaluate` may be null too.
+        only: the keys of a command that shares no more than these with a run; empty: all.
+
+    Raises:
+        ValueError: it names the key.
+    """
+    for pattern, kind in KINDS.items():
+        path = pattern.split(".")
+        for key, value in _found(cfg, path) if not only or path[0] in only else ():
+            if kind.fits(value) or (where and value is None and pattern == "evaluate"):
+                continue
+            meant = f", [{value}]," if isinstance(value, str) and kind is NAMES else ","
+            raise ValueError(f"{where}{key}: expected {kind.expected}{meant} got {_shown(value)}")
+    trainer = cfg.get("trainer")
+    for key in trainer if isinstance(trainer, DictConfig) else ():
+        _check_trainer_key(f"{where}trainer.{key}", str(key))
+
+
+def _check_trainer_key(full: str, key: str) -> None:
+    known = [pattern.removeprefix("trainer.") for pattern in KINDS if pattern.startswith("trainer.")]
+    if key in INSTEAD:
+        raise ValueError(f"{full}: mdseg sets this option of Lightning's trainer itself; use {INSTEAD[key]}")
+    if key not in (*known, "_target_"):
+        raise ValueError(f"{full}: there is no such key{nearest(key, known)}; trainer takes {', '.join(known)}")
+
+
+def _found(node: Any, path: list[str]) -> Iterator[tuple[str, Any]]:
+    """Key and value of everything that a path with `*` stands for.
+
+    Left out is what is missing, and what refers to something that only a stage has.
+    """
+    if not isinstance(node, DictConfig):
+        return
+    first, *rest = path
+    for key in [key for key in node.keys() if first in ("*", key)]:  # noqa: SIM118 (`in` raises and catches errors)
+        if OmegaConf.is_missing(node, key):
+            continue
+        try:
+            value = node[key]
+        except InterpolationResolutionError:
+            continue
+        if not rest:
+            yield str(key), value
+        for below, found in _found(value, rest) if rest else ():
+            yield f"{key}.{below}", found
+
+
+def _shown(value: object) -> str:
+    value = OmegaConf.to_container(value) if isinstance(value, Container) else value
+    text = "null" if value is None else str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+def check_references(cfg: DictConfig, leave_out: Sequence[str] = ()) -> None:
+    """Refuse references `${...}` that name nothing, or that lead back to themselves.
+
+    Args:
+        leave_out: keys below which nothing is looked at.
+
+    Raises:
+        ValueError: it names the key that holds the reference.
+    """
+    for node, key in _references(cfg, leave_out):
+        full = node._get_full_key(key)
+        try:
+            node[key]
+        except InterpolationToMissingValueError:
+            continue  # said where it is needed
+        except (OmegaConfBaseException, RecursionError) as error:
+            reason = str(error).splitlines()[0]
+            if isinstance(error, RecursionError) or reason.startswith("Recursive"):
+                reason = "it leads back to itself; give a key on its way a value"
+            raise ValueError(f"{full}: {_raw(node, key)}: {reason}") from error
+
+
+def _references(node: Any, leave_out: Sequence[str] = ()) -> Iterator[tuple[Any, Any]]:
+    keys = range(len(node)) if isinstance(node, ListConfig) else [key for key in node if key not in leave_out]
+    for key in keys:
+        if OmegaConf.is_interpolation(node, key):
+            yield node, key
+        elif not OmegaConf.is_missing(node, key) and isinstance(node[key], Container) and node[key] is not None:
+            yield from _references(node[key])
+
+
+def _raw(node: Any, key: Any) -> str:
+    """A reference as it is written."""
+    return str(node._get_node(key)._value())

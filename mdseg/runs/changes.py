@@ -1,0 +1,221 @@
+"""What has changed between two attempts at a run: its configuration, and the images that it was planned with."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mdseg import conf_dir
+from mdseg.config.keys import plain
+from mdseg.runs import checkpoints
+from mdseg.system.files import write_text
+from mdseg.system.wording import Remark, shortened
+
+PLANNED = "planned.json"  # in a run folder: by stage what it was planned with
+# What may change between two attempts: where and how fast a run computes, what it says, where things lie.
+FREE = (
+    *("name", "runs", "panels", "log_every", "checkpoint_every", "time_limit", "evaluation.batch_size"),
+    *("logger", "logger.*", "data.root", "datasets.*.root", "data.workers", "data.generate.workers"),
+    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy", "strategy.*")),
+    *(f"trainer.{key}" for key in ("enable_progress_bar", "benchmark", "deterministic", "detect_anomaly")),
+)
+PARTS = {"names": "names of the images", "labels": "label table", "sizes": "sizes of files"}
+ROOTS = ("data.root", "datasets.*.root")
+OF_YAML = (yaml.YAMLError, OmegaConfBaseException)
+NOTHING = object()  # in the place of a value that is not there
+
+
+class Change(NamedTuple):
+    """A key whose value is another one now."""
+
+    key: str
+    before: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.key} from {_shown(self.before)} to {_shown(self.now)}"
+
+    @property
+    def is_free(self) -> bool:
+        return any(fnmatchcase(self.key, pattern) for pattern in FREE)
+
+
+def _shown(value: Any) -> str:
+    if value is NOTHING:
+        return "nothing"
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 160 else f"{text[:160]}..."
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
+    """Where two resolved configurations of a stage differ.
+
+    A key that the first one lacks counts as conf/run.yaml has it: an earlier version wrote it. `stage` is left out, it
+    lies over the rest already.
+    """
+    defaults = plain(cast(DictConfig, OmegaConf.load(conf_dir() / "run.yaml")))
+    before = {key: defaults[key] for key in now if key in defaults and key not in before} | dict(before)
+    old, new = (_flat(json.loads(json.dumps(each))) for each in (before, now))  # as they are written
+    return [
+        Change(key, old.get(key, NOTHING), new.get(key, NOTHING))
+        for key in {**new, **old}
+        if old.get(key, NOTHING) != new.get(key, NOTHING) and key.partition(".")[0] != "stage"
+    ]
+
+
+def _flat(node: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Full key → value of everything that is no mapping; an empty one is a value."""
+    flat: dict[str, Any] = {}
+    for key, value in node.items():
+        flat |= _flat(value, f"{where}{key}.") if isinstance(value, Mapping) and value else {f"{where}{key}": value}
+    return flat
+
+
+class Begun:
+    """What the stages of a run folder were begun with.
+
+    Args:
+        folder: of the run; it need not be there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.free, self.later = folder, dict[str, Change](), list[str]()
+        self.planned = _read(folder / PLANNED, _planned) if (folder / PLANNED).is_file() else {}
+
+    def check(self, stage: str, now: Mapping[str, Any]) -> None:
+        """Refuse to go on with a stage whose configuration is another one than it was begun with.
+
+        What does not change what the run does is accepted, and so is all of a stage that has not begun; see
+        :meth:`remark`.
+
+        Args:
+            now: the stage's configuration, resolved.
+
+        Raises:
+            ValueError: it names the keys; or what the stage has left behind is not of this stage, or damaged.
+        """
+        folder = self.folder / stage
+        last, done = folder / "checkpoints" / "last.ckpt", (folder / "done").is_file()
+        before = self.planned.get(stage, {}).get("config")
+        if done and before is None and (folder / "config.yaml").is_file():
+            before = _read(folder / "config.yaml", _yaml)
+        elif not done and last.is_file():
+            saved = checkpoints.load(last, lazily=True)
+            if saved.get("stage", stage) != stage:
+                raise ValueError(f"{last} is of stage {saved['stage']}, not of {stage}; {checkpoints.ADVICE}")
+            before = saved.get("config", before)
+        if not isinstance(before, Mapping):
+            return
+        found = changes(before, now)
+        if not done and not last.is_file():
+            self.later += [f"{change} in stage {stage}" for change in found if not change.is_free]
+        elif bound := [str(change) for change in found if not change.is_free]:
+            raise ValueError(
+                f"{self.folder / 'config.yaml'} has changed since stage {stage} was trained: {shortened(bound)}. A run "
+                f"ends with what it began with: put {'these' if bound[1:] else 'it'} back, or start a new run, which "
+                f"may take these weights (from={last})"
+            )
+        self.free |= {change.key: change for change in found if change.is_free}
+
+    def remark(self) -> None:
+        """Say in a line each what has changed and is accepted."""
+        if self.free:
+            below = "datasets.*.root" if "data.root" in self.free else ""  # they follow it
+            said = shortened([str(change) for key, change in self.free.items() if not fnmatchcase(key, below)], 8)
+            warnings.warn(f"changed since the run began, nothing that it learns: {said}", Remark, stacklevel=2)
+        if self.later:
+            said = shortened(list(dict.fromkeys(self.later)), 8)
+            warnings.warn(f"changed since the run began, before the stage: {said}", Remark, stacklevel=2)
+
+    def check_images(self, stage: str, now: Mapping[str, Mapping[str, Any]]) -> None:
+        """Refuse to go on with a stage whose images or label tables are not those that the run was planned with.
+
+        Files of other sizes are remarked, since mended ones are welcome; where a root has moved they are refused.
+
+        Args:
+            now: see :func:`fingerprint`, by what the stage has them for.
+
+        Raises:
+            ValueError: it names the dataset.
+        """
+        moved = any(fnmatchcase(key, pattern) for key in self.free for pattern in ROOTS)
+        for what, before in self.planned.get(stage, {}).get("images", {}).items():
+            found = now.get(what, {})
+            for part, name in (
+                ("names", "names of the images"),
+                ("labels", "label table"),
+                ("sizes", "sizes of files"),
+            ):
+                if found.get(part) == before[part]:
+                    continue
+                counts = f" ({before['images']} images then, {found.get('images', 0)} now)" if part == "names" else ""
+                message = (
+                    f"stage {stage}, {what}: the {name} of {before['dataset']} changed since the run began{counts}"
+                )
+                if part == "sizes" and not moved:
+                    warnings.warn(f"{message}; go on only if you have mended some", Remark, stacklevel=2)
+                    continue
+                raise ValueError(
+                    f"{message}: which images a step sees follows from all of them. Put back what was there, or start "
+                    "a new run"
+                )
+
+    def keep(self, planned: Mapping[str, Mapping[str, Any]]) -> None:
+        """Write what the run is planned with, once: an attempt that goes on has it already."""
+        if not (self.folder / PLANNED).exists():
+            write_text(self.folder / PLANNED, json.dumps(planned, indent=1) + "\n")
+
+
+def fingerprint(dataset: str, keys: Iterable[str], files: Iterable[Path | None], labels: Any) -> dict[str, Any]:
+    """What is remembered of images: how many, and digests of their names, of their files' sizes, and of the labels."""
+    names = list(keys)
+    return {
+        "dataset": dataset,
+        "images": len(names),
+        "names": _digest(names),
+        "sizes": _digest(str(file.stat().st_size if file is not None and file.is_file() else 0) for file in files),
+        "labels": _digest([repr(labels)]),
+    }
+
+
+def _digest(words: Iterable[str]) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for word in words:
+        digest.update(word.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _planned(text: str) -> Any:
+    """The record of :meth:`Begun.keep`."""
+    found = json.loads(text)
+    for stage in found.values():
+        dict(stage["config"])
+        for images in stage["images"].values():
+            [images[part] for part in ("dataset", "images", "names", "sizes", "labels")]
+    return found
+
+
+def _yaml(text: str) -> Any:
+    return OmegaConf.to_container(OmegaConf.create(text))
+
+
+def _read(path: Path, parse: Any) -> Mapping[str, Any]:
+    """What a file of a run folder says.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    try:
+        found = parse(path.read_text(encoding="utf-8"))
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, *OF_YAML) as error:
+        raise ValueError(f"{path}: damaged ({' '.join(str(error).split())}); restore it, or delete it") from error
+    if not isinstance(found, Mapping):
+        raise ValueError(f"{path}: damaged (expected keys with values); restore it, or delete it")
+    return found
