@@ -69,6 +69,6 @@ def _in_words(hint: Any) -> str:
         return " or ".join(map(repr, get_args(hint)))
     kind = get_origin(hint) or hint
     if inspect.isclass(kind) and issubclass(kind, Sequence) and kind is not str:
-        elements = {int: " of whole numbers", float: " of numbers", str: " of names"}
+        elements: dict[Any, str] = {int: " of whole numbers", float: " of numbers", str: " of names"}
         return "a list" + elements.get(get_args(hint)[0] if get_args(hint) else None, "")
     return WORDS.get(kind, "keys with values")

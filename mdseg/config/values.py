@@ -264,8 +264,8 @@ def check_kinds(cfg: DictConfig, where: str = "", only: Collection[str] = ()) ->
             meant = f", [{value}]," if isinstance(value, str) and kind is NAMES else ","
             raise ValueError(f"{where}{key}: expected {kind.expected}{meant} got {_shown(value)}")
     trainer = cfg.get("trainer")
-    for key in trainer if isinstance(trainer, DictConfig) else ():
-        _check_trainer_key(f"{where}trainer.{key}", str(key))
+    for option in map(str, trainer if isinstance(trainer, DictConfig) else ()):
+        _check_trainer_key(f"{where}trainer.{option}", option)
 
 
 def _check_trainer_key(full: str, key: str) -> None:
@@ -294,7 +294,7 @@ def _found(node: Any, path: list[str]) -> Iterator[tuple[str, Any]]:
         if not rest:
             yield str(key), value
         for below, found in _found(value, rest) if rest else ():
-            yield f"{key}.{below}", found
+            yield f"{key!s}.{below}", found
 
 
 def _shown(value: object) -> str:

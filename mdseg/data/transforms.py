@@ -128,7 +128,7 @@ def _position(size: tuple[int, int], extent: tuple[int, int], generator: np.rand
     return top, left
 
 
-def _are_two(values: object) -> bool:
+def _are_two(values: Any) -> bool:
     numbers = isinstance(values, Sequence) and len(values) == 2 and all(isinstance(v, int | float) for v in values)
     return numbers and not any(isinstance(value, bool) for value in values)
 

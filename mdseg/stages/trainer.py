@@ -28,7 +28,8 @@ def build_trainer(node: DictConfig, folder: Path, **options: Any) -> pl.Trainer:
         ValueError: there is no such device, or Lightning has no such option.
     """
     if node.accelerator == "auto":  # Lightning's own prefers Apple's GPU, which has no float64
-        node = OmegaConf.merge(node, {"accelerator": "gpu" if torch.cuda.is_available() else "cpu"})
+        chosen: Any = OmegaConf.merge(node, {"accelerator": "gpu" if torch.cuda.is_available() else "cpu"})
+        node = chosen
     try:
         return build(
             node,

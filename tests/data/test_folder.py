@@ -265,7 +265,8 @@ def test_every_format_that_predict_reads_is_read_and_the_others_are_counted_once
         (
             {"mask_ending": "_id"},
             ["images/a_id.png"],
-            "images: 1 of 2 {}: 1 .png, such as a_id.png; {} .png, .jpg, .jpeg, .bmp, .webp, .tif, .tiff, but not in _id",
+            "images: 1 of 2 {}: 1 .png, such as a_id.png; {} .png, .jpg, .jpeg, .bmp, .webp, .tif, .tiff, but not "
+            "in _id",
         ),
     ],
     ids=["image ending", "mask ending", "with suffix", "JPEG masks", "a mask among images"],
