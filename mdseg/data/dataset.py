@@ -291,7 +291,8 @@ def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
         size, shapes = _labelme_shapes(document) if "shapes" in document else _idd_shapes(document)
         canvas = Image.new("L", size, class_of.get("_background_", IGNORE) if "shapes" in document else IGNORE)
     except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        raise ValueError(f"{path}: not a readable polygon file ({type(error).__name__}: {error})") from error
+        said = f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path}: not a readable polygon file of labelme or IDD ({said})") from error
     draw = ImageDraw.Draw(canvas)
     drawn = {"polygon": draw.polygon, "rectangle": draw.rectangle, "circle": draw.ellipse}
     for kind, labels, points in shapes:

@@ -196,7 +196,7 @@ def read_weights(path: str | Path, key: str = KEY) -> dict[str, Tensor]:
 
 def _document(path: Path) -> Any:
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             return load_file(path)
         # The training scripts of many codes, timm's among them, save their arguments beside the weights.
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals([argparse.Namespace]):
