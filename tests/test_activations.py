@@ -171,7 +171,7 @@ def test_photographs_of_subfolders_are_found_and_hidden_files_are_not(tmp_path):
 @pytest.mark.parametrize("moved", [["data=disk", "data.root=nothing"], ["datasets.bdd.root=nothing/bdd"]])
 def test_data_is_read_from_elsewhere_when_asked(runs, moved, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(FileNotFoundError, match="no folder nothing/bdd"):
+    with pytest.raises(FileNotFoundError, match="no folder .*nothing/bdd"):
         draw([runs, "on=bdd", *moved])
 
 

@@ -1,6 +1,7 @@
 """A trained model, evaluated again or on datasets that its run never saw."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -196,7 +197,7 @@ def test_a_gpu_is_taken_if_there_is_one(trained_run):
 
 def test_the_data_may_lie_in_a_folder_called_run(trained_run):
     cfg = compose_as_in_run("evaluate", ["run=x", "data=disk", "data.root=run"], load_trained(trained_run).cfg, ["bdd"])
-    assert (cfg.data.root, cfg.datasets.bdd.root) == ("run", "run/bdd")
+    assert (cfg.data.root, cfg.datasets.bdd.root) == (os.path.abspath("run"), os.path.abspath("run/bdd"))
 
 
 @pytest.mark.parametrize("how", ["data", "dataset"])

@@ -93,6 +93,7 @@ def compose_as_in_run(config_name: str, overrides: Sequence[str], run: DictConfi
     for key, value in of_run.items():
         _change(cfg, key, value)
     check_kinds(cfg, only=("data", "datasets"))
+    write_in_full(cfg)
     return cfg
 
 

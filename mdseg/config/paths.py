@@ -21,7 +21,8 @@ def write_in_full(cfg: DictConfig) -> None:
     refers to another key goes on doing so where that makes a full path.
     """
     described = [node for node in (cfg.get("datasets") or {}).values() if isinstance(node, DictConfig)]
-    for node in (cfg.get("data"), *described):
+    rooted = cfg.get("data") is not None and cfg.data.get("root") is not None  # else what lies below it has no root yet
+    for node in (cfg.data, *described) if rooted else ():
         if isinstance(node, DictConfig) and "root" in node:
             _replace(node, "root")
     for layout in (node.get("layout") for node in described):

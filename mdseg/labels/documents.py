@@ -1,6 +1,6 @@
 """A label table as YAML says it, checked so that nothing of it is taken for something else."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from mdseg.system.names import check_list, check_name, check_names, repetitions
@@ -114,7 +114,7 @@ def _packed_colors(where: str, colors: Any) -> tuple[int, ...]:
 
 
 def _color(where: str, color: Any) -> Color:
-    values = tuple(color) if isinstance(color, list | tuple) else ()
+    values = tuple(color) if isinstance(color, Sequence) and not isinstance(color, str) else ()
     if len(values) != 3 or not all(type(value) is int and 0 <= value <= 255 for value in values):
         raise ValueError(f"{where}: color {excerpt(color)}, expected three numbers in 0..255")
     return values

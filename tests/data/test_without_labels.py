@@ -108,7 +108,6 @@ def test_masks_without_a_table_are_said_when_data_is_checked(tree, capsys):
     ("layout", "message"),
     [
         ({"image_dir": "images/{spilt}"}, "datasets.mine.layout.image_dir: 'images/{spilt}' has {spilt}, but only"),
-        ({"mask_ending": "_mask.png"}, "datasets.mine.layout.mask_ending: '_mask.png' ends with a file's suffix"),
         ({"_target_": "mdseg.data.layouts.foldr"}, "datasets.mine.layout: there is no function mdseg.data.layouts.fol"),
     ],
 )

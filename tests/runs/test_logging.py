@@ -142,7 +142,7 @@ def test_a_later_start_continues_the_id(wandb, tmp_path):
     assert all(path.name.endswith(identity) for path in found)
 
 
-@pytest.mark.parametrize(("error", "code"), [(ValueError("no"), 1), (Stopped(signal.SIGTERM, "stopped"), 143)])
+@pytest.mark.parametrize(("error", "code"), [(ValueError("no"), 1), (Stopped(143, "stopped"), 143)])
 def test_the_run_ends_with_the_exit_code_of_the_process(wandb, tmp_path, error, code):
     with pytest.raises(type(error)), wandb.start(tmp_path, {}):
         raise error
@@ -162,7 +162,7 @@ def test_a_run_that_is_told_to_stop_does_not_wait_for_an_upload_that_hangs():
         atexit.register(time.sleep, 100)  # as W&B waits at exit
         mdseg.runs.dashboard.GIVE_UP_STOPPED = 0.1
         with mdseg.runs.dashboard.Dashboard(Hanging()):
-            raise Stopped(15, "stopped")
+            raise Stopped(143, "stopped")
     """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 143
