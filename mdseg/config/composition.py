@@ -23,6 +23,7 @@ from mdseg.config import references
 from mdseg.config.expansion import expand
 from mdseg.config.packages import check_packages
 from mdseg.config.paths import origin_in_full, write_in_full
+from mdseg.system.names import check_path
 from mdseg.system.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
@@ -323,7 +324,7 @@ def settle(cfg: DictConfig) -> None:
     """Resolve what depends on this process (environment, folder, Hydra's choices); what follows the run's stays open.
 
     Raises:
-        ValueError: no root of the data, or a seed that is no whole number.
+        ValueError: no root of the data, a seed that is no whole number, or a name that could not be a folder's.
     """
     if OmegaConf.is_missing(cfg.data, "root") or cfg.data.root is None:
         raise ValueError(NO_ROOT)
@@ -333,6 +334,7 @@ def settle(cfg: DictConfig) -> None:
         cfg[key] = cfg[key]
     if isinstance(cfg.name, int):
         cfg.name = str(cfg.name)  # name=2024
+    check_path("name", cfg.name)
     OmegaConf.resolve(cfg.data)
     write_in_full(cfg)
     with open_dict(cfg):

@@ -132,8 +132,11 @@ def _position(size: tuple[int, int], extent: tuple[int, int], generator: np.rand
 
 
 def _are_two(values: object) -> bool:
-    numbers = isinstance(values, Sequence) and len(values) == 2 and all(isinstance(v, int | float) for v in values)
-    return numbers and not any(isinstance(value, bool) for value in values)
+    return isinstance(values, Sequence) and len(values) == 2 and all(_is_number(value) for value in values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _flattened(transforms: Iterable[Any]) -> Iterator[Any]:
