@@ -25,6 +25,7 @@ from mdseg.config.packages import check_packages
 from mdseg.config.paths import origin_in_full, write_in_full
 from mdseg.config.values import INSTEAD, check_kinds, check_references
 from mdseg.system.files import refuse_irregular
+from mdseg.system.names import check_path
 from mdseg.system.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
@@ -344,7 +345,7 @@ def settle(cfg: DictConfig) -> None:
     """Resolve what depends on this process (environment, folder, Hydra's choices); what follows the run's stays open.
 
     Raises:
-        ValueError: no root of the data.
+        ValueError: no root of the data, or a name that could not be a folder's.
     """
     if OmegaConf.is_missing(cfg.data, "root") or cfg.data.root is None:
         raise ValueError(NO_ROOT)
@@ -352,6 +353,7 @@ def settle(cfg: DictConfig) -> None:
         cfg[key] = cfg[key]
     if isinstance(cfg.name, int):
         cfg.name = str(cfg.name)  # name=2024
+    check_path("name", cfg.name)
     OmegaConf.resolve(cfg.data)
     write_in_full(cfg)
     with open_dict(cfg):

@@ -7,9 +7,10 @@ from string import Formatter
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from mdseg.evaluation.roles import EVALUATION_ROLES
-from mdseg.system.names import check_key, check_names, check_path
+from mdseg.system.names import check_key, check_names
 from mdseg.system.wording import Remark, excerpt, nearest
 
 DATASET = ("layout", "root", "labels", "evaluation_split")
@@ -48,8 +49,13 @@ def check_descriptor(name: str, described: Any) -> None:
     for key in map(str, described):
         if key not in DATASET:
             raise ValueError(f"{where}.{key}: there is no such key{nearest(key, DATASET)}; it has {', '.join(DATASET)}")
+    for key in DATASET:
+        try:
+            described.get(key)
+        except OmegaConfBaseException as error:  # it refers to what is not there
+            raise ValueError(f"{where}.{key}: {str(error).splitlines()[0]}") from error
     for key in NEEDED:
-        if key not in described:
+        if OmegaConf.is_missing(described, key) or key not in described:
             raise ValueError(f"{where}: key {key} is missing; it is {RIGHT[key]}")
     if not isinstance(described.root, str | Path) or not str(described.root).strip():
         raise _wrong(where, "root", described.root)
@@ -155,12 +161,11 @@ def remark_unused(cfg: DictConfig, overrides: Sequence[str]) -> None:
 
 
 def check_given_names(cfg: DictConfig) -> None:
-    """Refuse names of the run, its streams, stages and datasets that could not be part of keys, files and folders.
+    """Refuse names of streams, stages and datasets that could not be part of keys and of files' names.
 
     Raises:
         ValueError: it names the key.
     """
-    check_path("name", cfg.name)
     for kind, taken in (("streams", ()), ("stage", ()), ("datasets", TAKEN)):
         for name in cfg.get(kind) or ():
             check_key(kind, name, taken)

@@ -23,10 +23,11 @@ def write_in_full(cfg: DictConfig) -> None:
     described = [node for node in (cfg.get("datasets") or {}).values() if isinstance(node, DictConfig)]
     rooted = cfg.get("data") is not None and cfg.data.get("root") is not None  # else what lies below it has no root yet
     for node in (cfg.data, *described) if rooted else ():
-        if isinstance(node, DictConfig) and "root" in node:
+        if isinstance(node, DictConfig):
             _replace(node, "root")
-    for layout in (node.get("layout") for node in described):
-        if isinstance(layout, DictConfig) and _lists_from_here(layout) and isinstance(layout["lists"], str):
+    for node in described:
+        layout = _value(node, "layout")
+        if isinstance(layout, DictConfig) and _lists_from_here(layout):
             _replace(layout, "lists")
     _write_files(cfg)
 
@@ -42,10 +43,7 @@ def _write_files(node: DictConfig | ListConfig) -> None:
     for key in range(len(node)) if isinstance(node, ListConfig) else list(node):
         if key in ("hydra", "layout") or OmegaConf.is_missing(node, key):
             continue
-        try:
-            value = node[key]
-        except OmegaConfBaseException:  # what it refers to is said to be missing where it is used
-            continue
+        value = _value(node, key)
         if isinstance(value, DictConfig | ListConfig):
             if not OmegaConf.is_interpolation(node, key):
                 _write_files(value)
@@ -53,9 +51,17 @@ def _write_files(node: DictConfig | ListConfig) -> None:
             _replace(node, key)
 
 
+def _value(node: DictConfig | ListConfig, key: Any) -> Any:
+    """A value; None where it is missing or refers to what is: that is said where it is used."""
+    try:
+        return node[key] if key in node or isinstance(node, ListConfig) else None
+    except OmegaConfBaseException:
+        return None
+
+
 def _replace(node: DictConfig | ListConfig, key: Any) -> None:
     """Write a path in full."""
-    value = node[key]
+    value = _value(node, key)
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
         return  # said to be none where it is used
     written: Any = OmegaConf.to_container(node)

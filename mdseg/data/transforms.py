@@ -128,9 +128,12 @@ def _position(size: tuple[int, int], extent: tuple[int, int], generator: np.rand
     return top, left
 
 
-def _are_two(values: Any) -> bool:
-    numbers = isinstance(values, Sequence) and len(values) == 2 and all(isinstance(v, int | float) for v in values)
-    return numbers and not any(isinstance(value, bool) for value in values)
+def _are_two(values: object) -> bool:
+    return isinstance(values, Sequence) and len(values) == 2 and all(_is_number(value) for value in values)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def resize(image: Image, size: tuple[int, int]) -> Resized:

@@ -66,8 +66,10 @@ def _check_keys(where: str, mapping: Any, required: tuple[str, ...], optional: t
         raise ValueError(f"{where}: expected a mapping with {', '.join(required)}, got {excerpt(mapping)}")
     missing = [key for key in required if key not in mapping]
     unknown = [key for key in mapping if key not in (*required, *optional)]
-    if missing or unknown:
-        raise ValueError(f"{where}: missing keys {missing}, unknown keys {excerpt(unknown)}")
+    wrong = [f"missing keys {missing}"] if missing else []
+    wrong += [f"unknown keys {excerpt(unknown)}"] if unknown else []
+    if wrong:
+        raise ValueError(f"{where}: {', '.join(wrong)}; it has {', '.join((*required, *optional))}")
 
 
 def _texts(where: str, values: Any) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """YAML files of users, read strictly: nothing that stands in one is dropped, or taken for something else."""
 
-import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -9,9 +8,6 @@ import yaml
 
 DEEPEST = 200  # levels of lists and mappings in each other; the compiled parser would not survive many more
 MERGE = "tag:yaml.org,2002:merge"
-# YAML 1.1 reads 010 as 8, 1_0 as 10 and 1:30 as 90.
-DISGUISED = re.compile(r"[-+]?0[0-9_]+|[-+]?[0-9]*_[0-9_]*|[-+]?[0-9_]+(:[0-5]?[0-9])+")
-
 Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # four times as fast where PyYAML was built with libyaml
 
 
@@ -33,8 +29,9 @@ class Strict(Base):
         Raises:
             yaml.YAMLError: it is written so that it is read as another one.
         """
-        number = self.construct_yaml_int(node)
-        if DISGUISED.fullmatch(node.value):
+        number, digits = self.construct_yaml_int(node), node.value.replace("_", "")
+        # YAML 1.1 reads 010 as 8 and 1:30 as 90.
+        if ":" in digits or (digits.lstrip("+-").isdecimal() and int(digits) != number):
             said = f"{node.value} would be read as {number}; write {number}, or in quotes what is no number"
             raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
         return number

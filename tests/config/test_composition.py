@@ -135,6 +135,16 @@ def test_a_row_of_another_table_is_refused(experiment):
         check_row(hydra_of(f"experiment={experiment}", "row=st").hydra)
 
 
+@pytest.mark.parametrize(("name", "message"), [("../x", "becomes that of a folder"), ("null", "null is not a string")])
+def test_a_run_s_name_is_that_of_a_folder(composed, name, message):
+    with pytest.raises(ValueError, match=f"^name: .*{message}"):
+        composed("experiment=uniseg_cib", f"name={name}")
+
+
+def test_a_run_s_name_may_be_a_number(composed):
+    assert composed("experiment=uniseg_cib", "name=2024").name == "2024"
+
+
 def test_a_stage_s_origin_is_written_in_full(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other").mkdir()

@@ -49,6 +49,8 @@ def test_a_descriptor_may_have_no_labels_and_a_layout_of_one_s_own(described):
         (MINE | {"rot": "x"}, "datasets.mine.rot: there is no such key (did you mean root?)"),
         (MINE | {"root": None}, "datasets.mine.root: expected the dataset's folder, ${data.root}/<name>; got null"),
         (MINE | {"root": ["/a"]}, "datasets.mine.root: expected the dataset's folder"),
+        (MINE | {"root": "${data.rot}/x"}, "datasets.mine.root: Interpolation key 'data.rot' not found"),
+        (MINE | {"root": "???"}, "datasets.mine: key root is missing"),
         (MINE | {"root": " "}, "datasets.mine.root: expected the dataset's folder"),
         (MINE | {"labels": [{"name": "road"}]}, "got [{'name': 'road'}]; a list of classes stands below `classes`"),
         (MINE | {"labels": 5}, "datasets.mine.labels: expected the name of a table in conf/labels, a YAML file"),
@@ -156,8 +158,6 @@ def test_a_dataset_of_any_stream_of_any_stage_is_not_unseen(stream):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"name": "../x"}, "name: name '../x' becomes that of a folder"),
-        ({"name": None}, "name: name null is not a string"),
         ({"streams": {"my stream": None}}, "streams: name 'my stream' becomes part of keys"),
         ({"stage": {"a/b": None}}, "stage: name 'a/b' becomes part of keys"),
         ({"datasets": {"a\u202eb": None}}, "datasets: name .* cannot be seen"),

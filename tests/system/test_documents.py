@@ -15,6 +15,10 @@ def test_a_byte_order_mark_is_no_part_of_a_key(tmp_path):
     assert read_yaml(written(tmp_path, b"\xef\xbb\xbfroad: 1\n")) == {"road": 1}
 
 
+def test_numbers_that_are_what_they_look_like_are_read(tmp_path):
+    assert read_yaml(written(tmp_path, "[007, 1_000, 0x1f, -3, 00]")) == [7, 1000, 31, -3, 0]
+
+
 def test_merged_keys_may_be_overwritten(tmp_path):
     assert read_yaml(written(tmp_path, "a: &a {x: 1}\nb: {<<: *a, x: 2}\n"))["b"] == {"x": 2}
 
@@ -25,7 +29,7 @@ def test_merged_keys_may_be_overwritten(tmp_path):
         ("road: 1\nsky: 2\nroad: 3\n", "mine.yaml, line 3: not readable YAML: key 'road' twice"),
         ("classes: [{name: road, name: sky}]", "key 'name' twice"),
         ("color: [128, 064, 128]", "064 would be read as 52; write 52, or in quotes what is no number"),
-        ("raw_ids: [1_0]", "1_0 would be read as 10"),
+        ("raw_ids: [-010]", "-010 would be read as -8"),
         ("raw_ids: [1:30]", "1:30 would be read as 90"),
         ("road: [1", "mine.yaml, line 2: not readable YAML: "),
         ("a: !!python/object/apply:os.getcwd []", "mine.yaml, line 1: not readable YAML: could not determine"),
