@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mdseg import conf_dir
 from mdseg.config import references
 from mdseg.config.expansion import expand
+from mdseg.config.roles import check_once
 from mdseg.system.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
@@ -164,7 +165,8 @@ def dataset_names(on: object) -> list[str]:
     names = [on] if isinstance(on, str) else on
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         raise ValueError("on: expected names of datasets in brackets, such as on=[cityscapes,idd]")
-    return list(dict.fromkeys(names))
+    check_once("on", names)
+    return names
 
 
 def call(start: Callable[[], Any]) -> Any:

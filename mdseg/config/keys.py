@@ -7,6 +7,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
+from mdseg.config.roles import check_once, check_roles
 from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.system.wording import nearest
 
@@ -66,8 +67,9 @@ def check_run(cfg: DictConfig) -> None:
         )
     if not any(cfg.evaluate.values()):
         raise ValueError("evaluate: no dataset to evaluate on; set evaluate.seen=[...]")
-    for position, name in enumerate(cfg.stages):
-        stage = stage_config(cfg, name)
+    check_once("stages", cfg.stages)
+    stages = {name: stage_config(cfg, name) for name in cfg.stages}
+    for position, (name, stage) in enumerate(stages.items()):
         check_numbers(stage)
         check_origins(name, stage, cfg.stages[:position])
         for dataset in (
@@ -75,6 +77,7 @@ def check_run(cfg: DictConfig) -> None:
             *(evaluated for role in EVALUATION_ROLES for evaluated in stage.evaluate[role]),
         ):
             descriptor(stage, dataset)
+    check_roles(stages, {name: origins(stage).values() for name, stage in stages.items()})
 
 
 def check_keys(cfg: DictConfig) -> None:

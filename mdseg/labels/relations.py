@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mdseg import conf_dir
 from mdseg.labels.spaces import LabelSpace
+from mdseg.system.documents import read_yaml, shown
 from mdseg.system.wording import nearest, shortened
 
 Pairs = Mapping[str, Mapping[str, Sequence[str]]]
@@ -32,27 +33,37 @@ def null(space: LabelSpace) -> Int8[Tensor, "d k k"]:
     return relations.masked_fill(unannotated, -1)
 
 
-def from_pairs(space: LabelSpace, pairs: Pairs) -> Int8[Tensor, "d k k"]:
+def from_pairs(space: LabelSpace, pairs: Any) -> Int8[Tensor, "d k k"]:
     """Class-Relational BCE: as null, and per dataset a pixel of the primary class is a positive of its secondaries too.
 
     Args:
         pairs: `{dataset: {primary: [secondary, ...]}}`; datasets left out have none.
 
     Raises:
-        ValueError: a pair names a dataset or class that the space lacks, or a primary that its dataset does not
+        ValueError: that is something else, or a pair names a dataset or class that the space lacks, or a primary that its dataset does not
             annotate.
     """
+    _check(pairs)
     relations = null(space)
     for dataset, primaries in pairs.items():
         for primary, secondaries in (primaries or {}).items():
             row = space.dataset_index(dataset)
-            if isinstance(secondaries, str):
-                raise ValueError(f"class relations of '{dataset}': '{primary}' needs a list, [{secondaries}]")
-            classes = [_train_id(space, dataset, name) for name in (primary, *secondaries)]
+            classes = [_train_id(space, dataset, name) for name in (primary, *(secondaries or ()))]
             if not space.in_space[row, classes[0]]:
                 raise ValueError(f"class relations: dataset '{dataset}' does not annotate '{primary}'")
             relations[row, classes[0], classes[1:]] = 1
     return relations
+
+
+def across(space: LabelSpace, relations: Int8[Tensor, "d k k"]) -> Int8[Tensor, "d k k"]:
+    """The relations without those of two classes that one dataset annotates both, since it tells them apart.
+
+    Not in the paper, whose pairs are of one dataset in part, and some of these are true: what Mapillary labels lane
+    marking is road, which it labels too.
+    """
+    annotated = space.annotated.long()
+    told_apart = (annotated.T @ annotated > 0) & ~torch.eye(space.num_classes, dtype=torch.bool)
+    return torch.where((relations == 1) & told_apart, null(space), relations)
 
 
 def to_pairs(space: LabelSpace, relations: Int8[Tensor, "d k k"]) -> dict[str, dict[str, list[str]]]:
@@ -78,13 +89,27 @@ def load(path: str | Path, space: LabelSpace) -> Int8[Tensor, "d k k"]:
         raise FileNotFoundError(
             f"no class relations '{path}' ({file} does not exist); stage relations of a UniSeg run writes one"
         )
-    pairs = yaml.safe_load(file.read_text(encoding="utf-8"))
-    if not isinstance(pairs, Mapping) or not all(isinstance(value, Mapping | None) for value in pairs.values()):
-        raise ValueError(f"{file}: expected {{dataset: {{primary: [secondary, ...]}}}}, got {str(pairs)[:80]}")
+    pairs = read_yaml(file)
     try:
         return from_pairs(space, pairs)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
+
+
+def _check(pairs: Any) -> None:
+    """Refuse what is no `{dataset: {primary: [secondary, ...]}}`; a dataset or a primary may have none."""
+    form = "expected {dataset: {primary: [secondary, ...]}}"
+    if not isinstance(pairs, Mapping):
+        raise ValueError(f"{form}, got {shown(pairs)}")
+    for dataset, primaries in pairs.items():
+        if not isinstance(dataset, str) or not isinstance(primaries, Mapping | None):
+            raise ValueError(f"{form}, got {shown(primaries)} for {shown(dataset)}")
+        for primary, secondaries in (primaries or {}).items():
+            if isinstance(primary, str) and isinstance(secondaries, str):
+                raise ValueError(f"class relations of '{dataset}': '{primary}' needs a list, [{secondaries}]")
+            listed = secondaries if isinstance(secondaries, Sequence) else [] if secondaries is None else [secondaries]
+            if not all(isinstance(name, str) for name in (primary, *listed)):
+                raise ValueError(f"{form}, got {shown(primary)}: {shown(secondaries)} for '{dataset}' (quote names)")
 
 
 def to_yaml(space: LabelSpace, relations: Int8[Tensor, "d k k"]) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from mdseg import conf_dir
+from mdseg.system.documents import read_yaml
 from mdseg.system.wording import nearest
 
 IGNORE = 255
@@ -16,8 +16,6 @@ IGNORE = 255
 MAX_CLASSES = 255  # ids are 8-bit and 255 is taken
 
 ENCODINGS = ("id", "palette", "rgb", "channel16")
-
-YAML_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # four times as fast where PyYAML was built with libyaml
 
 Color = tuple[int, int, int]
 
@@ -165,9 +163,10 @@ class LabelTable:
                 f"no label table '{labels}'{nearest(str(labels), known)} ({path} does not exist); give a YAML file or "
                 f"one of {known}"
             )
+        document = read_yaml(path)
         try:
-            return cls._parse(yaml.load(path.read_text(encoding="utf-8"), YAML_LOADER), path.stem)
-        except (ValueError, yaml.YAMLError) as error:
+            return cls._parse(document, path.stem)
+        except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
     @classmethod

@@ -1,6 +1,7 @@
 """The stage that trains: a method on its streams, then its evaluation."""
 
 import inspect
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,10 +32,12 @@ from mdseg.runs.dashboard import Dashboard
 from mdseg.runs.log import StageLog, read_metrics
 from mdseg.runs.trained import description
 from mdseg.stages.callbacks import Finite, Mirror, Save, SaveBest, Timing, peak_memory_mb
+from mdseg.stages.labels import LabelledPixels
 from mdseg.stages.stage import Stage
 from mdseg.system.files import write_text
 from mdseg.system.ranks import main_process
 from mdseg.system.signals import StopSignals
+from mdseg.system.wording import Remark
 
 MEANS = ("network", "own")  # what is subtracted from images
 LABEL_LOSSES = ("supervised", "mixed")  # slots of the group `loss` that depend on the label space, and are perturbed
@@ -71,6 +74,13 @@ class Fit(Stage):
         self.method = self.build_method(network)
         self.counters = [] if cfg.loss.variation is None else self.perturb()
         self.take_over(lambda part: self.origins[part] not in self.earlier)
+        if known := [name for name in cfg.evaluate.unseen if name in self.trained_on]:
+            warnings.warn(
+                f"stage {self.name}: evaluate.unseen: {', '.join(known)}: the weights that it starts from were trained "
+                "on a dataset of this name; if it is the same one, write evaluate.seen",
+                Remark,
+                stacklevel=2,
+            )
         if self.images is not None and self.images not in self.earlier:
             self.take_images(Path(self.images).expanduser())
 
@@ -230,12 +240,14 @@ class Fit(Stage):
         data, method = self.data, self.method
         val_every, log_every = (min(every, data.steps) for every in (self.cfg.val_every, self.cfg.log_every))
         timing, best = Timing(), SaveBest(self.folder / "checkpoints" / "best.ckpt")
+        labels = self.watch_labels(log_every)
         panels = Panels(self.folder / "figures", self.cfg.panels)
         branches = BranchPanels(self.cfg.panels)
         evaluation = [panels, branches, best, Mirror(log.mirror, panels, best)] if data.evaluated else []
         trainer = self.build_trainer(
             callbacks=[
                 timing,
+                *labels,
                 Finite(self.name, data, log_every, advice=self.after_divergence),
                 Save(self.last, self.cfg.checkpoint_every, data.steps, val_every, stop),
                 *evaluation,
@@ -247,11 +259,13 @@ class Fit(Stage):
         )
         saved = self.restore(log)
         trained = data.start
+        for callback in (timing, *labels) if saved else ():  # for where nothing is left to fit
+            if (state := saved["callbacks"].get(callback.state_key)) is not None:
+                callback.load_state_dict(state)
         if saved and data.evaluated and (trained == data.steps or trained % val_every == 0):
             # Lightning does not go back to a validation that was cut off after its checkpoint.
             method.load_state_dict(saved["state_dict"])
             method.trained = trained
-            timing.load_state_dict(saved["callbacks"]["Timing"])
             best.load_state_dict(saved["callbacks"]["SaveBest"])
             trainer.validate(method, data, verbose=False)
         if trained < data.steps:
@@ -264,6 +278,8 @@ class Fit(Stage):
             "images_per_second": round(timing.images / max(timing.seconds, 1e-9), 2),
             "peak_memory_mb": round(peak_memory_mb()),
         }
+        for callback in labels:
+            results |= callback.results()
         if not data.evaluated:
             return results
         if self.reported is not None:
@@ -271,6 +287,14 @@ class Fit(Stage):
             self.report_best(best, [panels, branches], log)
             results["selected"] = selected
         return results | {"evaluation": evaluation_results(method), "best": best.results()}
+
+    def watch_labels(self, every: int) -> list[LabelledPixels]:
+        """What counts the labelled pixels, where a loss is of labels."""
+        loaded = [loaded for loaded in self.data.streams.values() if loaded.stream.role == "labelled"]
+        names = dict.fromkeys(dataset.name for each in loaded for dataset in each.datasets)
+        if self.cfg.loss.supervised is None or not names:
+            return []
+        return [LabelledPixels(self.name, self.space, names, every, self.data.steps)]
 
     def report_best(self, best: SaveBest, pictures: list[pl.Callback], log: StageLog) -> None:
         """Evaluate the weights that were best on the images of `select` on those that are reported."""
@@ -294,6 +318,9 @@ class Fit(Stage):
             self.method.start()
             for part in (part for part in self.origins if part not in ("model", *self.method.takes)):
                 self.load_weights(self.method.get_submodule(part), part)
+        own = {dataset.name for loaded in self.data.streams.values() for dataset in loaded.datasets}
+        before = self.trained_on.union(checkpoints.trained_on(saved) if saved else ())
+        self.method.description["trained_on"] = sorted(own | before)
         self.data.start = checkpoints.trained_steps(saved) if saved else 0
         log.restart_at(self.data.start)
         return saved

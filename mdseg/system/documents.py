@@ -1,0 +1,109 @@
+"""JSON and YAML that somebody may have edited, copied in part or damaged: plain values, or one message with the file."""
+
+import json
+import reprlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+SAFE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # four times as fast where PyYAML was built with libyaml
+DEEPEST = 50  # levels of a YAML file; those of mdseg have at most ten
+MOST = 1_000_000  # values of a YAML file, what its aliases stand for written out
+
+
+class Loader(SAFE):
+    """Refuses a key that a mapping has twice, of which PyYAML would take the last one without a word."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[str] = set()
+        for key in (key for key, _ in node.value if isinstance(key, yaml.ScalarNode)):
+            if key.value in seen:
+                raise ValueError(f"key {key.value!r} stands twice in a mapping, line {key.start_mark.line + 1}")
+            seen.add(key.value)
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, without a byte order mark.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no file, or not in UTF-8.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError(f"{path}: expected a file, found {'a folder' if path.is_dir() else 'a pipe or a device'}")
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected text in UTF-8, found other bytes (from byte {error.start} on)") from error
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        OSError, ValueError: it cannot be read; see :func:`read_text`.
+    """
+    return _parsed(path, "JSON", lambda text: json.loads(text, parse_constant=_no_number))
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds, in plain types: tags that would call something are refused.
+
+    Raises:
+        OSError, ValueError: it cannot be read; see :func:`read_text`.
+    """
+    return _parsed(path, "YAML", lambda text: _bounded(yaml.load(text, Loader)))
+
+
+def read_config(path: Path) -> DictConfig:
+    """A configuration that was saved, with its references.
+
+    Raises:
+        OSError, ValueError: it cannot be read, or is none; see :func:`read_text`.
+    """
+    document = read_yaml(path)
+    if not isinstance(document, dict):
+        raise ValueError(f"{path}: expected a configuration, keys with values, found {shown(document)}")
+    return _parsed(path, "configuration", OmegaConf.create)  # which reads 1e-3 as a number, as Hydra does
+
+
+def shown(value: Any) -> str:
+    """A value in a message: not all of a long one."""
+    return "nothing" if value is None else reprlib.repr(value)
+
+
+def _parsed(path: Path, kind: str, parse: Callable[[str], Any]) -> Any:
+    text = read_text(path)
+    if not text.strip():
+        raise ValueError(f"{path}: expected {kind}, found an empty file")
+    try:
+        return parse(text)
+    except RecursionError as error:
+        raise ValueError(f"{path}: damaged, or no {kind} of mdseg: it is nested too deeply") from error
+    except Exception as error:  # constructors of PyYAML raise whatever a value makes them
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path}: damaged, or no {kind} at all ({said})") from error
+
+
+def _no_number(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _bounded(document: Any) -> Any:
+    """The document, unless it is deeper or larger than what is written out can be: aliases may stand for themselves."""
+    level, depth, count = [document], 0, 0
+    while level:
+        count += len(level)
+        if depth > DEEPEST or count > MOST:
+            raise ValueError(f"more than {DEEPEST} levels or {MOST} values")
+        children = (node.values() if isinstance(node, Mapping) else node for node in level if _holds(node))
+        level, depth = [child for nodes in children for child in nodes], depth + 1
+    return document
+
+
+def _holds(node: Any) -> bool:
+    return isinstance(node, Mapping | list | tuple | set)
