@@ -164,12 +164,15 @@ def with_images(dataset: SegmentationDataset, folder: Path) -> SegmentationDatas
 
 def _sizes(record: Path) -> dict[str, int]:
     """What :func:`originals` wrote."""
-    sizes = read_json(record)
-    if not isinstance(sizes, dict):
+    try:
+        sizes = read_json(record)
+        if not isinstance(sizes, dict):
+            raise ValueError(f"{record}: found {shown(sizes)}")
+    except ValueError as error:
         raise ValueError(
-            f"{record}: expected the name and size of every original image, found {shown(sizes)}; without this file "
-            "images are compared by name and size alone"
-        )
+            f"{record}: expected the name and size of every original image, found something else "
+            f"({str(error).removeprefix(f'{record}: ')}); without this file images are compared by name and size alone"
+        ) from error
     return sizes
 
 

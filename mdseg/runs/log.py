@@ -97,7 +97,7 @@ def read_rows(path: Path) -> Iterator[Row]:
         ValueError: the file is no log of ours; the line is named.
     """
     *lines, _ = read_text(path).split("\n")
-    if lines and lines[0] != ",".join(HEADER):
+    if lines and lines[0].rstrip("\r") != ",".join(HEADER):
         raise ValueError(f"{path}: expected {','.join(HEADER)} in the first line, found {shown(lines[0])}")
     for number, line in enumerate(lines[1:], start=2):
         try:

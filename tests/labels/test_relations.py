@@ -47,6 +47,18 @@ def test_a_pair_makes_an_unannotated_class_positive_for_its_primary_only(two):
     assert changed.sum() == 1
 
 
+def test_pairs_that_one_dataset_annotates_both_can_be_left_out(two):
+    """Of bicyclist, car, rider, road: a annotates car, rider and road, b bicyclist and car."""
+    pairs = {"a": {"rider": ["bicyclist", "car"], "car": ["bicyclist"]}, "b": {"bicyclist": ["rider", "car"]}}
+    table = relations.across(two, relations.from_pairs(two, pairs))
+    assert relations.to_pairs(two, table) == {"a": {"rider": ["bicyclist"]}, "b": {"bicyclist": ["rider"]}}
+    assert torch.equal(relations.across(two, relations.null(two)), relations.null(two))
+
+
+def test_no_relations_are_none(two):
+    assert torch.equal(relations.from_pairs(two, {"a": None, "b": {"car": None}}), relations.null(two))
+
+
 def test_pairs_are_not_symmetric(two):
     table = relations.from_pairs(two, {"b": {"bicyclist": ["car"]}})
     assert table[1, 0, 1] == 1
@@ -112,7 +124,16 @@ def test_to_pairs_inverts_from_pairs(data):
         ("c: {road: [car]}", r"relations.yaml.*dataset 'c' is not in the label space"),
         ("b: {rider: [car]}", r"relations.yaml.*'b' does not annotate 'rider'"),
         ("b: {bicyclist: rider}", r"relations.yaml.*'b': 'bicyclist' needs a list, \[rider\]"),
-        ("[a, b]", r"relations.yaml: expected"),
+        ("[a, b]", r"relations.yaml: expected {dataset: {primary: \[secondary, ...\]}}, got \['a', 'b'\]"),
+        ("a: [road]", r"relations.yaml: expected .*, got \['road'\] for 'a'"),
+        ("1: {road: [car]}", r"relations.yaml: expected .*, got {'road': \['car'\]} for 1"),
+        ("a: {road: [1]}", r"relations.yaml: expected .*, got 'road': \[1\] for 'a'"),
+        ("a: {road: 1}", r"relations.yaml: expected .*, got 'road': 1 for 'a'"),
+        ("a: {no: [car]}", r"relations.yaml: expected .*, got False: \['car'\] for 'a' \(quote names\)"),
+        ("a: {road: [car]}\na: {car: [road]}", r"relations.yaml: .*key 'a' stands twice in a mapping, line 2"),
+        ("a: !!python/name:os.getcwd", r"relations.yaml: damaged, or no YAML at all"),
+        ("a: &b {road: *b}", r"relations.yaml: damaged, .*more than 50 levels"),
+        ("", r"relations.yaml: expected YAML, found an empty file"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_by_name(two, tmp_path, text, message):
