@@ -13,7 +13,8 @@ count=4           images, the first ones
 device=cpu        default: a GPU if there is one
 output=activations.png
 
-A map shows at every pixel where the class stands between the model's weakest (0) and strongest (1) channel.
+A map shows at every pixel where the class stands between the model's weakest (0) and strongest (1) channel. A run that
+cannot be read is named and left out, and the exit code is then 1.
 """
 
 import re

@@ -15,6 +15,8 @@ tsne.pixels=60    also draw encoder features, of so many pixels per class and da
 device=cpu        default: a GPU if there is one
 output=folder     for predictions.png, classes.png, logits.png and compare.json; default: a new one, compare/<time>
 
+A run that cannot be read is named and left out, and the exit code is then 1.
+
 classes.png is the picture of the probability imbalance: IoU, mean probability and frequency of every class.
 tsne.json has two numbers per run. Mixing: of a pixel's nearest neighbours in its class, the share from other datasets,
 1 where datasets mix at random and 0 where they lie apart. Matching: of its nearest neighbours from other datasets, the

@@ -210,7 +210,12 @@ def spoil_command(folder):
     (folder / "command.txt").write_text("python -m mdseg.run 'experiment=x")
 
 
-@pytest.mark.parametrize("spoil", [spoil_results, spoil_config, spoil_command])
+def spoil_seed(folder):
+    config = yaml.safe_load((folder / "config.yaml").read_text())
+    (folder / "config.yaml").write_text(yaml.safe_dump(config | {"seed": 7}))
+
+
+@pytest.mark.parametrize("spoil", [spoil_results, spoil_config, spoil_command, spoil_seed])
 def test_a_run_that_cannot_be_read_gets_a_line_and_the_others_are_shown(tmp_path, run, spoil, monkeypatch, capsys):
     run("1")
     spoil(run("2", seed=1))
@@ -221,7 +226,7 @@ def test_a_run_that_cannot_be_read_gets_a_line_and_the_others_are_shown(tmp_path
     assert ended.value.code == 1
     assert [line[4] for line in lines(printed.out)] == ["1", "1"]
     (line,) = printed.err.splitlines()
-    assert line.startswith(f"mdseg: left out: {tmp_path / '2'}/")
+    assert line.startswith(f"mdseg: left out: {tmp_path / '2'}")
 
 
 @pytest.mark.parametrize(("name", "said"), [("nowhere", "there is no such folder"), ("1/results.json", "is a file")])

@@ -3,7 +3,7 @@
 import os
 import shlex
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -128,13 +128,15 @@ def read_record(folder: Path) -> Record:
     Raises:
         OSError, ValueError: one of its files cannot be read, or is something else; it is named.
     """
-    results, config, command = (folder / name for name in (RESULTS, CONFIG, COMMAND))
-    return Record(
-        folder,
-        read_results(results) if results.exists() else None,
-        _read_config(config) if config.exists() else None,
-        _read_words(command) if command.exists() else None,
-    )
+    paths = (folder / name for name in (RESULTS, CONFIG, COMMAND))
+    readers: tuple[Callable[[Path], Any], ...] = (read_results, _read_config, _read_words)
+    results, config, words = (read(path) if path.exists() else None for read, path in zip(readers, paths, strict=True))
+    if results and config and config.get("seed", results["seed"]) != results["seed"]:
+        raise ValueError(
+            f"{folder}: {CONFIG} has seed {shown(config['seed'])} and {RESULTS} {results['seed']}: one of them was "
+            "changed after the run, whose settings are not known then"
+        )
+    return Record(folder, results, config, words)
 
 
 def read_results(path: Path) -> dict[str, Any]:

@@ -82,8 +82,7 @@ class LabelledPixels(Callback):
 
     @property
     def never_seen(self) -> list[str]:
-        """Classes that the labelled datasets annotate and of which no pixel was in any batch."""
-        self._total()
+        """Classes that the labelled datasets annotate and of which no pixel was in any batch, after the last step."""
         rows = [self.space.dataset_index(name) for name in self.datasets]
         absent = self.space.annotated[rows].any(dim=0) & (self.pixels[: self.space.num_classes] == 0)
         return [self.space.names[index] for index in absent.nonzero().flatten().tolist()]
