@@ -160,7 +160,11 @@ def ignore_all(tree, split):
     ids=["trained", "evaluated", "not in the label space"],
 )
 def test_masks_of_which_every_pixel_is_ignored_are_refused(configured, tree, split, overrides, message):
-    table = {**IDS, "ignore_ids": [255], "classes": [*IDS["classes"], {"name": "boat", "raw_ids": [9], "color": [9] * 3}]}
+    table = {
+        **IDS,
+        "ignore_ids": [255],
+        "classes": [*IDS["classes"], {"name": "boat", "raw_ids": [9], "color": [9] * 3}],
+    }
     if split:
         ignore_all(tree, split)
     refused_before_a_folder_is_made(configured(*overrides, table=table), message, "label table 'table'")

@@ -193,7 +193,11 @@ def test_settings_say_what_results_depend_on(trained_run, tmp_path):
 def test_a_dataset_that_the_weights_have_seen_is_not_called_unseen(trained_run):
     trained, cfg = compose([f"run={trained_run}", "on=[bdd,kitti,camvid11]"])
     assert trained.trained_on == ["bdd", "cityscapes", "idd"]
-    assert {name: role_of(name, trained, cfg) for name in cfg.on} == {"bdd": "seen", "kitti": "unseen", "camvid11": "unseen"}
+    assert {name: role_of(name, trained, cfg) for name in cfg.on} == {
+        "bdd": "seen",
+        "kitti": "unseen",
+        "camvid11": "unseen",
+    }
     before = replace(trained, trained_on=[*trained.trained_on, "kitti"])
     assert role_of("kitti", before, cfg) == "seen", "an earlier stage, whatever the run says"
 

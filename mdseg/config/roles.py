@@ -74,7 +74,7 @@ def _check_evaluated(evaluate: DictConfig) -> None:
             role_of[name] = role
 
 
-def _check_targets(streams: DictConfig) -> None:
+def _check_targets(streams: Mapping[str, Any]) -> None:
     for name, target in streams.items():
         for source, node in streams.items() if target.role == "target" and not target.exclude_labelled else ():
             both = [dataset for dataset in target.datasets if dataset in node.datasets]

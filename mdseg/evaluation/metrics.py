@@ -57,7 +57,9 @@ class ConfusionMatrix(Metric):
 
     def compute(self) -> Int64[Tensor, "c c"]:
         if self.not_finite:
-            raise ValueError(f"the network's answers are nan or infinite in {int(self.not_finite)} batches; {TOO_LARGE}")
+            raise ValueError(
+                f"the network's answers are nan or infinite in {int(self.not_finite)} batches; {TOO_LARGE}"
+            )
         return self.counts
 
 

@@ -40,8 +40,8 @@ def from_pairs(space: LabelSpace, pairs: Any) -> Int8[Tensor, "d k k"]:
         pairs: `{dataset: {primary: [secondary, ...]}}`; datasets left out have none.
 
     Raises:
-        ValueError: that is something else, or a pair names a dataset or class that the space lacks, or a primary that its dataset does not
-            annotate.
+        ValueError: that is something else, or a pair names a dataset or class that the space lacks, or a primary that
+            its dataset does not annotate.
     """
     _check(pairs)
     relations = null(space)

@@ -128,7 +128,6 @@ class RelationScores(pl.LightningModule):
         """Means on the CPU; nan in the rows of classes without pixels."""
         return (self.sums / self.counts[..., None]).cpu()
 
-
     def iou(self) -> Float64[Tensor, "d k"]:
         """IoU of every class on the images of a dataset, on the CPU; nan where it has no pixels."""
         iou = self.right / (self.counts + self.predicted - self.right).double()

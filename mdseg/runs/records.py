@@ -104,19 +104,26 @@ def read_records(folder: Path) -> tuple[list[Record], list[str]]:
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "there is no such folder"
         raise FileNotFoundError(f"{folder}: {what}; give a folder of runs")
-    records, problems, seen = [], [], set()
-    for name, folders, files in os.walk(folder, followlinks=True, onerror=lambda error: problems.append(_line(error))):
+    records: list[Record] = []
+    problems: list[str] = []
+    seen: set[Path] = set()
+
+    def note(error: Exception) -> None:
+        problems.append(_line(error))
+
+    for name, folders, files in os.walk(folder, followlinks=True, onerror=note):
         here = Path(name)
         if here.resolve() in seen:
             folders.clear()
             continue
         seen.add(here.resolve())
-        folders.sort(key=lambda below, here=here: ((here / below).is_symlink(), below))
+        links = [below for below in sorted(folders) if (here / below).is_symlink()]
+        folders[:] = [*sorted(set(folders) - set(links)), *links]  # what is linked is named by where it lies
         if RESULTS in files or {CONFIG, COMMAND} <= set(files):
             try:
                 records.append(read_record(here))
             except (OSError, ValueError) as error:
-                problems.append(_line(error))
+                note(error)
     if not records and not problems:
         raise FileNotFoundError(f"{folder}: no {RESULTS} below it; give a folder of runs")
     return records, problems

@@ -106,7 +106,7 @@ def load_trained(
 
 def _read_back(saved: dict[str, Any], file: Path, network: str | None) -> Trained:
     """The model of a checkpoint that has been read."""
-    config = saved.get("config") if isinstance(saved.get("config"), dict) else {}
+    config: dict[str, Any] = saved["config"] if isinstance(saved.get("config"), dict) else {}
     lacks = [*(key for key in SAID if key not in saved), *(f"config.{key}" for key in READ if key not in config)]
     if lacks:
         raise ValueError(f"{file} is no checkpoint of mdseg: it lacks {shortened(lacks)}; {checkpoints.ADVICE}")
@@ -144,9 +144,7 @@ def _read_back(saved: dict[str, Any], file: Path, network: str | None) -> Traine
     )
 
 
-def load_all(
-    paths: Sequence[Any], networks: Sequence[str | None] | None = None
-) -> tuple[list[Trained], list[str]]:
+def load_all(paths: Sequence[Any], networks: Sequence[str | None] | None = None) -> tuple[list[Trained], list[str]]:
     """Models that are to stand beside each other, and a line for each that cannot be read.
 
     Args:

@@ -259,14 +259,15 @@ class Fit(Stage):
         )
         saved = self.restore(log)
         trained = data.start
-        for callback in (timing, *labels) if saved else ():  # for where nothing is left to fit
-            if (state := saved["callbacks"].get(callback.state_key)) is not None:
-                callback.load_state_dict(state)
+        states = saved["callbacks"] if saved else {}
+        for callback in (timing, *labels):  # which the trainer would do, were something left to fit
+            if callback.state_key in states:
+                callback.load_state_dict(states[callback.state_key])
         if saved and data.evaluated and (trained == data.steps or trained % val_every == 0):
             # Lightning does not go back to a validation that was cut off after its checkpoint.
             method.load_state_dict(saved["state_dict"])
             method.trained = trained
-            best.load_state_dict(saved["callbacks"]["SaveBest"])
+            best.load_state_dict(states["SaveBest"])
             trainer.validate(method, data, verbose=False)
         if trained < data.steps:
             trainer.fit(method, data, ckpt_path=self.last if saved else None, weights_only=True)

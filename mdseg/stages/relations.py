@@ -21,7 +21,6 @@ from mdseg.system.files import write_atomically, write_text
 from mdseg.system.signals import StopSignals
 from mdseg.system.wording import Remark
 
-
 ACROSS = "across"
 # Mean IoU of the primaries below which the rule is not to be trusted. The demo's first stage is below, and 8 of its 50
 # pairs are true; the paper's networks are far above (58 % on validation images).

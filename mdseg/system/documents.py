@@ -1,4 +1,4 @@
-"""JSON and YAML that somebody may have edited, copied in part or damaged: plain values, or one message with the file."""
+"""JSON and YAML that somebody may have edited, damaged or copied in part: plain values, or a message with the file."""
 
 import json
 import reprlib
@@ -56,7 +56,7 @@ def read_yaml(path: Path) -> Any:
     Raises:
         OSError, ValueError: it cannot be read; see :func:`read_text`.
     """
-    return _parsed(path, "YAML", lambda text: _bounded(yaml.load(text, Loader)))
+    return _parsed(path, "YAML", lambda text: _bounded(yaml.load(_shallow(text), Loader)))
 
 
 def read_config(path: Path) -> DictConfig:
@@ -91,6 +91,16 @@ def _parsed(path: Path, kind: str, parse: Callable[[str], Any]) -> Any:
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+def _shallow(text: str) -> str:
+    """The text, unless what it holds is nested too deeply: loaders call themselves for every level."""
+    depth = 0
+    for event in yaml.parse(text, SAFE):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            raise ValueError(f"more than {DEEPEST} levels")
+    return text
 
 
 def _bounded(document: Any) -> Any:

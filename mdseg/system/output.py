@@ -30,7 +30,8 @@ def outlive_readers() -> None:
         if stream is None or stream is not getattr(sys, f"__{name}__") or not is_pipe(stream.fileno()):
             continue
         stream.flush()
-        binary = io.BufferedWriter(Unread(stream.fileno(), "wb", closefd=False))
+        raw: io.RawIOBase = Unread(stream.fileno(), "wb", closefd=False)
+        binary = io.BufferedWriter(raw)
         how = {"line_buffering": stream.line_buffering, "write_through": stream.write_through}
         setattr(sys, name, io.TextIOWrapper(binary, stream.encoding, stream.errors, **how))
 

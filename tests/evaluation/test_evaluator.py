@@ -116,14 +116,18 @@ def test_answers_that_are_not_finite_have_no_iou(value):
     mask = torch.zeros(1, 2, 2, dtype=torch.uint8)
     for name, logits in (("first", [1, 0]), ("second", [1, 0]), ("second", [1, value])):
         evaluator.validation_step({"name": name, "image": one_pixel(logits), "mask": mask}, 0)
-    with pytest.raises(ValueError, match="evaluation on second: the network's answers are nan or infinite in 1 batches"):
+    with pytest.raises(
+        ValueError, match="evaluation on second: the network's answers are nan or infinite in 1 batches"
+    ):
         evaluator.on_validation_epoch_end()
 
 
 @pytest.mark.filterwarnings("ignore:.*the model has no channel")
 def test_a_dataset_of_which_no_pixel_can_be_scored_is_remarked_and_undefined():
     evaluated = {"d": Evaluated("seen", table("d", ["a", "b", "x"]))}
-    evaluator = Evaluator({"model": torch.nn.Identity()}, {"all": View(union({"d": table("d", ["a", "b"])}))}, evaluated, True)
+    evaluator = Evaluator(
+        {"model": torch.nn.Identity()}, {"all": View(union({"d": table("d", ["a", "b"])}))}, evaluated, True
+    )
     mask = torch.tensor([[[2, 255]]], dtype=torch.uint8)  # of the class without a channel, and ignored
     evaluator.validation_step({"name": "d", "image": one_pixel([1, 0]), "mask": mask}, 0)
     with pytest.warns(UserWarning, match="evaluation on d: no labelled pixel of a class that the model answers"):

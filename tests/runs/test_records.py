@@ -56,7 +56,10 @@ def test_what_a_newer_version_adds_is_left_alone(tmp_path):
         (entry(role=1), "datasets.a.role: expected a text"),
         (entry(iou={"road": "high"}), "datasets.a.iou.road: expected a number from 0 to 1 or null, got 'high'"),
         (evaluated(teacher={"datasets": 3}), "evaluation.teacher.mean_miou: expected names with values, got nothing"),
-        (results(stages={"r": {"found": {}, "num_found": "4"}}), "stages.r.num_found: expected a whole number, got '4'"),
+        (
+            results(stages={"r": {"found": {}, "num_found": "4"}}),
+            "stages.r.num_found: expected a whole number, got '4'",
+        ),
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )

@@ -1,7 +1,5 @@
 """Labels that a fit has learned from, and masks that have none."""
 
-import json
-import re
 import warnings
 from types import SimpleNamespace
 
@@ -16,7 +14,9 @@ ALONE = SimpleNamespace(world_size=1, is_global_zero=True)
 
 
 def table(name, *classes):
-    return LabelTable(name, classes, tuple((k, 0, 0) for k in range(len(classes))), "id", tuple((k,) for k in range(len(classes))))
+    return LabelTable(
+        name, classes, tuple((k, 0, 0) for k in range(len(classes))), "id", tuple((k,) for k in range(len(classes)))
+    )
 
 
 def space():
@@ -63,7 +63,9 @@ def test_an_interrupted_fit_counts_as_one_that_was_not():
 
 
 def test_steps_without_a_labelled_pixel_are_remarked_once():
-    with pytest.warns(UserWarning, match="no labelled pixel in steps 2 to 3, so the supervised loss is 0 there") as caught:
+    with pytest.warns(
+        UserWarning, match="no labelled pixel in steps 2 to 3, so the supervised loss is 0 there"
+    ) as caught:
         fitted([batch(road=1), batch(), batch(), batch(), batch(), batch()])
     assert len(caught) == 1
     with warnings.catch_warnings():
