@@ -13,7 +13,8 @@ count=4           images, the first ones
 device=cpu        default: a GPU if there is one
 output=activations.png
 
-A map shows at every pixel where the class stands between the model's weakest (0) and strongest (1) channel.
+A map shows at every pixel where the class stands between the model's weakest (0) and strongest (1) channel. A run that
+cannot be read is named and left out, and the exit code is then 1.
 """
 
 import re
@@ -26,6 +27,7 @@ from omegaconf import DictConfig
 
 from mdseg.config.composition import answer, compose_as_in_run, quoted, values
 from mdseg.config.messages import mistakes_as_messages
+from mdseg.system.output import outlive_readers
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
     from mdseg.data.pictures import Picture
@@ -88,10 +90,10 @@ def draw(overrides: Sequence[str]) -> None:
     from mdseg.evaluation import maps
     from mdseg.figures.drawing import save
     from mdseg.figures.maps import map_figure
-    from mdseg.runs.trained import load_trained
+    from mdseg.runs.trained import load_all
     from mdseg.system.devices import choose_device
 
-    runs = [load_trained(Path(path).expanduser()) for path in paths]
+    runs, problems = load_all(paths)
     cfg = compose_as_in_run("activations", overrides, runs[0].cfg, on=())
     check(cfg)
     device = choose_device(cfg.device)
@@ -116,7 +118,9 @@ def draw(overrides: Sequence[str]) -> None:
     names = [f"{name} (annotated)" if name in inside else name for name in classes]
     save(Path(cfg.output).expanduser(), map_figure(rows, names, run_labels(runs), table, title))
     how = "" if cfg.classes else " (the most active)"
-    print(f"{cfg.output}: images {len(rows)}, runs {len(runs)}, classes {', '.join(classes)}{how}")
+    print(f"{cfg.output}: images {len(rows)}, runs {len(runs)}, classes {', '.join(classes)}{how}", flush=True)
+    if problems:
+        sys.exit(f"mdseg: {len(problems)} of {len(problems) + len(runs)} runs could not be read")
 
 
 def pictures_of(cfg: DictConfig) -> "tuple[list[Picture], LabelTable | None]":
@@ -165,10 +169,10 @@ def run_labels(runs: "Sequence[Trained]") -> list[str]:
 
 def main() -> None:
     """The command line of `python -m mdseg.activations`."""
-    if answer(quoted_all(sys.argv[1:]), "activations", (__doc__ or "").strip()):
-        return
+    outlive_readers()
     with mistakes_as_messages():
-        draw(sys.argv[1:])
+        if not answer(quoted_all(sys.argv[1:]), "activations", (__doc__ or "").strip()):
+            draw(sys.argv[1:])
 
 
 if __name__ == "__main__":

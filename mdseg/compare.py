@@ -15,6 +15,8 @@ tsne.pixels=60    also draw encoder features, of so many pixels per class and da
 device=cpu        default: a GPU if there is one
 output=folder     for predictions.png, classes.png, logits.png and compare.json; default: a new one, compare/<time>
 
+A run that cannot be read is named and left out, and the exit code is then 1.
+
 classes.png is the picture of the probability imbalance: IoU, mean probability and frequency of every class.
 tsne.json has two numbers per run. Mixing: of a pixel's nearest neighbours in its class, the share from other datasets,
 1 where datasets mix at random and 0 where they lie apart. Matching: of its nearest neighbours from other datasets, the
@@ -33,6 +35,7 @@ from omegaconf import DictConfig, ListConfig
 from mdseg.config.composition import answer, compose_as_in_run, quoted, values
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.runs.folders import create_dated_folder
+from mdseg.system.output import outlive_readers
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
     import torch
@@ -77,7 +80,7 @@ def wants_tsne(cfg: DictConfig) -> bool:
 def draw(overrides: Sequence[str]) -> None:
     """Measure the models of a command and draw the figures."""
     overrides = [quoted(override, ["output"]) for override in overrides]
-    runs = load_runs(values(overrides))
+    runs, problems = load_runs(values(overrides))
     names = captions(runs)
     cfg = compose_as_in_run("compare", overrides, runs[0].cfg, on=evaluated_by(runs[:1]))
     check(cfg)
@@ -115,7 +118,9 @@ def draw(overrides: Sequence[str]) -> None:
     write(folder, pictures, documents)
     for label, line in lines.items():
         print(f"{label}: {line}")
-    print(f"{folder}: {', '.join([*pictures, *documents])}")
+    print(f"{folder}: {', '.join([*pictures, *documents])}", flush=True)
+    if problems:
+        sys.exit(f"mdseg: {len(problems)} of {len(problems) + len(runs)} runs could not be read")
 
 
 def evaluated_by(runs: "Sequence[Trained]") -> list[str]:
@@ -123,11 +128,11 @@ def evaluated_by(runs: "Sequence[Trained]") -> list[str]:
     return list(dict.fromkeys(name for run in runs for names in run.cfg.evaluate.values() for name in names))
 
 
-def load_runs(given: Mapping[str, Any]) -> "list[Trained]":
-    """The models of a command.
+def load_runs(given: Mapping[str, Any]) -> "tuple[list[Trained], list[str]]":
+    """The models of a command, and a line for each that cannot be read.
 
     Raises:
-        ValueError, FileNotFoundError: none are named, or what is named is not there.
+        ValueError, FileNotFoundError: none are named, or none of them can be read.
     """
     paths = given.get("runs")
     if not paths:
@@ -136,11 +141,9 @@ def load_runs(given: Mapping[str, Any]) -> "list[Trained]":
     networks = given.get("networks") or [None] * len(paths)
     if isinstance(networks, str) or len(networks) != len(paths):
         raise ValueError(f"networks: expected a list of student, teacher or null for each of {len(paths)} runs")
-    from mdseg.runs.trained import load_trained
+    from mdseg.runs.trained import load_all
 
-    return [
-        load_trained(Path(path).expanduser(), network=network) for path, network in zip(paths, networks, strict=True)
-    ]
+    return load_all(paths, networks)
 
 
 def measured(
@@ -305,10 +308,10 @@ def as_number(value: float) -> float | None:
 
 def main() -> None:
     """The command line of `python -m mdseg.compare`."""
-    if answer(sys.argv[1:], "compare", (__doc__ or "").strip()):
-        return
+    outlive_readers()
     with mistakes_as_messages():
-        draw(sys.argv[1:])
+        if not answer(sys.argv[1:], "compare", (__doc__ or "").strip()):
+            draw(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ import json
 import shlex
 import shutil
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -35,8 +36,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from mdseg.config.composition import answer, compose_as_in_run, quoted, values
 from mdseg.config.messages import mistakes_as_messages
+from mdseg.config.roles import same_images
+from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.runs.folders import create_dated_folder, environment_text
+from mdseg.system.output import outlive_readers
 from mdseg.system.ranks import main_process
+from mdseg.system.wording import Remark
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
     from mdseg.data.datamodule import EvaluationData
@@ -152,7 +157,8 @@ def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
     fill_in(cfg.evaluation, trained.cfg.evaluation)
     check_kinds(cfg, only=("evaluation", "panels", "trainer"))
     cfg.trainer.enable_progress_bar &= sys.stdout.isatty()
-    cfg.evaluate = {role: [name for name in cfg.on if role_of(name, trained) == role] for role in trained.cfg.evaluate}
+    roles = {name: role_of(name, trained, cfg) for name in cfg.on}
+    cfg.evaluate = {role: [name for name in cfg.on if roles[name] == role] for role in EVALUATION_ROLES}
     return trained, cfg
 
 
@@ -163,14 +169,19 @@ def fill_in(node: DictConfig, run: DictConfig) -> None:
             node[key] = run.get(key)
 
 
-def role_of(name: str, trained: "Trained") -> str:
-    """A dataset's part in the run: what the run says, or what follows from its streams."""
-    for role, names in trained.cfg.evaluate.items():
-        if name in names:
-            return role
-    if name in trained.space.datasets:
-        return "seen"
-    return "target" if any(name in stream.datasets for stream in trained.cfg.streams.values()) else "unseen"
+def role_of(name: str, trained: "Trained", cfg: DictConfig) -> str:
+    """A dataset's part in the run: what the run says, or what follows from what its weights were trained on."""
+    said = next((role for role, names in trained.cfg.evaluate.items() if name in names), "unseen")
+    own, run = cfg.datasets[name], trained.cfg.datasets
+    twins = [other for other in trained.trained_on if other in run and same_images(run.get(name, own), run[other])]
+    found = name if name in trained.trained_on else next(iter(twins), None)
+    if said != "unseen" or found is None:
+        return said
+    unlabelled = found not in trained.space.datasets
+    role = "target" if unlabelled and any(found in each.datasets for each in trained.cfg.streams.values()) else "seen"
+    if found != name:
+        warnings.warn(f"{name} has the images of {found}, which the model was trained on: {role}", Remark, stacklevel=2)
+    return role
 
 
 def create_output(cfg: DictConfig) -> Path:
@@ -237,6 +248,7 @@ def show(document: dict[str, Any], cfg: DictConfig) -> None:
 
 def main() -> None:
     """The command line of `python -m mdseg.evaluate`."""
+    outlive_readers()
     arguments = sys.argv[1:]
     with mistakes_as_messages():
         if not answer([quoted(argument, PATHS) for argument in arguments], "evaluate", (__doc__ or "").strip()):

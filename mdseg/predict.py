@@ -44,6 +44,7 @@ from omegaconf import DictConfig, OmegaConf
 from mdseg import conf_dir
 from mdseg.config.composition import answer, compose_with_datasets, quoted
 from mdseg.config.messages import mistakes_as_messages
+from mdseg.system.output import outlive_readers
 from mdseg.system.wording import Remark, nearest, shortened
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
@@ -352,6 +353,7 @@ def write(
 
 def main() -> None:
     """The command line of `python -m mdseg.predict`."""
+    outlive_readers()
     arguments = sys.argv[1:]
     with mistakes_as_messages():
         if not answer([quoted(argument, PATHS) for argument in arguments], "predict", (__doc__ or "").strip()):

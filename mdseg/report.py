@@ -3,14 +3,15 @@
 python -m mdseg.report runs/
 
 Runs that are rows of a published table, row=<row>, get a table for each experiment with the paper's values beside.
+
+Runs are seeds of one setting where their configurations say the same, however their commands are spelled. Of several
+with the same seed the newest counts. Below the tables stand those, and the runs that are not finished, which no table
+has. A file that cannot be read is named; all others are shown, and the exit code is then 1.
 """
 
-import json
-import re
-import shlex
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,45 +22,9 @@ from mdseg.config import references
 from mdseg.config.expansion import alike
 from mdseg.config.references import SUM, Published
 from mdseg.evaluation.tables import ZERO, by_network, percent, render
-
-# What differs between runs of the same setting: not part of a setting's name.
-NOT_A_SETTING = (
-    "experiment=",
-    "row=",
-    "seed=",
-    "name=",
-    "runs=",
-    "trainer",
-    "logger",
-    "data.root=",
-    "data.workers=",
-    "panels=",
-    "log_every=",
-    "val_every=",
-    "checkpoint_every=",
-    "time_limit=",
-    "hydra.",
-    "hydra/",
-)
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run wrote, and what its command has besides experiment, row, seed and the like."""
-
-    results: dict[str, Any]
-    experiment: str
-    overrides: tuple[str, ...]
-
-    @property
-    def setting(self) -> str:
-        return " ".join(self.overrides)
-
-    @property
-    def evaluations(self) -> dict[str, dict[str, Any]]:
-        """By stage."""
-        stages = self.results["stages"].items()
-        return {name: stage["evaluation"] for name, stage in stages if "evaluation" in stage}
+from mdseg.runs.records import CONFIG, Record, read_records
+from mdseg.runs.settings import Setting, settings_of
+from mdseg.system.output import outlive_readers
 
 
 @dataclass(frozen=True)
@@ -72,7 +37,7 @@ class Line:
     """
 
     row: str
-    overrides: tuple[str, ...]
+    words: tuple[str, ...]
     dataset: str
     network: str
     runs: int
@@ -80,49 +45,76 @@ class Line:
     published: list[Published]
 
 
-def summary_table(folder: Path, width: int = 130) -> str:
-    """All runs below a folder: a table for each experiment whose runs are rows of a published one, one for the others.
+def summary(records: Sequence[Record], width: int = 130) -> str:
+    """All runs: a table for each experiment whose runs are rows of a published one, one for the others; and remarks."""
+    tables: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    others: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        if record.results is not None and record.evaluations and not record.missing:
+            kind = others if record.results.get("row") is None else tables
+            kind[record.experiment, record.results["scale"]].append(record)
+    rows = {key: row_settings(*key, group) for key, group in sorted(tables.items())}
+    means = {key: settings_of(group) for key, group in sorted(others.items())}
+    parts = [row_table(*key, settings, width) for key, settings in rows.items()]
+    parts += [mean_table(means, width)] if means else []
+    settings = [setting for group in (*rows.values(), *means.values()) for setting in group]
+    return "\n\n".join([*parts, *filter(None, ["\n".join(remarks(records, settings))])])
 
-    Raises:
-        FileNotFoundError: there is no results.json below the folder.
+
+def remarks(records: Sequence[Record], settings: Sequence[Setting]) -> Iterator[str]:
+    """A line for every run that no table has, and for what is not known of one that is there."""
+    for setting in settings:
+        for left_out, counted in setting.repeated:
+            yield f"left out: {left_out.folder}: settings and seed are those of {counted.folder}, which is newer"
+    for record in records:
+        if record.missing:
+            yield f"left out: {record.folder}: not finished; {record.progress}"
+        elif not record.evaluations:
+            yield f"left out: {record.folder}: it has evaluated nothing"
+        elif record.config is None:
+            yield f"{record.folder}: there is no {CONFIG}, so it may lack stages"
+
+
+def mean_table(settings: dict[tuple[str, str], list[Setting]], width: int = 130) -> str:
+    """Mean mIoU in percent of every setting and stage: mean ± standard deviation over its runs.
+
+    Args:
+        settings: by experiment and scale.
     """
-    paths = sorted(folder.rglob("results.json"))
-    if not paths:
-        raise FileNotFoundError(f"{folder}: no results.json below it; give a folder of runs")
-    tables: dict[tuple[str, str], list[Run]] = defaultdict(list)
-    others = []
-    for path in paths:
-        results, words = json.loads(path.read_text()), _words(path.parent)
-        chosen = words.get("experiment", "").partition("=")[2]  # `name` may call it otherwise in the results
-        run = Run(results, chosen or results["experiment"], _overrides(words))
-        if run.results.get("row") is None:
-            others.append(run)
-        elif run.evaluations:
-            tables[run.experiment, run.results["scale"]].append(run)
-    rows = [row_table(runs, width) for _, runs in sorted(tables.items())]
-    return "\n\n".join([*rows, *([mean_table(others, width)] if others else [])])
-
-
-def mean_table(runs: Sequence[Run], width: int = 130) -> str:
-    """Mean mIoU in percent of every setting and stage: mean ± standard deviation over its runs."""
-    groups: dict[tuple[str, ...], list[dict[str, float]]] = defaultdict(list)
-    for run in runs:
-        for stage, evaluation in run.evaluations.items():
-            setting = (run.experiment, run.results["scale"], run.setting, stage)
-            groups[setting].append(evaluation["mean_miou"])
-    roles = list(dict.fromkeys(role for group in groups.values() for means in group for role in means))
+    lines = []
+    for key, group in settings.items():
+        for setting in group:
+            stages: dict[str, list[dict[str, float]]] = defaultdict(list)
+            for record in setting.records:
+                for stage, evaluation in record.evaluations.items():
+                    stages[stage].append(evaluation["mean_miou"])
+            lines += [((*key, " ".join(setting.words), stage), means) for stage, means in stages.items()]
+    roles = list(dict.fromkeys(role for _, group in lines for means in group for role in means))
     table = Table()
     for column in ("experiment", "scale", "setting", "stage"):
         table.add_column(column, overflow="fold")
     for column in ("runs", *roles):
         table.add_column(column, justify="right", no_wrap=True)
-    for key, group in sorted(groups.items()):
-        values = (percent([means[role] for means in group if role in means]) for role in roles)
-        table.add_row(*key, str(len(group)), *values)
+    for words, means in lines:
+        values = (_over([mean[role] for mean in means if role in mean], len(means)) for role in roles)
+        table.add_row(*words, str(len(means)), *values)
     return f"mean mIoU % (classes present), mean ± standard deviation over runs\n{render(table, width)}"
 
 
-def row_table(runs: Sequence[Run], width: int = 130) -> str:
+def row_settings(experiment: str, scale: str, records: Sequence[Record]) -> list[Setting]:
+    """The settings of every row, rows in the order of the papers, then all others."""
+    rows: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        rows[_row(record)].append(record)
+    order = [*references.rows(experiment), *sorted(rows)]
+    return [setting for row in sorted(rows, key=order.index) for setting in settings_of(rows[row])]
+
+
+def _row(record: Record) -> str:
+    return (record.results or {})["row"]
+
+
+def row_table(experiment: str, scale: str, settings: Sequence[Setting], width: int = 130) -> str:
     """mIoU in percent after the last stage of runs of one experiment, in the order of the papers' rows.
 
     Over all classes and over every subset of them that the network answers in full: mean ± standard deviation over the
@@ -131,9 +123,8 @@ def row_table(runs: Sequence[Run], width: int = 130) -> str:
     each, and one for the sum of their mIoUs, by which methods for them are ranked (Kalluri et al., ICCV 2019, section
     5).
     """
-    experiment, scale = runs[0].experiment, runs[0].results["scale"]
-    common = [word for word in runs[0].overrides if all(word in run.overrides for run in runs)]
-    lines = row_lines(experiment, runs)
+    common = [word for word in settings[0].words if all(word in setting.words for setting in settings)]
+    lines = row_lines(experiment, settings)
     measures = list(dict.fromkeys(measure for line in lines for measure in line.values))
     published = {measure for line in lines for entry in line.published for measure in entry.values}
     if "miou_zero" not in published and all(line.values["miou_zero"] in ([], line.values["miou"]) for line in lines):
@@ -141,14 +132,14 @@ def row_table(runs: Sequence[Run], width: int = 130) -> str:
     datasets = list(dict.fromkeys(line.dataset for line in lines))
     columns = [
         ("row", [line.row for line in lines]),
-        ("setting", [" ".join(word for word in line.overrides if word not in common) for line in lines]),
+        ("setting", [" ".join(word for word in line.words if word not in common) for line in lines]),
         ("dataset", [line.dataset if len(datasets) > 1 else "" for line in lines]),
         ("network", [line.network for line in lines]),
         ("runs", [str(line.runs) for line in lines]),
     ]
     for measure in measures:
         heading = {"miou": "mIoU", "miou_zero": ZERO}.get(measure, measure)
-        columns.append((heading, [percent(line.values[measure]) for line in lines]))
+        columns.append((heading, [_over(line.values[measure], line.runs) for line in lines]))
         columns.append(("paper", [_as_published(line, measure) for line in lines]))
     columns = [(heading, cells) for heading, cells in columns if any(cells)]
     table = Table()
@@ -163,26 +154,22 @@ def row_table(runs: Sequence[Run], width: int = 130) -> str:
     return "\n".join([title, render(table, width), *_about_published(lines)])
 
 
-def row_lines(experiment: str, runs: Sequence[Run]) -> list[Line]:
-    """What runs of an experiment measured, by row and setting; rows as the papers order them, then all others."""
-    groups: dict[tuple[str, tuple[str, ...]], list[Run]] = defaultdict(list)
-    for run in runs:
-        groups[run.results["row"], run.overrides].append(run)
-    order = [*references.rows(experiment), *sorted(row for row, _ in groups)]
+def row_lines(experiment: str, settings: Sequence[Setting]) -> list[Line]:
+    """What the runs of an experiment's settings measured, by network and dataset."""
     lines = []
-    for (row, overrides), group in sorted(groups.items(), key=lambda item: (order.index(item[0][0]), item[0][1])):
-        published = references.published(experiment, row, overrides)
-        # A run that is not done yet has not all of them.
+    for setting in settings:
+        row = _row(setting.records[0])
+        published = references.published(experiment, row, setting.words)
         measured: dict[tuple[int, str], dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
-        for run in group:
-            for network, entries in _last_results(run).items():
+        for record in setting.records:
+            for network, entries in _last_results(record).items():
                 for dataset, entry in entries.items():
                     measured[network][dataset].append(entry)
         for (position, name), by_dataset in sorted(measured.items()):
             for dataset, of_runs in by_dataset.items():
                 line = Line(
                     row=row,
-                    overrides=overrides,
+                    words=setting.words,
                     dataset=dataset,
                     network=name,
                     runs=len(of_runs),
@@ -198,16 +185,16 @@ def is_of(published: Published, position: int, network: str) -> bool:
     return network == published.network if published.network else position == 0
 
 
-def _last_results(run: Run) -> dict[tuple[int, str], dict[str, dict[str, Any]]]:
+def _last_results(record: Record) -> dict[tuple[int, str], dict[str, dict[str, Any]]]:
     """Position and name of every network → dataset → what the last stage that evaluated it measured.
 
     Where that is one of several that a stage with `each: pair` stands for, their mean. With several seen datasets also
     the sum of their mIoUs, null where one of them is.
     """
-    last = {dataset: stage for stage, evaluation in run.evaluations.items() for dataset in evaluation["datasets"]}
+    last = {dataset: stage for stage, evaluation in record.evaluations.items() for dataset in evaluation["datasets"]}
     found: dict[tuple[int, str], dict[str, dict[str, Any]]] = defaultdict(dict)
     for dataset, stage in last.items():
-        nodes = [by_network(run.evaluations[name]) for name in alike(stage, dataset, run.evaluations)]
+        nodes = [by_network(record.evaluations[name]) for name in alike(stage, dataset, record.evaluations)]
         for place, network in enumerate(nodes[0]):
             found[place, network][dataset] = _mean_entry([node[network]["datasets"][dataset] for node in nodes])
     for entries in found.values():
@@ -225,7 +212,8 @@ def _mean_entry(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
         return sum(known) / len(known) if len(known) == len(values) else None
 
     first = entries[0]
-    subsets = {name: mean([entry["subsets"][name] for entry in entries]) for name in first.get("subsets", {})}
+    names = first.get("subsets", {})
+    subsets = {name: mean([entry.get("subsets", {}).get(name) for entry in entries]) for name in names}
     mious = {measure: mean([entry.get(measure) for entry in entries]) for measure in ("miou", "miou_zero")}
     return {"role": first["role"], **mious, "subsets": subsets}
 
@@ -238,6 +226,11 @@ def _mious(entries: Iterable[dict[str, Any]]) -> dict[str, list[float]]:
         for measure, miou in (mious | entry.get("subsets", {})).items():
             values[measure] += [] if miou is None else [miou]
     return values
+
+
+def _over(values: Sequence[float], runs: int) -> str:
+    """Mean ± standard deviation in percent; says so where it is undefined in some of the runs."""
+    return percent(values) + (f" (of {len(values)})" if 0 < len(values) < runs else "")
 
 
 def _as_published(line: Line, measure: str) -> str:
@@ -254,22 +247,9 @@ def _about_published(lines: Sequence[Line]) -> list[str]:
     return [about, *others] if published else []
 
 
-def _words(run: Path) -> dict[str, str]:
-    """What a run's command has after the module, by key: the last one that sets it."""
-    command = run / "command.txt"
-    words = shlex.split(command.read_text())[3:] if command.is_file() else []
-    return {word.partition("=")[0]: word for word in words}
-
-
-def _overrides(words: Mapping[str, str]) -> tuple[str, ...]:
-    # Each seed starts from weights of its own: where they lie is no setting, that they come from elsewhere is one.
-    from_elsewhere = re.compile(r"\+*(stage\.[^.]+\.)?from(\.\w+)*")
-    shown = (f"{key}=..." if from_elsewhere.fullmatch(key) and "/" in word else word for key, word in words.items())
-    return tuple(word for word in shown if not word.startswith(NOT_A_SETTING))
-
-
 def main() -> None:
     """The command line of `python -m mdseg.report`."""
+    outlive_readers()
     usage = (__doc__ or "").strip()
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(usage)
@@ -277,9 +257,14 @@ def main() -> None:
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         sys.exit(usage)
     try:
-        print(summary_table(Path(sys.argv[1])))
+        records, problems = read_records(Path(sys.argv[1]))
     except FileNotFoundError as error:
         sys.exit(f"mdseg: {error}")
+    if text := summary(records):
+        print(text, flush=True)
+    for problem in problems:
+        print(f"mdseg: left out: {problem}", file=sys.stderr)
+    sys.exit(1 if problems else 0)
 
 
 if __name__ == "__main__":

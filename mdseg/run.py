@@ -7,6 +7,7 @@ python -m mdseg.run resume=runs/uniseg_cibm/2026-11-21_10-00-00
 
 import sys
 
+from mdseg.system.output import outlive_readers
 from mdseg.system.signals import Stopped, StopSignals, without_traceback
 
 if __name__ == "__main__":
@@ -242,6 +243,7 @@ def show_plan(arguments: list[str]) -> None:
 
 def main() -> None:
     """The command line of `python -m mdseg.run`."""
+    outlive_readers()
     arguments = sys.argv[1:]
     if {"-h", "--help"} & set(arguments):
         print(help_text())

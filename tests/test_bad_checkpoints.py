@@ -7,7 +7,7 @@ import torch
 from mistakes import cut, refused
 
 from mdseg.run import resume
-from mdseg.runs.trained import load_trained
+from mdseg.runs.trained import load_all, load_trained
 
 
 @pytest.fixture
@@ -52,8 +52,16 @@ def another_network(path):
     return "holds another network than this run's model: it lacks head.weight"
 
 
+def not_finite(path):
+    saved = torch.load(path, weights_only=True)
+    name = next(name for name in saved["state_dict"] if name.endswith("running_var"))
+    saved["state_dict"][name][0] = torch.inf
+    torch.save(saved, path)
+    return "has weights that are not finite, in 1 of "
+
+
 @pytest.mark.parametrize("stage", ["null_bce", "class_relational"], ids=["from", "resume"])
-@pytest.mark.parametrize("spoil", [truncate, malicious, foreign, another_space, another_network])
+@pytest.mark.parametrize("spoil", [truncate, malicious, foreign, another_space, another_network, not_finite])
 def test_checkpoints_that_cannot_be_continued_from_are_named(unfinished, stage, spoil, capsys):
     path = unfinished / stage / "checkpoints/last.ckpt"
     message = spoil(path)
@@ -85,6 +93,45 @@ def test_a_checkpoint_whose_configuration_refers_to_foreign_code_is_refused(trai
     with refused("last.ckpt: its configuration names ${elsewhere} to be called"):
         load_trained(tmp_path / "last.ckpt")
     assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda saved: saved.update(config=None), "it lacks config.align_corners, config.data, config.datasets"),
+        (lambda saved: saved["config"].pop("streams"), "it lacks config.streams"),
+        (lambda saved: saved.pop("views"), "it lacks views"),
+        (lambda saved: saved.update(networks=[1]), "or of another version of mdseg: what it says of itself"),
+        (lambda saved: saved["views"]["all"].pop("label_space"), "cannot be read (KeyError: 'label_space')"),
+        (lambda saved: saved["views"].update(all=3), "cannot be read (TypeError: "),
+        (lambda saved: saved.update(SegmentationDataModule={}), "cannot be read (KeyError: 'step')"),
+    ],
+)
+def test_checkpoints_that_say_something_else_of_themselves_are_named(trained_run, tmp_path, change, said):
+    saved = torch.load(trained_run / "null_bce/checkpoints/last.ckpt", weights_only=True)
+    change(saved)
+    torch.save(saved, tmp_path / "last.ckpt")
+    with refused(f"{tmp_path / 'last.ckpt'} is ", said):
+        load_trained(tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize("text", ["stages: !!python/name:os.getcwd", "stages: 3", "[1]", "", "stages: [[]]"])
+def test_a_run_folder_whose_configuration_cannot_be_read_is_named(tmp_path, text):
+    (tmp_path / "config.yaml").write_text(text)
+    with refused(f"{tmp_path / 'config.yaml'}: "):
+        load_trained(tmp_path)
+
+
+def test_of_several_models_those_that_can_be_read_are(trained_run, tmp_path, capsys):
+    broken = tmp_path / "last.ckpt"
+    broken.write_bytes(b"half of it")
+    found, problems = load_all([trained_run / "null_bce", broken])
+    assert [trained.stage for trained in found] == ["null_bce"]
+    (problem,) = problems
+    assert capsys.readouterr().err == f"mdseg: left out: {problem}\n"
+    assert problem.startswith(f"{broken} is not a readable checkpoint")
+    with refused("last.ckpt is not a readable checkpoint"):
+        load_all([broken])
 
 
 def test_a_resume_of_what_is_no_run_says_which_run_is_meant(unfinished, tmp_path):

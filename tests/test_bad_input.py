@@ -141,6 +141,48 @@ def test_a_truncated_jpeg_is_not_read_in_part(configured, tree):
     refused_before_a_folder_is_made(configured(), "images/train/0.jpg: not a readable image")
 
 
+def ignore_all(tree, split):
+    for path in (tree / "masks" / split).iterdir():
+        cv2.imwrite(str(path), np.full((40, 60), 255, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("split", "overrides", "message"),
+    [
+        ("train", [], "streams.labelled: dataset 'folder': none of its 6 masks has a pixel of a class that counts"),
+        ("val", [], "evaluate: dataset 'folder': none of its 2 masks has a pixel of a class that counts"),
+        (
+            None,
+            ["label_space=cityscapes19", "label_space.names=[boat,house]"],
+            "streams.labelled: dataset 'folder': none of its 6 masks",
+        ),
+    ],
+    ids=["trained", "evaluated", "not in the label space"],
+)
+def test_masks_of_which_every_pixel_is_ignored_are_refused(configured, tree, split, overrides, message):
+    table = {
+        **IDS,
+        "ignore_ids": [255],
+        "classes": [*IDS["classes"], {"name": "boat", "raw_ids": [9], "color": [9] * 3}],
+    }
+    if split:
+        ignore_all(tree, split)
+    refused_before_a_folder_is_made(configured(*overrides, table=table), message, "label table 'table'")
+
+
+def test_masks_that_are_ignored_in_part_are_trained_on(configured, tree):
+    for name in "0123":
+        cv2.imwrite(str(tree / f"masks/train/{name}.png"), np.full((40, 60), 255, np.uint8))
+    planned(configured(table={**IDS, "ignore_ids": [255]}))
+
+
+def test_a_class_that_never_occurs_is_named_in_the_results(configured):
+    table = {**IDS, "classes": [*IDS["classes"], {"name": "boat", "raw_ids": [9], "color": [9] * 3}]}
+    with pytest.warns(UserWarning, match="stage fit: classes never seen in training: boat;"):
+        folder = run(configured("steps=1", table=table))
+    assert json.loads((folder / "results.json").read_text())["stages"]["fit"]["never_seen"] == ["boat"]
+
+
 def palette_mask(tree):
     image = Image.fromarray(np.ones((40, 60), np.uint8), "L").convert("P")
     image.putpalette([value for k in range(256) for value in (k, 100, 200)])

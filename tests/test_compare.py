@@ -61,6 +61,15 @@ def test_its_ious_are_those_of_an_evaluation(compared, trained_run, tmp_path):
     assert found["iou"] == expected["evaluation"]["datasets"]["cityscapes"]["iou"]
 
 
+def test_a_run_that_cannot_be_read_is_named_and_the_others_are_compared(trained_run, tmp_path, capsys):
+    (tmp_path / "half.ckpt").write_bytes(b"PK")
+    runs = f"runs=[{trained_run},{tmp_path}/half.ckpt]"
+    with pytest.raises(SystemExit, match="mdseg: 1 of 2 runs could not be read"):
+        draw([runs, "on=cityscapes", "count=1", "logits=0", f"output={tmp_path / 'out'}"])
+    assert list(json.loads((tmp_path / "out/compare.json").read_text())["runs"]) == ["uniseg_cib, class_relational"]
+    assert f"mdseg: left out: {tmp_path}/half.ckpt is not a readable checkpoint" in capsys.readouterr().err
+
+
 def test_mean_probability_is_over_the_annotated_pixels_predicted_as_the_class():
     logits = torch.log(torch.tensor([[[0.9, 0.6, 0.2, 0.5]], [[0.1, 0.4, 0.8, 0.5]]]))
     prediction, mask = torch.tensor([[0, 0, 1, 0]]).byte(), torch.tensor([[1, 0, 1, 255]]).byte()

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -13,7 +14,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from mdseg.config.composition import compose_as_in_run
-from mdseg.evaluate import compose, evaluate
+from mdseg.evaluate import compose, evaluate, role_of
 from mdseg.labels.tables import LabelTable
 from mdseg.runs.log import read_metrics
 from mdseg.runs.trained import load_trained
@@ -190,6 +191,25 @@ def test_settings_say_what_results_depend_on(trained_run, tmp_path):
     assert (document["settings"]["precision"], document["settings"]["device"]) == ("32-true", "cpu")
 
 
+def test_a_dataset_that_the_weights_have_seen_is_not_called_unseen(trained_run):
+    trained, cfg = compose([f"run={trained_run}", "on=[bdd,kitti,camvid11]"])
+    assert trained.trained_on == ["bdd", "cityscapes", "idd"]
+    assert {name: role_of(name, trained, cfg) for name in cfg.on} == {
+        "bdd": "seen",
+        "kitti": "unseen",
+        "camvid11": "unseen",
+    }
+    before = replace(trained, trained_on=[*trained.trained_on, "kitti"])
+    assert role_of("kitti", before, cfg) == "seen", "an earlier stage, whatever the run says"
+
+
+def test_a_dataset_under_another_name_is_recognised_by_its_images(trained_run):
+    trained, cfg = compose([f"run={trained_run}", "on=[bdd,camvid11]"])
+    cfg.datasets.camvid11 = {**cfg.datasets.bdd, "labels": "cityscapes"}
+    with pytest.warns(UserWarning, match="camvid11 has the images of bdd, which the model was trained on: seen"):
+        assert role_of("camvid11", trained, cfg) == "seen"
+
+
 def test_a_gpu_is_taken_if_there_is_one(trained_run):
     _, cfg = compose([f"run={trained_run}"])
     assert (cfg.trainer.accelerator, cfg.trainer.precision) == ("auto", "32-true")
@@ -230,6 +250,7 @@ def test_a_dataset_of_the_run_is_read_as_in_the_run_unless_conf_is_asked_for(tra
         (["evaluation.shortside=3"], "did you mean evaluation.short_side"),
         (["datasets.bdd.rot=x"], "did you mean root"),
         (["evaluation.batch_size=0"], "evaluation.batch_size: expected a whole number of at least 1, got 0"),
+        (["on=[bdd,idd,bdd]"], "on: 'bdd' occur more than once"),
         (["stage=nul_bce"], "no checkpoint of a stage 'nul_bce'"),
         (["output=OUTPUT"], "exists; give a new folder"),
     ],

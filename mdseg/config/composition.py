@@ -25,7 +25,7 @@ from mdseg.config.packages import check_packages
 from mdseg.config.paths import origin_in_full, write_in_full
 from mdseg.config.values import INSTEAD, check_kinds, check_references
 from mdseg.system.files import refuse_irregular
-from mdseg.system.names import check_path
+from mdseg.system.names import check_names, check_path
 from mdseg.system.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
@@ -174,7 +174,8 @@ def dataset_names(on: object) -> list[str]:
     names = [on] if isinstance(on, str) else on
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
         raise ValueError("on: expected names of datasets in brackets, such as on=[cityscapes,idd]")
-    return list(dict.fromkeys(names))
+    check_names("on", names)
+    return names
 
 
 def call(start: Callable[[], Any]) -> Any:

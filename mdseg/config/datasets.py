@@ -102,7 +102,7 @@ def _check_template(where: str, template: str) -> None:
 
 
 def check_lists(cfg: DictConfig) -> None:
-    """Refuse what is no list of names where streams, evaluations and stages name others, and datasets in two parts.
+    """Refuse what is no list of names, each once, where streams, evaluations and stages name others.
 
     Raises:
         ValueError: it names the key.
@@ -111,35 +111,8 @@ def check_lists(cfg: DictConfig) -> None:
         if stream is not None:
             check_names(f"streams.{name}.datasets", stream.datasets)
     check_names("stages", cfg.stages)
-    part_of: dict[str, str] = {}
     for role in EVALUATION_ROLES:
         check_names(f"evaluate.{role}", cfg.evaluate[role])
-        for name in cfg.evaluate[role]:
-            if name in part_of:
-                raise ValueError(
-                    f"evaluate.{role}: {name} is in evaluate.{part_of[name]} too; a dataset is seen (trained on), "
-                    "unseen or the target"
-                )
-            part_of[name] = role
-
-
-def check_unseen(stages: Sequence[DictConfig]) -> None:
-    """Refuse datasets that are evaluated as unseen though a stage has images of them.
-
-    Args:
-        stages: configurations of all stages of a run.
-
-    Raises:
-        ValueError: it names the dataset and the stream.
-    """
-    streams = [(name, stream) for stage in stages for name, stream in stage.streams.items()]
-    for unseen in dict.fromkeys(name for stage in stages for name in stage.evaluate.unseen):
-        for name, stream in streams:
-            if unseen in stream.datasets:
-                raise ValueError(
-                    f"evaluate.unseen: {unseen} is in streams.{name}.datasets, so it is seen; name it in evaluate.seen "
-                    "(or evaluate.target), or leave it out there"
-                )
 
 
 def remark_unused(cfg: DictConfig, overrides: Sequence[str]) -> None:

@@ -8,7 +8,8 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
-from mdseg.config.datasets import check_descriptor, check_given_names, check_lists, check_unseen, remark_unused
+from mdseg.config.datasets import check_descriptor, check_given_names, check_lists, remark_unused
+from mdseg.config.roles import check_roles
 from mdseg.config.values import check_kinds, check_references, check_values
 from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.system.names import check_names
@@ -73,7 +74,7 @@ def check_run(cfg: DictConfig) -> None:
             *(evaluated for role in EVALUATION_ROLES for evaluated in stage.evaluate[role]),
         ):
             descriptor(stage, dataset)
-    check_unseen(list(stages.values()))
+    check_roles(stages, {name: origins(stage).values() for name, stage in stages.items()})
 
 
 def check_keys(cfg: DictConfig) -> None:

@@ -19,6 +19,7 @@ from mdseg.config.composition import NO_ROOT, compose_with_datasets, dataset_nam
 from mdseg.config.keys import descriptor, label_source, labelled_datasets, plain, stage_config
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.config.values import check_kinds, check_values
+from mdseg.system.output import outlive_readers
 from mdseg.system.wording import nearest
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
@@ -201,6 +202,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"check": check, "browse"
 
 def main() -> None:
     """The command line of `python -m mdseg.data`."""
+    outlive_readers()
     name, *overrides = sys.argv[1:] or ["--help"]
     if name in ("-h", "--help"):
         datasets = ", ".join(sorted(path.stem for path in (conf_dir() / "dataset").glob("*.yaml")))

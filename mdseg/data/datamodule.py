@@ -16,9 +16,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.selection import LoadedStream, with_class_draws
+from mdseg.data.statistics import count_classes
 from mdseg.data.streams import SampleKey, StreamSampler, keyed_generator
 from mdseg.data.transforms import network_input, pad_to_multiple, resize_mask, shifted
 from mdseg.labels.spaces import LabelSpace
+from mdseg.labels.tables import IGNORE
 
 Batch = dict[str, Any]
 
@@ -84,7 +86,8 @@ class StreamDataset(Dataset):
 def collate(samples: Sequence[Sampled]) -> Batch:
     """`{stream: {image uint8 [n 3 h w], mask uint8 [n h w] where labelled, dataset int64 [n], key int64 [n]}}`.
 
-    Streams may differ in their images' size. A divided stream has instead `{stream: {dataset: [such batches]}}`.
+    With a mask there is `pixels`, int64 [n 256]: how many pixels of every train id it has. Streams may differ in their
+    images' size. A divided stream has instead `{stream: {dataset: [such batches]}}`.
     """
     grouped: dict[tuple[str, int | None], list[Sampled]] = defaultdict(list)
     for sample in samples:
@@ -108,6 +111,7 @@ def _stacked(members: Sequence[Sampled]) -> dict[str, torch.Tensor]:
     masks = [sample.mask for sample in members if sample.mask is not None]
     if masks:
         batch["mask"] = torch.from_numpy(np.stack(masks))
+        batch["pixels"] = torch.from_numpy(np.stack([count_classes(mask) for mask in masks]))
     return batch
 
 
@@ -203,6 +207,25 @@ def _same_size_batches(name: str, dataset: SegmentationDataset, batch_size: int)
     return [keys[i : i + batch_size] for keys in by_size.values() for i in range(0, len(keys), batch_size)]
 
 
+def check_labelled(dataset: SegmentationDataset, mask: np.ndarray, train_ids: np.ndarray, where: str) -> None:
+    """Refuse a dataset of whose masks every pixel is ignored; all are read only where the first ones are such.
+
+    Args:
+        mask: of its first image, or a part of it.
+        train_ids: class index → what counts of it, 255 where it is ignored.
+
+    Raises:
+        ValueError: it names the dataset.
+    """
+    masks = (cv2.LUT(dataset.mask(index), train_ids) for index in range(len(dataset)))
+    if (mask == IGNORE).all() and all((each == IGNORE).all() for each in masks):
+        raise ValueError(
+            f"{where}: dataset {dataset.name!r}: none of its {len(dataset)} masks has a pixel of a class that counts, "
+            f"all of them are ignored: see `{dataset.table.ignore_key}` and `unknown_ids` of label table "
+            f"'{dataset.table.name}', and label_space"
+        )
+
+
 def start_worker(_: int) -> None:
     """Workers leave signals to the main process, which saves first, and OpenCV's threads off."""
     cv2.setNumThreads(0)
@@ -258,12 +281,14 @@ class EvaluationData(pl.LightningDataModule):
         """Deal batches out to so many devices, and read the first image of every dataset.
 
         Raises:
-            ValueError: too few images for the devices, or a file that cannot be used.
+            ValueError: too few images for the devices, a file that cannot be used, or a dataset without a labelled
+                pixel.
         """
         EvaluationSampler(self.evaluated, self.evaluation_batch_size, world_size=world_size)
         evaluation = self._evaluation_dataset()
-        for name in self.evaluated:
-            evaluation[ImageKey(name, 0)]
+        for name, dataset in self.evaluated.items():
+            _, _, mask = evaluation[ImageKey(name, 0)]
+            check_labelled(dataset, mask, np.arange(IGNORE + 1, dtype=np.uint8), "evaluate")
 
     def val_dataloader(self) -> DataLoader:
         sampler = EvaluationSampler(self.evaluated, self.evaluation_batch_size, *self._rank())
@@ -319,7 +344,8 @@ class SegmentationDataModule(EvaluationData):
         """The same for training, whose images are transformed, too.
 
         Raises:
-            ValueError: images without masks would have to be padded, since nothing could mark the padding.
+            ValueError: images without masks would have to be padded, since nothing could mark the padding; a labelled
+                dataset has no labelled pixel.
         """
         self._train_sampler(0, world_size)
         # Mixed in any way that needs no statistics of all masks.
@@ -331,8 +357,10 @@ class SegmentationDataModule(EvaluationData):
         for name, loaded in plain.items():
             if loaded.stream.role != "labelled":
                 self._check_unpadded(name)
-            for first in loaded.stream.offsets[:-1]:
-                training[SampleKey(name, first, 0, 0)]
+            for dataset, first in zip(loaded.datasets, loaded.stream.offsets[:-1], strict=True):
+                mask = training[SampleKey(name, first, 0, 0)].mask
+                if mask is not None:
+                    check_labelled(dataset, mask, training.train_ids[dataset.name], f"streams.{name}")
         if self.evaluated:
             super().check(world_size)
 

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw
 
 from mdseg.data import sunrgbd
 from mdseg.labels.tables import IGNORE, LabelTable
+from mdseg.system.documents import read_json, shown
 from mdseg.system.wording import Remark, shortened
 
 GREY, PALETTE = 0, 3  # colour types in a PNG header
@@ -165,12 +166,15 @@ def with_images(dataset: SegmentationDataset, folder: Path) -> SegmentationDatas
 def _sizes(record: Path) -> dict[str, int]:
     """What :func:`originals` wrote."""
     try:
-        return dict(json.loads(record.read_text()))
-    except (TypeError, ValueError) as error:
+        sizes = read_json(record)
+        if not isinstance(sizes, dict):
+            raise ValueError(f"{record}: found {shown(sizes)}")
+    except ValueError as error:
         raise ValueError(
-            f"{record}: expected the name and size of every original image, found something else ({error}); without "
-            "this file images are compared by name and size alone"
+            f"{record}: expected the name and size of every original image, found something else "
+            f"({str(error).removeprefix(f'{record}: ')}); without this file images are compared by name and size alone"
         ) from error
+    return sizes
 
 
 MASKS_WITHOUT_TABLE = (

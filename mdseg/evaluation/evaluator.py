@@ -1,5 +1,6 @@
 """Networks, and the IoU of their predictions on the evaluated datasets."""
 
+import warnings
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from mdseg.labels.spaces import MERGED, MERGES, EvaluationSpace, LabelSpace, Mer
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.pixels.argmax import restricted_argmax
 from mdseg.system.names import check_key, check_names
-from mdseg.system.wording import nearest
+from mdseg.system.wording import Remark, nearest
 
 CHOICES = {"merge": MERGES, "scores": MERGED}  # of a `View`
 BESIDE = ("network", "datasets", "mean_miou", "iou", "miou")  # what stands beside answers in results and keys
@@ -260,11 +261,13 @@ class Evaluator(pl.LightningModule):
         """Count the batch into its dataset's confusion matrices; returns the headline's predictions for pictures."""
         dataset, size = batch["name"], tuple(batch["mask"].shape[-2:])
         logits = {name: network(batch["image"]) for name, network in self.networks.items()}
+        finite = {name: of_network.isfinite().all() for name, of_network in logits.items()}
         predictions = {}
         for (name, answer), confusion in zip(self.answers.items(), self.confusion, strict=True):
             space = self.spaces[answer.view][dataset]
             predictions[name] = classes_at(logits[answer.network], size, space, self.align_corners)
-            confusion[dataset].update(predictions[name], without_unmapped(batch["mask"], space))
+            mask = without_unmapped(batch["mask"], space)
+            confusion[dataset].update(predictions[name], mask, finite[answer.network])
         return predictions[self.headline]
 
     def on_validation_epoch_end(self) -> None:
@@ -274,7 +277,7 @@ class Evaluator(pl.LightningModule):
             beside = "" if answer == self.headline else f"/{answer}"
             for name, confusion in confusions.items():
                 space = self.spaces[view][name]
-                self.iou_of[answer][name] = compute(confusion, space)
+                self.iou_of[answer][name] = compute(confusion, space, name)
                 values |= logged(f"{self.phase}/{name}{beside}", self.iou_of[answer][name], space)
         for role in dict.fromkeys(dataset.role for dataset in self.evaluated.values()):
             values[f"{self.phase}/mean_{role}_miou"] = self.mean_miou(role).item()
@@ -299,10 +302,27 @@ class Evaluator(pl.LightningModule):
         return torch.stack(mious).nanmean() if mious else torch.tensor(torch.nan)
 
 
-def compute(confusion: ConfusionMatrix, space: EvaluationSpace) -> Float[Tensor, " c"]:
-    """IoU from a confusion matrix, which starts anew."""
-    values = confusion.iou()
+def compute(confusion: ConfusionMatrix, space: EvaluationSpace, name: str) -> Float[Tensor, " c"]:
+    """IoU from a confusion matrix, which starts anew.
+
+    Args:
+        name: of the dataset, for messages.
+
+    Raises:
+        ValueError: the network's answers were not finite.
+    """
+    try:
+        values, counted = confusion.iou(), confusion.compute().any()
+    except ValueError as error:
+        raise ValueError(f"evaluation on {name}: {error}") from error
     confusion.reset()
+    if not counted:
+        warnings.warn(
+            f"evaluation on {name}: no labelled pixel of a class that the model answers; its mIoU is undefined, and no "
+            "mean has it",
+            Remark,
+            stacklevel=2,
+        )
     return values if space.has_rivals else torch.full_like(values, torch.nan)
 
 

@@ -3,31 +3,40 @@
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from torch import Tensor
 from torchmetrics import Metric
 
 from mdseg.labels.tables import IGNORE
 
+TOO_LARGE = "train with a lower learning rate, or evaluate in 32 bits if it is 16 (trainer.precision=32-true)"
 COUNTED_AT_ONCE = 1 << 18  # bincount makes 8-byte copies of the pixels
 
 
 class ConfusionMatrix(Metric):
-    """Counts [true class, predicted class] of the pixels whose true class is not ignored."""
+    """Counts [true class, predicted class] of the pixels whose true class is not ignored.
+
+    Where logits behind the predictions were nan or infinite, it has no result: an arg-max among them means nothing.
+    """
 
     full_state_update = False
     counts: Tensor
+    not_finite: Tensor
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
         self.num_classes = num_classes
         self.add_state("counts", torch.zeros(num_classes, num_classes, dtype=torch.int64), dist_reduce_fx="sum")
+        self.add_state("not_finite", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
-    def update(self, prediction: UInt8[Tensor, "n H W"], mask: UInt8[Tensor, "n H W"]) -> None:
+    def update(
+        self, prediction: UInt8[Tensor, "n H W"], mask: UInt8[Tensor, "n H W"], finite: Bool[Tensor, ""] | None = None
+    ) -> None:
         """Count predicted class indices.
 
         Args:
             mask: class indices of the evaluation dataset, 255 where ignored.
+            finite: whether all logits behind the predictions are; null: who calls has looked.
 
         Raises:
             ValueError: a mask value is neither a class nor ignored.
@@ -43,8 +52,14 @@ class ConfusionMatrix(Metric):
             raise ValueError(f"mask holds {values}; expected class indices below {self.num_classes}, or {IGNORE}")
         # Not in place: a validation before a resumed fit leaves an inference tensor, which that fit may not change.
         self.counts = self.counts + pairs[: self.num_classes, : self.num_classes]
+        if finite is not None:
+            self.not_finite = self.not_finite + ~finite
 
     def compute(self) -> Int64[Tensor, "c c"]:
+        if self.not_finite:
+            raise ValueError(
+                f"the network's answers are nan or infinite in {int(self.not_finite)} batches; {TOO_LARGE}"
+            )
         return self.counts
 
     def iou(self) -> Float[Tensor, " c"]:

@@ -60,8 +60,15 @@ class Predictor:
 
     @torch.no_grad()
     def logits(self, images: UInt8[Tensor, "n 3 h w"] | Int16[Tensor, "n 3 h w"]) -> Float[Tensor, "n k fh fw"]:
-        """Logits of prepared images at head resolution, on the network's device."""
-        return self.network(images.to(self.device)).float()
+        """Logits of prepared images at head resolution, on the network's device.
+
+        Raises:
+            ValueError: they are not finite.
+        """
+        logits = self.network(images.to(self.device)).float()
+        if not logits.isfinite().all():
+            raise ValueError("the network's answer is nan or infinite, though its weights are not: take another one")
+        return logits
 
     def classes(
         self, logits: Float[Tensor, "n k h w"], size: tuple[int, int], space: EvaluationSpace

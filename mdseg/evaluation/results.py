@@ -1,8 +1,6 @@
 """What a run writes of its stages, results.json, and the numbers in it."""
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 from mdseg.evaluation.evaluator import Evaluator, subset_mious
@@ -44,20 +42,6 @@ def answer_results(evaluator: Evaluator, answer: str) -> dict[str, Any]:
 def _number(value: float) -> float | None:
     """Rounded for a file; null is what JSON has for an undefined number."""
     return None if math.isnan(value) else round(value, 5)
-
-
-def read_results(path: Path) -> dict[str, Any]:
-    """What a run has written so far.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: damaged ({error}); mend it, or delete it and the `done` files of the stages"
-        ) from error
 
 
 def numbers(result: dict[str, Any]) -> dict[str, int | float]:

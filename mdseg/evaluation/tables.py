@@ -32,9 +32,11 @@ def results_table(results: dict[str, Any], width: int = 110) -> str:
         rows.append((dataset, entry["role"], [shown(each["miou"]) if each else "–" for each in entries]))
         reported = results.get("row") is not None or entry["role"] == "target"  # elsewhere no paper averages over them
         if reported and any(each.get("miou_zero", each["miou"]) != each["miou"] for each in entries if each):
-            rows.append((f"  {ZERO}", "", [shown(each["miou_zero"]) if each else "–" for each in entries]))
-        for subset in entry["subsets"] if reported else ():
-            rows.append((f"  {subset}", "", [shown(each["subsets"][subset]) if each else "–" for each in entries]))
+            rows.append((f"  {ZERO}", "", [shown(each.get("miou_zero")) if each else "–" for each in entries]))
+        for subset in entry.get("subsets", {}) if reported else ():
+            of_subset = [each.get("subsets", {}).get(subset) for each in entries]
+            cells = [shown(of) if each else "–" for of, each in zip(of_subset, entries, strict=True)]
+            rows.append((f"  {subset}", "", cells))
     for role in dict.fromkeys(role for node in evaluations for role in node["mean_miou"]):
         means = [shown(node["mean_miou"][role]) if role in node["mean_miou"] else "–" for node in evaluations]
         rows.append(("mean", role, means))
@@ -130,16 +132,24 @@ def percent(values: Sequence[float]) -> str:
 
 def _relations(stage: dict[str, Any]) -> str:
     line = f"relations: {stage['num_found']} found (tau {stage['tau']}, {stage['score']} scores)"
+    if (across := stage.get("num_across")) is not None:
+        only = "all" if stage.get("across_only") else str(across)
+        line += f", {only} between classes that no dataset annotates both"
     if truth := stage.get("against_truth"):
-        precision, recall = (
-            "undefined" if truth[name] is None else f"{truth[name]:.2f}" for name in ("precision", "recall")
-        )
-        line += (
-            f";\nagainst the known truth, primaries with at least {truth['min_pixels']} pixels: "
-            f"precision {precision} ({truth['right']}/{truth['found']}), "
-            f"recall {recall} ({truth['right']}/{truth['true']})"
-        )
+        line += f";\nagainst the known truth, primaries with at least {truth['min_pixels']} pixels: {_compared(truth)}"
+    for rule in ("with", "without"):
+        if truth := stage.get(f"against_truth_{rule}_across_only"):
+            line += f";\n{rule} across_only: {_compared(truth)}"
     return line
+
+
+def _compared(truth: dict[str, Any]) -> str:
+    precision, recall = (
+        "undefined" if truth[name] is None else f"{truth[name]:.2f}" for name in ("precision", "recall")
+    )
+    return (
+        f"precision {precision} ({truth['right']}/{truth['found']}), recall {recall} ({truth['right']}/{truth['true']})"
+    )
 
 
 def render(table: Table, width: int) -> str:

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from mdseg import conf_dir
 from mdseg.labels.spaces import LabelSpace
-from mdseg.system.documents import read_yaml
+from mdseg.system.documents import read_yaml, shown
 from mdseg.system.names import check_names
-from mdseg.system.wording import excerpt, nearest, shortened
+from mdseg.system.wording import nearest, shortened
 
 Pairs = Mapping[str, Mapping[str, Sequence[str]]]
 
@@ -34,16 +34,17 @@ def null(space: LabelSpace) -> Int8[Tensor, "d k k"]:
     return relations.masked_fill(unannotated, -1)
 
 
-def from_pairs(space: LabelSpace, pairs: Mapping[str, Any]) -> Int8[Tensor, "d k k"]:
+def from_pairs(space: LabelSpace, pairs: Any) -> Int8[Tensor, "d k k"]:
     """Class-Relational BCE: as null, and per dataset a pixel of the primary class is a positive of its secondaries too.
 
     Args:
         pairs: `{dataset: {primary: [secondary, ...]}}`; datasets left out have none.
 
     Raises:
-        ValueError: a pair names a dataset or class that the space lacks, or a primary that its dataset does not
-            annotate; or secondaries are no list of names.
+        ValueError: that is something else, or a pair names a dataset or class that the space lacks, or a primary that
+            its dataset does not annotate.
     """
+    _check(pairs)
     relations = null(space)
     for dataset, primaries in pairs.items():
         for primary, secondaries in (primaries or {}).items():
@@ -55,6 +56,17 @@ def from_pairs(space: LabelSpace, pairs: Mapping[str, Any]) -> Int8[Tensor, "d k
                 raise ValueError(f"class relations: dataset '{dataset}' does not annotate '{primary}'")
             relations[row, classes[0], classes[1:]] = 1
     return relations
+
+
+def across(space: LabelSpace, relations: Int8[Tensor, "d k k"]) -> Int8[Tensor, "d k k"]:
+    """The relations without those of two classes that one dataset annotates both, since it tells them apart.
+
+    Not in the paper, whose pairs are of one dataset in part, and some of these are true: what Mapillary labels lane
+    marking is road, which it labels too.
+    """
+    annotated = space.annotated.long()
+    told_apart = (annotated.T @ annotated > 0) & ~torch.eye(space.num_classes, dtype=torch.bool)
+    return torch.where((relations == 1) & told_apart, null(space), relations)
 
 
 def to_pairs(space: LabelSpace, relations: Int8[Tensor, "d k k"]) -> dict[str, dict[str, list[str]]]:
@@ -81,12 +93,20 @@ def load(path: str | Path, space: LabelSpace) -> Int8[Tensor, "d k k"]:
             f"no class relations '{path}' ({file} does not exist); stage relations of a UniSeg run writes one"
         )
     pairs = read_yaml(file)
-    if not isinstance(pairs, Mapping) or not all(isinstance(value, Mapping | None) for value in pairs.values()):
-        raise ValueError(f"{file}: expected {{dataset: {{primary: [secondary, ...]}}}}, got {excerpt(pairs)}")
     try:
         return from_pairs(space, pairs)
     except ValueError as error:
         raise ValueError(f"{file}: {error}") from error
+
+
+def _check(pairs: Any) -> None:
+    """Refuse what is no `{dataset: {primary: [secondary, ...]}}`; a dataset or a primary may have none."""
+    form = "expected {dataset: {primary: [secondary, ...]}}"
+    if not isinstance(pairs, Mapping):
+        raise ValueError(f"{form}, got {shown(pairs)}")
+    for dataset, primaries in pairs.items():
+        if not isinstance(dataset, str) or not isinstance(primaries, Mapping | None):
+            raise ValueError(f"{form}, got {shown(primaries)} for {shown(dataset)}")
 
 
 def to_yaml(space: LabelSpace, relations: Int8[Tensor, "d k k"]) -> str:

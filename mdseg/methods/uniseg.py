@@ -61,7 +61,8 @@ class RelationScores(pl.LightningModule):
 
     .. math:: s_d[c, k] = \frac{1}{N_{d,c}} \sum_{p \in d: y_p = c} O_k(p) / t
 
-    Sums are float64 and added up over all ranks.
+    Sums are float64 and added up over all ranks. In the same pass, the IoU of the classes among those of their dataset,
+    as an evaluation measures it: the rule compares scores of a model that knows its classes.
 
     Args:
         score: `cosine` (logits over the head's temperature, as the official code) or `sigmoid` (of the logits).
@@ -73,6 +74,8 @@ class RelationScores(pl.LightningModule):
     train_ids: Int64[Tensor, "d 256"]
     sums: Float64[Tensor, "d k k"]
     counts: Int64[Tensor, "d k"]
+    predicted: Int64[Tensor, "d k"]
+    right: Int64[Tensor, "d k"]
 
     def __init__(self, model: Segmenter, space: LabelSpace, score: str, align_corners: bool) -> None:
         super().__init__()
@@ -90,7 +93,9 @@ class RelationScores(pl.LightningModule):
         train_ids = torch.stack([torch.from_numpy(space.train_ids(name)) for name in space.datasets])
         self.register_buffer("train_ids", train_ids.long(), persistent=False)
         self.register_buffer("sums", torch.zeros(datasets, classes, classes, dtype=torch.float64), persistent=False)
-        self.register_buffer("counts", torch.zeros(datasets, classes, dtype=torch.int64), persistent=False)
+        for name in ("counts", "predicted", "right"):
+            self.register_buffer(name, torch.zeros(datasets, classes, dtype=torch.int64), persistent=False)
+        self.channels = [space.annotated[row].nonzero().flatten() for row in range(datasets)]
 
     def validation_step(self, batch: dict[str, Any], index: int) -> None:
         dataset = self.space.dataset_index(batch["name"])
@@ -99,22 +104,34 @@ class RelationScores(pl.LightningModule):
             self._count(dataset, logits.float(), mask)
 
     def _count(self, dataset: int, logits: Float[Tensor, "k h w"], mask: Int64[Tensor, "H W"]) -> None:
+        channels = self.channels[dataset].to(logits.device)
         for band in banded(logits[None], mask.shape, self.align_corners, BAND_BYTES):
             scores = band.upsample()
             scores = scores.sigmoid() if self.temperature is None else scores / self.temperature
             labelled = mask[band.rows] != IGNORE
-            classes = mask[band.rows][labelled]
-            self.sums[dataset].index_add_(0, classes, scores[:, labelled].T.double())
-            self.counts[dataset] += torch.bincount(classes, minlength=len(logits))
+            classes, scores = mask[band.rows][labelled], scores[:, labelled]
+            self.sums[dataset].index_add_(0, classes, scores.T.double())
+            answers = channels[scores[channels].argmax(dim=0)]
+            for counted, of_pixels in (
+                (self.counts, classes),
+                (self.predicted, answers),
+                (self.right, classes[answers == classes]),
+            ):
+                counted[dataset] += torch.bincount(of_pixels, minlength=len(logits))
 
     def on_validation_epoch_end(self) -> None:
         if self.trainer.world_size > 1:
-            self.sums.copy_(self.trainer.strategy.reduce(self.sums, reduce_op="sum"))
-            self.counts.copy_(self.trainer.strategy.reduce(self.counts, reduce_op="sum"))
+            for counted in (self.sums, self.counts, self.predicted, self.right):
+                counted.copy_(self.trainer.strategy.reduce(counted, reduce_op="sum"))
 
     def mean_scores(self) -> Float[Tensor, "d k k"]:
         """Means on the CPU; nan in the rows of classes without pixels."""
         return (self.sums / self.counts[..., None]).cpu()
+
+    def iou(self) -> Float64[Tensor, "d k"]:
+        """IoU of every class on the images of a dataset, on the CPU; nan where it has no pixels."""
+        iou = self.right / (self.counts + self.predicted - self.right).double()
+        return iou.masked_fill(self.counts == 0, torch.nan).cpu()
 
 
 def relation_rule(scores: Float[Tensor, "d k k"], space: LabelSpace, tau: float) -> Int8[Tensor, "d k k"]:

@@ -11,6 +11,7 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from torch import nn
 
 from mdseg.system.files import write_atomically
+from mdseg.system.wording import shortened
 
 ADVICE = "take another one, or delete it to train its stage anew"
 
@@ -30,7 +31,8 @@ def load(path: Path, lazily: bool = False) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: the file is damaged, holds more than tensors and plain values, or is none of mdseg.
+        ValueError: the file is damaged, holds more than tensors and plain values, is none of mdseg, or has weights that
+            are not finite.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no checkpoint {path}")
@@ -48,12 +50,34 @@ def load(path: Path, lazily: bool = False) -> dict[str, Any]:
     )
     if missing:
         raise ValueError(f"{path} is no checkpoint of mdseg: it lacks {', '.join(sorted(missing))}; {ADVICE}")
+    check_finite(saved["state_dict"], path)
     return saved
+
+
+def check_finite(weights: Any, path: Path) -> None:
+    """Refuse weights, or running statistics of batch norm, of which some are nan or infinite.
+
+    Raises:
+        ValueError: it names the first ones; or what should be weights is something else.
+    """
+    if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
+        raise ValueError(f"{path} is no checkpoint of mdseg: its weights are no tensors by name; {ADVICE}")
+    if bad := [name for name, value in weights.items() if value.is_floating_point() and not value.isfinite().all()]:
+        raise ValueError(
+            f"{path} has weights that are not finite, in {len(bad)} of {len(weights)} tensors ({shortened(bad, 3)}): a "
+            f"network with them answers nothing; {ADVICE}"
+        )
 
 
 def trained_steps(checkpoint: dict[str, Any]) -> int:
     """Batches that a checkpoint's weights were trained on."""
     return checkpoint["SegmentationDataModule"]["step"]
+
+
+def trained_on(checkpoint: dict[str, Any]) -> list[str]:
+    """Datasets whose images a checkpoint's weights have been trained on, in its stage or in one that it began with."""
+    streams = checkpoint.get("config", {}).get("streams", {}).values()
+    return checkpoint.get("trained_on") or sorted({name for stream in streams for name in stream["datasets"]})
 
 
 def load_network(

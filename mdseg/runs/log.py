@@ -4,8 +4,9 @@ import csv
 import io
 import math
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from matplotlib.figure import Figure
 from pytorch_lightning.loggers import Logger
@@ -13,6 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from mdseg.figures.drawing import save
 from mdseg.runs.dashboard import Dashboard
+from mdseg.system.documents import read_text, shown
 from mdseg.system.files import naming, write_text
 
 HEADER = ["step", "name", "value"]
@@ -68,22 +70,51 @@ class StageLog(Logger):
 
     @rank_zero_only
     def restart_at(self, step: int) -> None:
-        """Drop the rows of this step and later ones: a resumed run writes them again."""
+        """Drop the rows of this step and later ones: a resumed run writes them again.
+
+        Raises:
+            ValueError: the file is no log of ours.
+        """
         if not self.path.exists():
             return
-        kept = [row for row in self.path.read_text().splitlines(keepends=True)[1:] if _before(row, step)]
-        write_text(self.path, ",".join(HEADER) + "\n" + "".join(kept))
+        kept = [row.text for row in read_rows(self.path) if row.step < step]
+        write_text(self.path, "".join(f"{line}\n" for line in (",".join(HEADER), *kept)))
 
 
-def _before(row: str, step: int) -> bool:
-    # A kill can leave a last row without its end.
-    return row.endswith("\n") and int(row.split(",", 1)[0]) < step
+class Row(NamedTuple):
+    """A row of a log, and how it stands in the file."""
+
+    step: int
+    name: str
+    value: float
+    text: str
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """The rows of a metrics.csv; a last one without its end, which a kill can leave, is left out.
+
+    Raises:
+        ValueError: the file is no log of ours; the line is named.
+    """
+    *lines, _ = read_text(path).split("\n")
+    if lines and lines[0].rstrip("\r") != ",".join(HEADER):
+        raise ValueError(f"{path}: expected {','.join(HEADER)} in the first line, found {shown(lines[0])}")
+    for number, line in enumerate(lines[1:], start=2):
+        try:
+            step, name, value = next(csv.reader([line], strict=True))
+            yield Row(int(step), name, float(value), line)
+        except (ValueError, StopIteration, csv.Error) as error:
+            said = f"expected {','.join(HEADER)}, found {shown(line)}; mend or remove it"
+            raise ValueError(f"{path}, line {number}: {said}") from error
 
 
 def read_metrics(path: Path) -> dict[str, dict[int, float]]:
-    """What a metrics.csv holds: name → step → value, in the order of the file."""
+    """What a metrics.csv holds: name → step → value, in the order of the file.
+
+    Raises:
+        ValueError: the file is no log of ours.
+    """
     series: dict[str, dict[int, float]] = defaultdict(dict)
-    with path.open(newline="") as file:
-        for row in csv.DictReader(file):
-            series[row["name"]][int(row["step"])] = float(row["value"])
+    for row in read_rows(path):
+        series[row.name][row.step] = row.value
     return dict(series)

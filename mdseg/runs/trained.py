@@ -1,6 +1,7 @@
 """A trained model, read back from a run folder or from a checkpoint alone."""
 
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,13 @@ from mdseg.evaluation.predictor import Predictor, shifts
 from mdseg.labels.spaces import LabelSpace
 from mdseg.models.segmenter import Segmenter
 from mdseg.runs import checkpoints
+from mdseg.runs.records import check_stages
+from mdseg.system.documents import read_yaml
+from mdseg.system.wording import shortened
 
 CHECKPOINTS = ("last", "best")
+SAID = ("stage", "networks", "views", "headline")  # what a checkpoint says of its model, beside its configuration
+READ = ("align_corners", "data", "datasets", "evaluate", "evaluation", "model", "name", "streams")  # of that
 BUILT = ("model", "data", "datasets")  # what commands build from a checkpoint's configuration
 SAFE = re.compile(r"mdseg\.(models\.\w+|data\.layouts|scenes)\.\w+")
 
@@ -32,6 +38,7 @@ class Trained:
         steps: optimiser steps that these weights were trained for.
         path: the checkpoint.
         means: of the images of every dataset, where each is subtracted its own.
+        trained_on: datasets whose images the weights have been trained on, in this stage or in one that it began with.
     """
 
     model: Segmenter
@@ -42,6 +49,7 @@ class Trained:
     path: Path
     network: str | None = None
     means: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    trained_on: Sequence[str] = ()
 
     @property
     def space(self) -> LabelSpace:
@@ -86,18 +94,32 @@ def load_trained(
     """
     file = checkpoint_file(Path(path), stage, checkpoint)
     saved = checkpoints.load(file)
-    missing = {"config", "stage", "views", "headline"} - set(saved)
-    if missing or not isinstance(saved["config"], dict):
-        raise ValueError(f"{file} is no checkpoint of mdseg: it lacks {sorted(missing) or 'a configuration'}")
-    own = _own_targets(file)
-    for target in _targets([saved["config"].get(key) for key in BUILT]):
-        if not SAFE.fullmatch(str(target)) and target not in own:
+    try:
+        return _read_back(saved, file, network)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(
+            f"{file} is damaged, or of another version of mdseg: what it says of itself cannot be read ({said}); "
+            f"{checkpoints.ADVICE}"
+        ) from error
+
+
+def _read_back(saved: dict[str, Any], file: Path, network: str | None) -> Trained:
+    """The model of a checkpoint that has been read."""
+    config: dict[str, Any] = saved["config"] if isinstance(saved.get("config"), dict) else {}
+    lacks = [*(key for key in SAID if key not in saved), *(f"config.{key}" for key in READ if key not in config)]
+    if lacks:
+        raise ValueError(f"{file} is no checkpoint of mdseg: it lacks {shortened(lacks)}; {checkpoints.ADVICE}")
+    foreign = [target for target in _targets([config.get(key) for key in BUILT]) if not SAFE.fullmatch(str(target))]
+    own = _own_targets(file) if foreign else set()
+    for target in foreign:
+        if target not in own:
             raise ValueError(
                 f"{file}: its configuration names {target} to be called, which could be any code; expected are "
                 "functions of mdseg.models, mdseg.data.layouts and mdseg.scenes, or what the config.yaml of its run "
                 "folder names too: leave a checkpoint of code of your own in its run folder"
             )
-    cfg = OmegaConf.create(saved["config"])
+    cfg = OmegaConf.create(config)
     answers = answers_of(saved["networks"], saved["views"])
     name = chosen_answer(network, answers, saved, file)
     view = saved["views"][answers[name].view]
@@ -109,10 +131,40 @@ def load_trained(
     chosen = answers[name].network
     prefix = saved["networks"][chosen]
     checkpoints.load_network(model, saved, file, prefix, "network" if prefix == "model" else chosen)
-    shown = name if len(answers) > 1 else None
-    read = View(space, **{key: value for key, value in view.items() if key != "label_space"})
-    means = saved.get("means", {})
-    return Trained(model.eval(), read, cfg, saved["stage"], checkpoints.trained_steps(saved), file, shown, means)
+    return Trained(
+        model.eval(),
+        View(space, **{key: value for key, value in view.items() if key != "label_space"}),
+        cfg,
+        saved["stage"],
+        checkpoints.trained_steps(saved),
+        file,
+        name if len(answers) > 1 else None,
+        saved.get("means", {}),
+        checkpoints.trained_on(saved),
+    )
+
+
+def load_all(paths: Sequence[Any], networks: Sequence[str | None] | None = None) -> tuple[list[Trained], list[str]]:
+    """Models that are to stand beside each other, and a line for each that cannot be read.
+
+    Args:
+        networks: as of :func:`load_trained`, one for each path.
+
+    Raises:
+        ValueError, FileNotFoundError: none of them can be read.
+    """
+    found, problems, errors = [], [], []
+    for path, network in zip(paths, networks or [None] * len(paths), strict=True):
+        try:
+            found.append(load_trained(Path(str(path)).expanduser(), network=network))
+        except (OSError, ValueError) as error:
+            errors.append(error)
+            problems.append(" ".join(str(error).split()))
+    if not found:
+        raise errors[0]
+    for problem in problems:
+        print(f"mdseg: left out: {problem}", file=sys.stderr, flush=True)
+    return found, problems
 
 
 def chosen_answer(network: str | None, answers: Mapping[str, Answer], saved: dict[str, Any], file: Path) -> str:
@@ -138,7 +190,7 @@ def _own_targets(file: Path) -> set[Any]:
     config = file.resolve().parents[2] / "config.yaml" if len(file.resolve().parents) > 2 else file
     if file.resolve().parent.name != "checkpoints" or not config.is_file():
         return set()
-    return set(_targets(OmegaConf.to_container(OmegaConf.load(config))))
+    return set(_targets(read_yaml(config)))
 
 
 def _targets(node: Any) -> Iterator[Any]:
@@ -172,7 +224,8 @@ def checkpoint_file(path: Path, stage: str | None = None, checkpoint: str = "las
     if (path / "checkpoints").is_dir():
         stages = {path.name: path}
     elif (path / "config.yaml").is_file():
-        names = OmegaConf.load(path / "config.yaml").stages
+        config = read_yaml(path / "config.yaml")
+        names = check_stages(path / "config.yaml", config.get("stages") if isinstance(config, dict) else None)
         stages = {name: path / name for name in names if (path / name / "checkpoints").is_dir()}
     else:
         runs = sorted(str(found.parent) for found in path.glob("**/command.txt"))

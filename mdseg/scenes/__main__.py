@@ -9,10 +9,12 @@ from pathlib import Path
 import cv2
 
 from mdseg.scenes import DATASETS, contact_sheet
+from mdseg.system.output import outlive_readers
 
 
 def main() -> None:
     """The command line of `python -m mdseg.scenes`."""
+    outlive_readers()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("output", type=Path, help="PNG to write")
     parser.add_argument("datasets", nargs="+", choices=sorted(DATASETS), metavar="dataset", help=", ".join(DATASETS))

@@ -1,6 +1,7 @@
 """The stage that trains: a method on its streams, then its evaluation."""
 
 import inspect
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -32,10 +33,12 @@ from mdseg.runs.log import StageLog, read_metrics
 from mdseg.runs.trained import description
 from mdseg.stages.callbacks import Finite, Mirror, Save, SaveBest, Timing, peak_memory_mb
 from mdseg.stages.checks import check_options, check_parts, remark_small_images, tables_of
+from mdseg.stages.labels import LabelledPixels
 from mdseg.stages.stage import Stage
 from mdseg.system.files import write_text
 from mdseg.system.ranks import main_process
 from mdseg.system.signals import StopSignals
+from mdseg.system.wording import Remark
 
 MEANS = ("network", "own")  # what is subtracted from images
 LABEL_LOSSES = ("supervised", "mixed")  # slots of the group `loss` that depend on the label space, and are perturbed
@@ -73,6 +76,13 @@ class Fit(Stage):
         self.counters = [] if cfg.loss.variation is None else self.perturb()
         check_options(self.name, cfg, self.method)
         self.take_over(lambda part: self.origins[part] not in self.earlier)
+        if known := [name for name in cfg.evaluate.unseen if name in self.trained_on]:
+            warnings.warn(
+                f"stage {self.name}: evaluate.unseen: {', '.join(known)}: the weights that it starts from were trained "
+                "on a dataset of this name; if it is the same one, write evaluate.seen",
+                Remark,
+                stacklevel=2,
+            )
         if self.images is not None and self.images not in self.earlier:
             self.take_images(Path(self.images).expanduser())
 
@@ -235,12 +245,14 @@ class Fit(Stage):
         data, method = self.data, self.method
         val_every, log_every = (min(every, data.steps) for every in (self.cfg.val_every, self.cfg.log_every))
         timing, best = Timing(), SaveBest(self.folder / "checkpoints" / "best.ckpt")
+        labels = self.watch_labels(log_every)
         panels = Panels(self.folder / "figures", self.cfg.panels)
         branches = BranchPanels(self.cfg.panels)
         evaluation = [panels, branches, best, Mirror(log.mirror, panels, best)] if data.evaluated else []
         trainer = self.build_trainer(
             callbacks=[
                 timing,
+                *labels,
                 Finite(self.name, data, log_every, advice=self.after_divergence),
                 Save(self.last, self.cfg.checkpoint_every, data.steps, val_every, stop),
                 *evaluation,
@@ -252,12 +264,15 @@ class Fit(Stage):
         )
         saved = self.restore(log)
         trained = data.start
+        states = saved["callbacks"] if saved else {}
+        for callback in (timing, *labels):  # which the trainer would do, were something left to fit
+            if callback.state_key in states:
+                callback.load_state_dict(states[callback.state_key])
         if saved and data.evaluated and (trained == data.steps or trained % val_every == 0):
             # Lightning does not go back to a validation that was cut off after its checkpoint.
             method.load_state_dict(saved["state_dict"])
             method.trained = trained
-            timing.load_state_dict(saved["callbacks"]["Timing"])
-            best.load_state_dict(saved["callbacks"]["SaveBest"])
+            best.load_state_dict(states["SaveBest"])
             trainer.validate(method, data, verbose=False)
         if trained < data.steps:
             trainer.fit(method, data, ckpt_path=self.last if saved else None, weights_only=True)
@@ -269,6 +284,8 @@ class Fit(Stage):
             "images_per_second": round(timing.images / max(timing.seconds, 1e-9), 2),
             "peak_memory_mb": round(peak_memory_mb()),
         }
+        for callback in labels:
+            results |= callback.results()
         if not data.evaluated:
             return results
         if self.reported is not None:
@@ -276,6 +293,14 @@ class Fit(Stage):
             self.report_best(best, [panels, branches], log)
             results["selected"] = selected
         return results | {"evaluation": evaluation_results(method), "best": best.results()}
+
+    def watch_labels(self, every: int) -> list[LabelledPixels]:
+        """What counts the labelled pixels, where a loss is of labels."""
+        loaded = [loaded for loaded in self.data.streams.values() if loaded.stream.role == "labelled"]
+        names = dict.fromkeys(dataset.name for each in loaded for dataset in each.datasets)
+        if self.cfg.loss.supervised is None or not names:
+            return []
+        return [LabelledPixels(self.name, self.space, names, every, self.data.steps)]
 
     def report_best(self, best: SaveBest, pictures: list[pl.Callback], log: StageLog) -> None:
         """Evaluate the weights that were best on the images of `select` on those that are reported."""
@@ -305,6 +330,9 @@ class Fit(Stage):
             self.method.start()
             for part in (part for part in self.origins if part not in ("model", *self.method.takes)):
                 self.load_weights(self.method.get_submodule(part), part)
+        own = {dataset.name for loaded in self.data.streams.values() for dataset in loaded.datasets}
+        before = self.trained_on.union(checkpoints.trained_on(saved) if saved else ())
+        self.method.description["trained_on"] = sorted(own | before)
         self.data.start = checkpoints.trained_steps(saved) if saved else 0
         log.restart_at(self.data.start)
         return saved

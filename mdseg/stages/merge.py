@@ -142,6 +142,7 @@ class Merge(Stage):
             "label_space": space.state_dict(),
             "SegmentationDataModule": {"step": evaluator.trained},
             "means": dict(next(iter(members.values())).means),
+            "trained_on": sorted({name for trained in members.values() for name in trained.trained_on}),
             **evaluator.answering(),
             **own,
         }

@@ -11,10 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from mdseg.config.building import Datasets, bound, build, build_label_space, prepare_data
 from mdseg.config.keys import plain, stage_config
 from mdseg.data.dataset import SegmentationDataset
-from mdseg.evaluation.results import numbers, read_results
+from mdseg.evaluation.results import numbers
 from mdseg.labels.spaces import LabelSpace
 from mdseg.runs.changes import Begun, fingerprint
 from mdseg.runs.dashboard import Dashboard, WandB
+from mdseg.runs.records import read_results
 from mdseg.stages.fit import Fit
 from mdseg.stages.stage import Stage
 from mdseg.stages.trainer import device_line, quieten_lightning, world_size

@@ -55,6 +55,7 @@ class Stage:
         self.datasets, self.earlier = datasets, earlier
         self.before: Mapping[str, Stage] = {}
         self.origins = origins(cfg)
+        self.trained_on: set[str] = set()  # datasets that the weights it starts from were trained on
 
     def check(self, world_size: int) -> None:
         """Look at the data, before the first stage of the run starts, for mistakes that the configuration has not."""
@@ -99,6 +100,7 @@ class Stage:
             if hasattr(network, "classify"):  # a part without a classifier fits any classes
                 checkpoints.check_same_classes(saved, path, self.space.names)
             checkpoints.load_network(network, saved, path, part)
+            self.trained_on |= set(checkpoints.trained_on(saved))
         except ValueError as error:
             own = plain(self.cfg.model, resolve=True)
             options = option_differences(saved.get("config", {}).get("model", {}), own)

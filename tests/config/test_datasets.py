@@ -6,7 +6,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from mdseg.config.building import layout_of
-from mdseg.config.datasets import check_descriptor, check_given_names, check_lists, check_unseen, remark_unused
+from mdseg.config.datasets import check_descriptor, check_given_names, check_lists, remark_unused
 from mdseg.config.keys import descriptor, label_source
 
 FOLDER = {"_target_": "mdseg.data.layouts.folder", "_partial_": True, "image_dir": "images/{split}", "mask_dir": None}
@@ -137,22 +137,12 @@ def test_a_dataset_may_be_in_several_streams():
         (run(labelled=[True]), "streams.labelled.datasets: True is no text"),
         (run(labelled=["a"], evaluate={"seen": "a"}), "evaluate.seen: expected a list, got 'a'"),
         (run(labelled=["a"], evaluate={"seen": ["a", "a"]}), "evaluate.seen: 'a' occur more than once"),
-        (run(evaluate={"seen": ["a"], "unseen": ["a"]}), "evaluate.unseen: a is in evaluate.seen too"),
-        (run(evaluate={"seen": ["a"], "target": ["a"]}), "evaluate.target: a is in evaluate.seen too"),
         (run(stages=("fit", "fit")), "stages: 'fit' occur more than once"),
     ],
 )
 def test_lists_that_are_none_or_name_something_twice_are_refused(cfg, message):
     with pytest.raises(ValueError, match=message):
         check_lists(cfg)
-
-
-@pytest.mark.parametrize("stream", ["labelled", "unlabelled", "target"])
-def test_a_dataset_of_any_stream_of_any_stage_is_not_unseen(stream):
-    first, last = run(**{stream: ["a"]}), run(labelled=["b"], evaluate={"unseen": ["a"]})
-    check_unseen([last])
-    with pytest.raises(ValueError, match=rf"evaluate.unseen: a is in streams.{stream}.datasets, so it is seen"):
-        check_unseen([first, last])
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from mdseg.evaluation.evaluator import Evaluated, Evaluator, View, answers_of, subset_mious, without_unmapped
+from mdseg.evaluation.evaluator import (
+    Evaluated,
+    Evaluator,
+    View,
+    answers_of,
+    subset_mious,
+    without_unmapped,
+)
 from mdseg.evaluation.results import evaluation_results
 from mdseg.labels.spaces import EvaluationSpace, disjoint, union
 from mdseg.labels.tables import LabelTable
@@ -98,3 +105,30 @@ def test_an_unknown_headline_is_refused():
     view = View(union({"d": table("d", ["b", "c"])}))
     with pytest.raises(ValueError, match="headline: expected student or teacher, got 'nobody'"):
         Evaluator(dict.fromkeys(("student", "teacher"), torch.nn.Identity()), {"all": view}, {}, True, "nobody")
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_answers_that_are_not_finite_have_no_iou(value):
+    evaluated = {name: Evaluated("seen", table(name, ["a", "b"])) for name in ("first", "second")}
+    view = View(union({"first": evaluated["first"].table}))
+    evaluator = Evaluator({"model": torch.nn.Identity()}, {"all": view}, evaluated, align_corners=True)
+    mask = torch.zeros(1, 2, 2, dtype=torch.uint8)
+    for name, logits in (("first", [1, 0]), ("second", [1, 0]), ("second", [1, value])):
+        evaluator.validation_step({"name": name, "image": one_pixel(logits), "mask": mask}, 0)
+    with pytest.raises(
+        ValueError, match="evaluation on second: the network's answers are nan or infinite in 1 batches"
+    ):
+        evaluator.on_validation_epoch_end()
+
+
+@pytest.mark.filterwarnings("ignore:.*the model has no channel")
+def test_a_dataset_of_which_no_pixel_can_be_scored_is_remarked_and_undefined():
+    evaluated = {"d": Evaluated("seen", table("d", ["a", "b", "x"]))}
+    evaluator = Evaluator(
+        {"model": torch.nn.Identity()}, {"all": View(union({"d": table("d", ["a", "b"])}))}, evaluated, True
+    )
+    mask = torch.tensor([[[2, 255]]], dtype=torch.uint8)  # of the class without a channel, and ignored
+    evaluator.validation_step({"name": "d", "image": one_pixel([1, 0]), "mask": mask}, 0)
+    with pytest.warns(UserWarning, match="evaluation on d: no labelled pixel of a class that the model answers"):
+        evaluator.on_validation_epoch_end()
+    assert evaluation_results(evaluator)["mean_miou"] == {}

@@ -116,6 +116,13 @@ def test_an_image_is_answered_at_its_own_size():
     assert (answer.shape, answer.dtype, answer.max()) == ((20, 37), np.uint8, 0)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_an_answer_that_is_not_finite_is_none(value):
+    predictor = Predictor(Constant(2.0, value), View(union({"streets": STREETS})), align_corners=False, short_side=10)
+    with pytest.raises(ValueError, match="the network's answer is nan or infinite"):
+        predictor.answer(np.zeros((20, 37, 3), np.uint8), predictor.view.all_classes())
+
+
 def test_evaluation_prediction_comparison_and_maps_agree_on_an_image(trained_run, tmp_path):
     name, trained = "cityscapes", load_trained(trained_run)
     dataset, table = Datasets().open_labelled(trained.cfg, name, "val"), label_table(trained.cfg, name)

@@ -47,6 +47,18 @@ def test_a_pair_makes_an_unannotated_class_positive_for_its_primary_only(two):
     assert changed.sum() == 1
 
 
+def test_pairs_that_one_dataset_annotates_both_can_be_left_out(two):
+    """Of bicyclist, car, rider, road: a annotates car, rider and road, b bicyclist and car."""
+    pairs = {"a": {"rider": ["bicyclist", "car"], "car": ["bicyclist"]}, "b": {"bicyclist": ["rider", "car"]}}
+    table = relations.across(two, relations.from_pairs(two, pairs))
+    assert relations.to_pairs(two, table) == {"a": {"rider": ["bicyclist"]}, "b": {"bicyclist": ["rider"]}}
+    assert torch.equal(relations.across(two, relations.null(two)), relations.null(two))
+
+
+def test_no_relations_are_none(two):
+    assert torch.equal(relations.from_pairs(two, {"a": None, "b": {"car": None}}), relations.null(two))
+
+
 def test_pairs_are_not_symmetric(two):
     table = relations.from_pairs(two, {"b": {"bicyclist": ["car"]}})
     assert table[1, 0, 1] == 1
@@ -115,13 +127,17 @@ def test_to_pairs_inverts_from_pairs(data):
             "b: {bicyclist: rider}",
             r"relations.yaml.*'b': 'bicyclist': expected a list, got 'rider' \(write \[rider\]\)",
         ),
-        ("[a, b]", r"relations.yaml: expected"),
+        ("[a, b]", r"relations.yaml: expected {dataset: {primary: \[secondary, ...\]}}, got \['a', 'b'\]"),
         ("b: {bicyclist: [rider, rider]}", r"'b': 'bicyclist': 'rider' occur more than once"),
         ("b: {bicyclist: }", r"'b': 'bicyclist': expected a list, got null"),
         ("b: {bicyclist: [1]}", r"'b': 'bicyclist': 1 is no text"),
         ("b: {yes: [rider]}", r"relations.yaml.*'b': True is no text \(quote it\)"),
         ("b: {bicyclist: [rider]}\nb: {}", r"relations.yaml, line 2: .*key 'b' twice"),
-        ("b: [bicyclist]", r"relations.yaml: expected"),
+        ("b: [bicyclist]", r"relations.yaml: expected .*, got \['bicyclist'\] for 'b'"),
+        ("1: {road: [car]}", r"relations.yaml: expected .*, got {'road': \['car'\]} for 1"),
+        ("a: !!python/name:os.getcwd", r"relations.yaml, line 1: not readable YAML: could not determine"),
+        ("a: &b {road: *b}", r"relations.yaml: damaged, .*more than 50 levels"),
+        ("", r"relations.yaml: expected YAML, found an empty file"),
     ],
 )
 def test_a_file_that_does_not_fit_is_refused_by_name(two, tmp_path, text, message):

@@ -3,6 +3,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from mdseg.evaluation.evaluator import View, classes_at
+from mdseg.evaluation.metrics import ConfusionMatrix, iou
 from mdseg.labels.spaces import union
 from mdseg.labels.tables import LabelTable
 from mdseg.losses.cross_entropy import ce
@@ -25,8 +27,11 @@ def table(name, classes):
     )
 
 
+DATASETS = {"m": ["road", "bicyclist", "person"], "c": ["road", "rider", "person"]}
+
+
 def space():
-    return union({"m": table("m", ["road", "bicyclist", "person"]), "c": table("c", ["road", "rider", "person"])})
+    return union({name: table(name, classes) for name, classes in DATASETS.items()})
 
 
 def scores_of(row, own=None):
@@ -115,6 +120,21 @@ def test_scores_are_means_over_the_pixels_of_each_class(score):
                 counts[dataset, label] += chosen.sum()
     assert torch.allclose(statistics.mean_scores(), expected / counts[..., None], atol=1e-6, equal_nan=True)
     assert (statistics.counts == counts).all()
+
+
+def test_the_iou_of_classes_is_that_of_an_evaluation():
+    statistics = RelationScores(model(), space(), "cosine", align_corners=True)
+    confusion = {name: ConfusionMatrix(3) for name in space().datasets}
+    with torch.no_grad():
+        for batch in batches():
+            statistics.validation_step(batch, 0)
+            of_dataset = View(space()).of(table(batch["name"], DATASETS[batch["name"]]), batch["name"])
+            prediction = classes_at(model()(batch["image"]), (20, 30), of_dataset, align_corners=True)
+            confusion[batch["name"]].update(prediction, batch["mask"])
+    for row, name in enumerate(space().datasets):
+        expected = dict(zip(DATASETS[name], iou(confusion[name].compute()).tolist(), strict=True))
+        found = dict(zip(space().names, statistics.iou()[row].tolist(), strict=True))
+        assert {label: found[label] for label in expected} == pytest.approx(expected, abs=1e-3)
 
 
 def test_bands_do_not_change_the_scores(monkeypatch):

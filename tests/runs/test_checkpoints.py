@@ -72,3 +72,40 @@ def test_another_label_space_is_refused(tmp_path):
 def test_another_network_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"x\.ckpt holds another network"):
         checkpoints.load_network(torch.nn.Linear(4, 2), saved(), tmp_path / "x.ckpt", "model")
+
+
+def of_weights(**weights):
+    return {**saved(), "state_dict": weights, "networks": {}, "SegmentationDataModule": {"step": 3}}
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "named"),
+    [
+        ({"model.weight": torch.tensor([1.0, torch.nan])}, "in 1 of 3 tensors (model.weight)"),
+        ({"model.norm.running_var": torch.tensor([torch.inf])}, "in 1 of 3 tensors (model.norm.running_var)"),
+        ({"teacher.bias": torch.tensor(-torch.inf, dtype=torch.bfloat16)}, "in 1 of 3 tensors (teacher.bias)"),
+        ({name: torch.tensor(torch.nan) for name in "vwxyz"}, "in 5 of 7 tensors (v, w, x and 2 more)"),
+    ],
+    ids=["weight", "statistics of batch norm", "bfloat16", "several"],
+)
+def test_weights_that_are_not_finite_are_refused_by_name(tmp_path, spoilt, named):
+    path = tmp_path / "last.ckpt"
+    sound = {"sound": torch.ones(2), "norm.num_batches_tracked": torch.tensor(3)}
+    torch.save(of_weights(**sound), path)
+    assert checkpoints.load(path)["state_dict"].keys() == sound.keys()
+    torch.save(of_weights(**sound, **spoilt), path)
+    with pytest.raises(ValueError, match=r"last\.ckpt has weights that are not finite, ") as refused:
+        checkpoints.load(path)
+    assert named in str(refused.value)
+
+
+def test_weights_that_are_no_tensors_are_refused(tmp_path):
+    torch.save(of_weights(weight=[1.0]), tmp_path / "last.ckpt")
+    with pytest.raises(ValueError, match=r"last\.ckpt is no checkpoint of mdseg: its weights are no tensors by name"):
+        checkpoints.load(tmp_path / "last.ckpt")
+
+
+def test_a_checkpoint_knows_which_datasets_its_weights_have_seen():
+    config = {"streams": {"labelled": {"datasets": ["b", "a"]}, "target": {"datasets": ["c", "a"]}}}
+    assert checkpoints.trained_on({"config": config}) == ["a", "b", "c"]
+    assert checkpoints.trained_on({"config": config, "trained_on": ["a", "z"]}) == ["a", "z"]

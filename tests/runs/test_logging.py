@@ -52,6 +52,36 @@ def test_a_row_cut_off_by_a_kill_is_dropped(tmp_path):
     assert rows(log.path)[1:] == [["0", "loss", "1.0"], ["1", "loss", "2.0"]]
 
 
+@pytest.mark.parametrize("text", ["", "step,na", "step,name,value\n"])
+def test_a_log_whose_first_line_a_kill_cut_off_begins_anew(tmp_path, text):
+    log = StageLog(tmp_path)
+    log.path.write_text(text)
+    log.restart_at(9)
+    log.log_metrics({"loss": 2.0}, 1)
+    assert rows(log.path) == [["step", "name", "value"], ["1", "loss", "2.0"]]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0,loss,1.0\n1,loss,0.5\n", "expected step,name,value in the first line, found '0,loss,1.0'"),
+        ("step,name,value\n0,loss,1.0\nten,loss,0.5\n", "line 3: expected step,name,value, found 'ten,loss,0.5'"),
+        ("step,name,value\n0,loss,high\n", "line 2: expected step,name,value, found '0,loss,high'"),
+        ("step,name,value\n0,loss\n", "line 2: expected step,name,value, found '0,loss'"),
+        ("step,name,value\n\n0,loss,1.0\n", "line 2: expected step,name,value, found ''"),
+    ],
+)
+def test_a_log_of_something_else_is_named_and_left_as_it_is(tmp_path, text, message):
+    log = StageLog(tmp_path)
+    log.path.write_text(text)
+    for read in (lambda: log.restart_at(1), lambda: read_metrics(log.path)):
+        with pytest.raises(ValueError, match=r"\S") as refused:
+            read()
+        assert str(refused.value).startswith(str(log.path))
+        assert message in str(refused.value)
+    assert log.path.read_text() == text
+
+
 def test_absent_classes_write_no_row(tmp_path):
     log = StageLog(tmp_path)
     log.log_metrics({"val/a/iou/train": float("nan"), "val/a/miou": 0.5}, 0)

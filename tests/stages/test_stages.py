@@ -1,8 +1,13 @@
 import json
+import warnings
+from types import SimpleNamespace
 
 import pytest
+import torch
 from running import carry_out, new_folder, planned
 from smoke import SMOKE
+
+from mdseg.stages.relations import EstimateRelations
 
 STEPS = ["stage.null_bce.steps=2", "stage.class_relational.steps=2"]
 
@@ -66,6 +71,33 @@ def test_relations_are_compared_only_with_the_truth_of_embedded_data(composed, t
     results = json.loads((folder / "results.json").read_text())
     assert "against_truth" not in results["stages"]["relations"]
     assert not [*folder.rglob("*.png")]
+
+
+def test_relations_are_compared_with_the_truth_with_pairs_of_one_dataset_and_without(trained_run):
+    found = json.loads((trained_run / "results.json").read_text())["stages"]["relations"]
+    assert found["across_only"] is False
+    assert found["num_across"] <= found["num_found"]
+    with_all, across = found["against_truth"], found["against_truth_with_across_only"]
+    assert (across["true"], across["found"] <= with_all["found"]) == (with_all["true"], True)
+    assert 0 <= found["primaries_miou"] < 1
+
+
+@pytest.mark.parametrize(("miou", "said"), [(0.1, True), (0.9, False)])
+def test_a_stage_of_relations_says_whether_its_model_is_hardly_trained(miou, said):
+    """One class of two has pixels enough; the IoU of the other does not count."""
+    iou = torch.tensor([[miou, 1 - miou]])
+    stage = SimpleNamespace(name="relations", scores=SimpleNamespace(iou=lambda: iou), min_pixels=2000)
+    stage.origins, stage.earlier = {"model": "null_bce"}, {"null_bce": None}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert EstimateRelations.known(stage, torch.tensor([[2000, 1999]])) == {"primaries_miou": pytest.approx(miou)}
+    message = "the model of null_bce is hardly trained: mean IoU 10.0 % on the training images"
+    assert [message in str(warning.message) for warning in caught] == [True] * said
+
+
+def test_a_choice_of_relations_that_is_none_is_refused(composed):
+    with pytest.raises(ValueError, match="run.across_only: expected true or false, got 'yes please'"):
+        planned(composed("experiment=uniseg_cib", *SMOKE, "stage.relations.run.across_only='yes please'"))
 
 
 def test_weights_are_selected_on_one_split_and_reported_on_the_other(composed, tmp_path):

@@ -33,11 +33,11 @@ def test_merged_keys_may_be_overwritten(tmp_path):
         ("raw_ids: [1:30]", "1:30 would be read as 90"),
         ("road: [1", "mine.yaml, line 2: not readable YAML: "),
         ("a: !!python/object/apply:os.getcwd []", "mine.yaml, line 1: not readable YAML: could not determine"),
-        (b"road: \xff\xfe", "mine.yaml: no text in UTF-8"),
-        ("road: \x01", "mine.yaml: not readable YAML"),
-        ("[" * 300 + "]" * 300, "mine.yaml: lists and mappings in each other to more than 200 levels"),
-        ("- " * 300 + "x", "more than 200 levels"),
-        ("x: " * 1 + "\n" + "".join(" " * k + "x:\n" for k in range(1, 250)), "more than 200 levels"),
+        (b"road: \xff\xfe", "mine.yaml: expected text in UTF-8"),
+        ("road: \x01", "mine.yaml: damaged, or no YAML at all"),
+        ("[" * 300 + "]" * 300, "mine.yaml: damaged, or no YAML at all (more than 50 levels)"),
+        ("- " * 300 + "x", "more than 50 levels"),
+        ("x: " * 1 + "\n" + "".join(" " * k + "x:\n" for k in range(1, 250)), "more than 50 levels"),
     ],
 )
 def test_what_would_be_dropped_or_taken_for_something_else_is_refused_in_one_line(tmp_path, content, message):
