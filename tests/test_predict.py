@@ -16,13 +16,13 @@ import torch
 from PIL import Image
 
 from mdseg.config.building import Datasets, label_table
-from mdseg.data.dataset import read_photograph
+from mdseg.data.reading import read_image
 from mdseg.evaluate import evaluate
 from mdseg.evaluation.evaluator import View
 from mdseg.evaluation.metrics import ConfusionMatrix, iou
 from mdseg.labels.spaces import disjoint
 from mdseg.labels.tables import LabelTable
-from mdseg.predict import find_images, output_names, predict, space_of, table_of
+from mdseg.predict import find_images, predict, space_of, table_of
 from mdseg.runs.trained import load_trained
 from mdseg.system.devices import choose_device
 
@@ -39,6 +39,10 @@ def photograph():
 @pytest.fixture(scope="module")
 def trained(trained_run):
     return load_trained(trained_run)
+
+
+def photograph_of(path):
+    return read_image(path, upright=True)
 
 
 def ids(path):
@@ -74,7 +78,7 @@ KINDS = ("palette", "palette with transparency", "alpha", "16 bit", "16 bit TIFF
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_photograph_is_read_in_colour_whatever_its_file_holds(photograph, kind, tmp_path):
     colors = np.asarray(photograph).astype(int)
-    read = read_photograph(stored(photograph, kind, tmp_path))
+    read = photograph_of(stored(photograph, kind, tmp_path))
     assert read.shape == (24, 40, 3)
     assert np.abs(read - colors).max() <= 8
 
@@ -86,7 +90,7 @@ def test_grey_becomes_three_equal_channels(photograph, mode, tmp_path):
         cv2.imwrite(str(tmp_path / "a.png"), np.asarray(grey).astype(np.uint16) * 257)
     else:
         grey.convert(mode).save(tmp_path / "a.png")
-    read = read_photograph(tmp_path / "a.png")
+    read = photograph_of(tmp_path / "a.png")
     assert (read == read[..., :1]).all()
     if mode != "1":
         assert (read[..., 0] == np.asarray(grey)).all()
@@ -98,7 +102,7 @@ def test_a_photograph_comes_out_upright(photograph, orientation, turn, suffix, t
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     photograph.transpose(Image.Transpose[turn]).save(tmp_path / f"a.{suffix}", exif=exif, quality=100)
-    read = read_photograph(tmp_path / f"a.{suffix}")
+    read = photograph_of(tmp_path / f"a.{suffix}")
     assert read.shape == (24, 40, 3)
     assert np.abs(read - np.asarray(photograph).astype(int))[::23, ::39].max() <= 8
 
@@ -122,10 +126,10 @@ def test_pictures_mirror_the_folder_at_the_photographs_size(trained_run, photogr
     assert [row["id"] for row in classes] == [str(index) for index in range(28)]
     for name, size in (("a", (33, 61)), ("north side/b (1)=2", (90, 7))):
         index = ids(tmp_path / f"out/id/{name}.png")
-        color = read_photograph(tmp_path / f"out/color/{name}.png")
+        color = photograph_of(tmp_path / f"out/color/{name}.png")
         assert (index.shape, index.dtype) == (size, np.uint8)
         assert index.max() < 28
-        assert read_photograph(tmp_path / f"out/overlay/{name}.jpg").shape == (*size, 3)
+        assert photograph_of(tmp_path / f"out/overlay/{name}.jpg").shape == (*size, 3)
         row = classes[index[0, 0]]
         assert color[0, 0].tolist() == [int(row[key]) for key in ("red", "green", "blue")]
 
@@ -170,13 +174,6 @@ def test_an_output_folder_that_is_not_empty_is_refused(trained_run, photograph, 
     (tmp_path / "out/id/a.png").write_bytes(b"")
     predict([*arguments, "overwrite=true"])
     assert (tmp_path / "out/id/a.png").read_bytes() == before
-
-
-def test_files_that_differ_in_their_suffix_get_outputs_of_their_own(tmp_path):
-    files = [tmp_path / name for name in ("a.jpg", "A.png", "a.jpg.png", "b.jpg", "sub/a.jpg")]
-    names = output_names(files, tmp_path)
-    assert len({name.casefold() for name in names.values()}) == len(files)
-    assert (names[tmp_path / "b.jpg"], names[tmp_path / "sub/a.jpg"]) == ("b", "sub/a")
 
 
 def test_hidden_files_and_earlier_outputs_are_no_photographs(tmp_path, capsys):

@@ -13,9 +13,10 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mdseg.data import sunrgbd as sunrgbd_files
-from mdseg.data.dataset import Sample, read_size
+from mdseg.data.dataset import Sample
 from mdseg.data.listing import (
     IMAGES,
     SPLITS,
@@ -39,6 +40,8 @@ from mdseg.data.listing import (
     unlabelled,
     without_suffix,
 )
+from mdseg.data.reading import read_size
+from mdseg.data.survey import surveyed
 from mdseg.system.wording import Remark
 
 JPEG_FIRST = (".png", ".jpeg", ".jpg")
@@ -438,6 +441,7 @@ def folder(
     lists: str | None = None,
     image_ending: str = "",
     mask_ending: str = "",
+    orientation: Any = None,
 ) -> list[Sample]:
     """Any dataset with a folder of images and one of masks; `{split}` in an option stands for the split's name.
 
@@ -447,6 +451,8 @@ def folder(
         lists: file, relative to root, with one name per line or "image mask" pairs of paths relative to root; without
             it a split is everything in its folders.
         image_ending, mask_ending: what file names have besides the common key, as `_leftImg8bit`.
+        orientation: of labelled images with an EXIF orientation, `stored` or `upright`, whichever their masks fit;
+            null: they are refused. Images without masks are always turned upright.
     """
     root = checked_root(root, split)
     images = images_in(root / image_dir.format(split=split), image_ending, pattern="**/*")
@@ -460,7 +466,7 @@ def folder(
         masks = None if masks is None or (split == "test" and not listed_masks) else listed_masks
     elif masks is not None and "{split}" in image_dir and "{split}" not in str(mask_dir):
         masks = {key: path for key, path in masks.items() if key in images}  # one mask folder serves all splits
-    return unlabelled(images) if masks is None else paired(images, masks)
+    return surveyed(unlabelled(images) if masks is None else paired(images, masks), orientation)
 
 
 def _listed(root: Path, list_file: Path, images: Files, masks: Files, image_ending: str) -> tuple[Files, Files]:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mdseg.data.dataset import SegmentationDataset, read_photograph
+from mdseg.data.dataset import SegmentationDataset
+from mdseg.data.reading import read_image
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
@@ -48,7 +49,7 @@ def photographs(paths: Sequence[str], count: int) -> list[Picture]:
         if not found:
             raise FileNotFoundError(f"images: {path}: no images ({', '.join(SUFFIXES)}) in it")
         files += found
-    return [Picture(read_photograph(file)) for file in files[:count]]
+    return [Picture(read_image(file, upright=True)) for file in files[:count]]
 
 
 def listed_images(path: Path, without: Collection[Path] = ()) -> tuple[list[Path], list[Path]]:

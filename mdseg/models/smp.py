@@ -2,16 +2,20 @@
 
 import difflib
 from collections.abc import Collection, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import segmentation_models_pytorch as smp
 import timm
+import torch
 from jaxtyping import Float
 from segmentation_models_pytorch.base import SegmentationModel
 from torch import Tensor, nn
 
 from mdseg.models.heads import classifier
 from mdseg.models.segmenter import IMAGENET_MEAN, IMAGENET_STD, Segmenter
+from mdseg.models.sizes import Size, refusal
 from mdseg.models.weights import downloading, existing_file, load_weights
 
 THIRD_STAGE = 4  # in the list that an encoder answers with, after the image, the stem and two stages
@@ -58,6 +62,7 @@ def encoder_decoder(
         low_head=_auxiliary_head(network.encoder.out_channels[THIRD_STAGE], num_classes, head, temperature)
         if low_head
         else None,
+        remedy=partial(_remedy, arch, encoder, dict(options or {})),
     )
 
 
@@ -83,6 +88,16 @@ def _auxiliary_head(in_channels: int, num_classes: int, head: str, temperature: 
         nn.Dropout2d(0.1),
         classifier(head, 256, num_classes, temperature),
     )
+
+
+def _remedy(arch: str, encoder: str, options: dict, size: Size) -> str | None:
+    """The option of a timm encoder, if there is one, with which it takes images of (height, width)."""
+    for option, value in {"dynamic_img_size": True, "strict_img_size": False}.items():
+        if encoder.startswith("tu-") and option not in options:
+            with suppress(ValueError), torch.device("meta"):
+                if refusal(_build(arch, encoder, None, {**options, option: value}), size) is None:
+                    return f"it takes this one with +model.options.{option}={str(value).lower()}"
+    return None
 
 
 def _check_third_stage(arch: str, network: SegmentationModel) -> None:
