@@ -22,10 +22,10 @@ output/overlay/*.jpg  the colours over the photograph
 All have the size of the photograph, the right way up; alpha channels are left out. A file that cannot be read is
 reported and left out, and the exit code is then 1.
 
-Memory: the network sees at most 4 megapixels at a time (2048 × 2048, at short_side), and of more than that windows which
-overlap, so that near their borders a class may differ from what a look at the whole would give. Besides it takes up to
-10 bytes per pixel of a photograph, at most 4 GiB: larger photographs than 429 megapixels are reported and left out, and
-those above 71 megapixels are read and written one at a time.
+Memory: the network sees at most 4 megapixels at a time (2048 × 2048, at short_side); of more than that it sees windows
+that overlap, near whose borders a class may be another than after a look at the whole. Besides it takes up to 10 bytes
+per pixel of a photograph, at most 4 GiB: larger photographs than 429 megapixels are reported and left out, and those
+above 71 megapixels are read and written one at a time.
 """
 
 import csv

@@ -16,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.selection import LoadedStream, with_class_draws
-from mdseg.data.sizes import Refusal, check_crop, check_evaluated, takes_any
+from mdseg.data.sizes import Refusal, check_crop, check_evaluated, remark_enlarged, takes_any
 from mdseg.data.streams import SampleKey, StreamSampler, keyed_generator
-from mdseg.data.transforms import network_input, pad_to_multiple, resize_mask, shifted
+from mdseg.data.transforms import evaluation_factor, network_input, pad_to_multiple, resize_mask, shifted
 from mdseg.labels.spaces import LabelSpace
 
 Batch = dict[str, Any]
@@ -240,7 +240,7 @@ class EvaluationData(pl.LightningDataModule):
         evaluation_short_sides: those of datasets that have another one.
         score_at: `label` or `image`, see :class:`EvaluationDataset`.
         multiple: the sizes given to the network are multiples of this.
-        refusal: what the network says to other sizes, see :class:`mdseg.data.sizes.Refusal`; null: nothing.
+        refusal: what the network says to other sizes, see `Refusal` in :mod:`mdseg.data.sizes`; null: nothing.
     """
 
     def __init__(
@@ -271,9 +271,13 @@ class EvaluationData(pl.LightningDataModule):
         """
         sampler = EvaluationSampler(self.evaluated, self.evaluation_batch_size, world_size=world_size)
         evaluation = self._evaluation_dataset()
-        for name in self.evaluated:
-            check_evaluated(name, sampler.sizes[name], evaluation.short_sides[name], self.multiple, self.refusal)
+        factors = {}
+        for name, sizes in sampler.sizes.items():
+            short_side = evaluation.short_sides[name]
+            check_evaluated(name, sizes, short_side, self.multiple, self.refusal)
+            factors[name] = [evaluation_factor(size, short_side) for size in sizes]
             evaluation[ImageKey(name, 0)]
+        remark_enlarged(factors, "evaluation.short_side", "for evaluation")
 
     def val_dataloader(self) -> DataLoader:
         sampler = EvaluationSampler(self.evaluated, self.evaluation_batch_size, *self._rank())

@@ -144,8 +144,8 @@ def lying(sample: Sample, size: tuple[int, ...], mask_size: tuple[int, ...]) -> 
     if orientation > 4:
         fitting = "stored" if sample.shown_upright else "upright"
         return (
-            f"the image has EXIF orientation {orientation}, and the mask fits its {fitting} pixels: set `orientation` of "
-            f"the layout `folder` to `{fitting}`"
+            f"the image has EXIF orientation {orientation}, and the mask fits its {fitting} pixels: set `orientation` "
+            f"of the layout `folder` to `{fitting}`"
         )
     return "one of them lies on its side: turn it by 90 degrees, do not resize it"
 

@@ -57,15 +57,15 @@ def check_names(names: Mapping[Path, str], output: Path, folders: Sequence[str])
         f"{name}{suffix}" for name in names.values() for suffix in SUFFIXES if alike(name + suffix) in occupied
     ]:
         raise ValueError(
-            f"what is made of {len(both)} images would be called as folders of others: {shortened(both)}; rename one of "
-            "each"
+            f"what is made of {len(both)} images would be called as folders of others: {shortened(both)}; rename one "
+            "of each"
         )
     counts = Counter(map(alike, names.values()))
     same = [str(path) for path, name in names.items() if counts[alike(name)] > 1]
     if same and not tells_cases_apart(output):
         raise ValueError(
-            f"the file system of output={output} does not tell the names of these images apart, so that what is made of "
-            f"them would overwrite each other: {shortened(same)}; rename them"
+            f"the file system of output={output} does not tell the names of these images apart, so that what is made "
+            f"of them would overwrite each other: {shortened(same)}; rename them"
         )
 
 
@@ -89,7 +89,7 @@ def limits(folder: Path) -> tuple[int, int]:
 
 def nearest_existing(folder: Path) -> Path:
     """The folder, or the first above it that there is."""
-    return next(path for path in (folder, *folder.parents) if path.exists())
+    return next(path for path in (folder, *folder.parents) if os.path.exists(path))  # Path.exists raises if it is long
 
 
 def tells_cases_apart(folder: Path) -> bool:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, TiffImagePlugin
 from PIL.ExifTags import Base as Tag
 
 from mdseg.labels.tables import IGNORE
@@ -23,6 +23,7 @@ LARGEST = 178_956_970  # pixels of an image that is trained on or evaluated, Pil
 # What is larger is refused here, with its size; and what a program notes in a PNG may be longer than Pillow's 1 MB.
 Image.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = 1 << 26
+TiffImagePlugin.READ_LIBTIFF = True
 warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata: what matters of it is said here
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
@@ -35,6 +36,15 @@ SIXTEEN = (";16", ";16B", ";16L", ";16N")  # how names of layouts with 16 bits e
 LOSSY = (6, 7, 34712, 50001)  # compressions of a TIFF: JPEG, JPEG 2000, WebP
 WHITE_IS_0 = 0  # a photometric interpretation of a TIFF
 BAND = 1 << 22  # pixels that go from Pillow to NumPy at a time
+
+# Bands that a TIFF calls shades of grey, as GDAL does of 16 bits, are read as those of one that calls them colours.
+for order, byte in ((b"II", "L"), (b"MM", "B")):
+    for extra in range(4):
+        grey = (order, 1, (1,), 1, (8,) * (3 + extra), (0,) * (2 + extra))
+        TiffImagePlugin.OPEN_INFO.setdefault(grey, ("RGB", "RGB" + extra * "X"))
+    for extra in range(2):
+        grey = (order, 1, (1,), 1, (16,) * (3 + extra), (0,) * (2 + extra))
+        TiffImagePlugin.OPEN_INFO.setdefault(grey, ("RGB", f"RGB{extra * 'X'};16{byte}"))
 
 
 class Header(NamedTuple):
@@ -175,7 +185,7 @@ def _read(path: Path) -> tuple[bytes, Image.Image, Header]:
 def _opened(path: Path, source: Path | io.BytesIO) -> Image.Image:
     try:
         return Image.open(source, formats=FORMATS)
-    except (ArithmeticError, AttributeError, LookupError, OSError, SyntaxError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, OSError, SyntaxError, TypeError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None:  # not found, or not to be read by this user
             raise
         raise _unreadable(path) from error
@@ -211,7 +221,7 @@ def _is_pyramid(image: Any) -> bool:
     try:
         image.seek(1)
         return bool(image.tag_v2.get(Tag.NewSubfileType, 0) & 1)
-    except (EOFError, OSError, SyntaxError, ValueError):
+    except (EOFError, OSError, SyntaxError, TypeError, ValueError):
         return False
     finally:
         image.seek(0)
@@ -246,8 +256,11 @@ def _stored(path: Path, image: Any, header: Header, mode: str) -> np.ndarray:
 
     In bands: a large photograph is there once in Pillow's four bytes per pixel and once in NumPy's three.
     """
-    # Alpha that is said to be multiplied in already ("RGBa"): Pillow would divide by it.
-    image.tile = [tile._replace(args=_undivided(tile.args)) for tile in image.tile]
+    if image.format == "TIFF" and image.mode == "RGBA":
+        # By alpha that is said to be multiplied in already ("RGBa") Pillow would divide, on planes whatever one does.
+        if (image.tag_v2.get(Tag.PlanarConfiguration), image.tag_v2.get(Tag.ExtraSamples, (0,))[0]) == (2, 1):
+            raise _unreadable(path, "colours that are multiplied by alpha, each on a plane of its own")
+        image.tile = [tile._replace(args=(tile.args[0].replace("a", "A"), *tile.args[1:])) for tile in image.tile]
     try:
         image.load()
         pixels = np.empty((image.height, image.width, 3)[: 3 if mode == "RGB" else 2], np.uint8)
@@ -262,10 +275,6 @@ def _stored(path: Path, image: Any, header: Header, mode: str) -> np.ndarray:
         raise _unreadable(path, error) from error
     # A TIFF is turned upright when it is loaded (Pillow 13).
     return turned(pixels, INVERSE.get(header.orientation, header.orientation)) if image.format == "TIFF" else pixels
-
-
-def _undivided(args: Any) -> Any:
-    return (args[0].replace("RGBa", "RGBA"), *args[1:]) if isinstance(args, tuple) else args
 
 
 def _id(path: Path, content: bytes, image: Any, header: Header) -> np.ndarray:

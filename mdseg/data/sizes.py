@@ -2,32 +2,24 @@
 
 import statistics
 import warnings
-from collections.abc import Collection, Sequence
-from typing import Protocol
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
 from mdseg.data.selection import LoadedStream
-from mdseg.data.transforms import evaluation_factor, evaluation_size
-from mdseg.system.wording import Remark
+from mdseg.data.transforms import evaluation_size
+from mdseg.system.wording import Remark, shortened
 
 BLOWN_UP = 4  # times that images are enlarged, above which it is said
-TRIED = 16  # sizes, or images whose sizes are looked at
+LOOKED_AT = 16  # images of a dataset, for their sizes
 
 Size = tuple[int, int]
+# Why a network does not take images of (height, width), and what it takes instead; null: it takes them. The second
+# argument says how many images of a training step it sees at once; null: one that is evaluated.
+Refusal = Callable[[Size, int | None], str | None]
 
 
-class Refusal(Protocol):
-    """Why a network does not take images of (height, width), and what it takes instead; null: it takes them.
-
-    Args:
-        images: how many of a training step it sees at once; null: one that is evaluated.
-    """
-
-    def __call__(self, size: Size, images: int | None = None) -> str | None: ...
-
-
-def takes_any(size: Size, images: int | None = None) -> str | None:
+def takes_any(size: Size, images: int | None) -> str | None:
     """The answer of a network that takes images of any size, or does not say which."""
     return None
 
@@ -48,14 +40,12 @@ def check_crop(loaded: LoadedStream, multiple: int, refusal: Refusal, images: in
     height, width = (side + -side % multiple for side in transform.crop)
     if why := refusal((height, width), images):
         raise ValueError(f"streams.{name}: transform.crop={list(transform.crop)}: {why}")
+    factors = {}
     for dataset in loaded.datasets:
-        sizes = [dataset.size(index) for index in _spread(range(len(dataset)))]
-        remark_enlarged(
-            f"streams.{name}: images of {dataset.name}",
-            sizes,
-            [transform.enlargement(size) for size in sizes],
-            f"transform.crop={list(transform.crop)} and short_side={transform.short_side}",
-        )
+        some = np.linspace(0, len(dataset) - 1, min(len(dataset), LOOKED_AT)).round().astype(int).tolist()
+        factors[dataset.name] = [transform.enlargement(dataset.size(index)) for index in some]
+    by = f"streams.{name}: transform.crop={list(transform.crop)} with short_side={transform.short_side}"
+    remark_enlarged(factors, by, "for training")
 
 
 def check_unpadded(name: str, crop: Size, multiple: int) -> None:
@@ -76,7 +66,7 @@ def check_unpadded(name: str, crop: Size, multiple: int) -> None:
 def check_evaluated(
     name: str, stored: Collection[Size], short_side: int | None, multiple: int, refusal: Refusal
 ) -> None:
-    """Refuse sizes at which the network would have to see a dataset's images, and remark where they are blown up.
+    """Refuse sizes at which the network would have to see a dataset's images.
 
     Args:
         stored: the sizes of the images.
@@ -84,26 +74,26 @@ def check_evaluated(
     Raises:
         ValueError: it says which size, and one that fits.
     """
-    sizes = sorted(stored)
     option = f"evaluation.short_side={'null' if short_side is None else short_side}"
-    for height, width in _spread(sorted({evaluation_size(size, short_side, multiple) for size in sizes})):
-        if why := refusal((height, width)):
+    for height, width in sorted({evaluation_size(size, short_side, multiple) for size in stored}):
+        if why := refusal((height, width), None):
             raise ValueError(f"{option}: images of {name} would be seen at {height} × {width} (height × width): {why}")
-    remark_enlarged(f"images of {name}", sizes, [evaluation_factor(size, short_side) for size in sizes], option)
 
 
-def remark_enlarged(images: str, sizes: Sequence[Size], factors: Sequence[float], by: str) -> None:
-    """Remark upon images that are blown up before the network sees them."""
-    if (usual := statistics.median(factors)) > BLOWN_UP:
-        height, width = sizes[0]
+def remark_enlarged(factors: Mapping[str, Sequence[float]], by: str, where: str) -> None:
+    """Remark upon images that are blown up before the network sees them.
+
+    Args:
+        factors: dataset → how many times some of its images are.
+        by: what blows them up.
+    """
+    usual = {name: statistics.median(of_dataset) for name, of_dataset in factors.items()}
+    blown_up = {name: factor for name, factor in usual.items() if factor > BLOWN_UP}
+    if blown_up:
+        images = shortened([f"{name} ({factor:.1f} times)" for name, factor in blown_up.items()])
         warnings.warn(
-            f"{images}, such as {height} × {width} (height × width), are enlarged about {usual:.1f} times by {by}, "
-            "to sizes at which they show nothing more; smaller values train and evaluate faster and no worse",
+            f"{by} enlarges images {where} far beyond what they show: of {images}; a smaller value takes less time and "
+            "memory",
             Remark,
             stacklevel=3,
         )
-
-
-def _spread(items: Sequence) -> list:
-    """Some items, or all, evenly over a sequence."""
-    return [items[index] for index in np.linspace(0, len(items) - 1, min(len(items), TRIED)).round().astype(int)]

@@ -74,9 +74,9 @@ def check_oriented(samples: Sequence[Sample], headers: Headers) -> None:
         named = shortened([f"{path.name} ({header.orientation})" for path, header in found.items()])
         hint = f"; the sizes of all of them fit `{next(iter(fitting))}`" if len(fitting) == 1 else ""
         raise UnusableSplit(
-            f"{len(found)} of {len(samples)} labelled images have an EXIF orientation: {named}. Were their masks drawn on "
-            "the pixels as they are stored, or as programs show them? Look at one, and set the layout's `orientation` to "
-            f"`stored` or to `upright`{hint}",
+            f"{len(found)} of {len(samples)} labelled images have an EXIF orientation: {named}. Were their masks drawn "
+            "on the pixels as they are stored, or as programs show them? Look at one, and set the layout's "
+            f"`orientation` to `stored` or to `upright`{hint}",
             samples,
             {ORIENTED: list(found)},
         )
@@ -108,12 +108,12 @@ def remarks(headers: Headers) -> list[str]:
     if deep:
         found.append(
             f"{len(deep)} of {len(headers)} images have more than 8 bits per channel, of which the upper 8 are used: "
-            f"{shortened(deep)}; where only a part of the range is used (12 of 16 bits), scale them to 8 bits first, or "
-            "they come out nearly black"
+            f"{shortened(deep)}; where they hold only a part of the range (12 of 16 bits), scale them to 8 bits first, "
+            "or they come out nearly black"
         )
     if several:
         found.append(
-            f"{len(several)} of {len(headers)} images hold several pictures (pages, frames), of which the first is used: "
-            f"{shortened(several)}"
+            f"{len(several)} of {len(headers)} images hold several pictures (pages, frames), of which the first is "
+            f"used: {shortened(several)}"
         )
     return found

@@ -85,7 +85,7 @@ class Predictor:
             return self.network(images.to(self.device)).float()
         except (AssertionError, RuntimeError) as error:
             refusal = getattr(self.network, "refusal", takes_any)
-            if why := refusal((images.shape[-2], images.shape[-1])):
+            if why := refusal((images.shape[-2], images.shape[-1]), None):
                 raise ValueError(why) from error
             raise
 
@@ -109,9 +109,12 @@ class Predictor:
         if math.prod(whole) <= self.at_once:
             return self.classes(self.logits(self.prepared(image)), size, space)[0].cpu().numpy()
         factor = evaluation_factor(size, self.short_side)
-        height, width = (max(1, int(side / factor)) for side in extent_within(whole, self.at_once))
-        if math.prod(scaled_size((height, width), factor, self.multiple)) > 4 * self.at_once:
+        seen = [max(1, side // self.multiple) * self.multiple for side in extent_within(whole, self.at_once)]
+        if math.prod(seen) > self.at_once or factor > min(seen):
             raise ValueError(f"short_side={self.short_side} would enlarge it {factor:.0f} times; choose a smaller one")
+        height, width = (
+            full if part == of else int(part / factor) for full, part, of in zip(size, seen, whole, strict=True)
+        )
         answer = np.empty(size, np.uint8)
         for window in windows(size, (height, width)):
             part = image[window.seen]

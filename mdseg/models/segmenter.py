@@ -1,6 +1,7 @@
 """The network every method trains: normalisation, backbone, classifier; some with a second classifier on the way."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -72,13 +73,22 @@ class Segmenter(nn.Module):
         Args:
             images: how many of a training step it sees at once; null: one that is evaluated.
         """
-        if self.remedy is None or not (why := sizes.refusal(self, size, images and min(images, 2))):
+        if self.remedy is None:
             return None
-        if images == 1 and sizes.refusal(self, size, images=2) is None:
+        backbone = self.backbone  # classifiers take any size
+        if images == 1 and (why := sizes.refusal(backbone, size, 1)) and sizes.refusal(backbone, size, 2) is None:
             return f"in training the network needs two images at a time ({why}): set batch_size to 2 or more"
-        fitting = sizes.fitting(self, size)
+        if self.takes_every_multiple or not (why := sizes.refusal(backbone, size)):
+            return None
+        fitting = sizes.fitting(backbone, size)
         advice = [self.remedy(size), fitting and f"it takes {fitting[0]} × {fitting[1]}"]
         return "; ".join([f"the network does not take {size[0]} × {size[1]} ({why})", *filter(None, advice)])
+
+    @cached_property
+    def takes_every_multiple(self) -> bool:
+        """Whether it takes images of any size that `input_multiple` divides: it takes two that nothing else divides."""
+        some = ((5 * self.input_multiple, 7 * self.input_multiple), (9 * self.input_multiple, 3 * self.input_multiple))
+        return all(sizes.refusal(self.backbone, size) is None for size in some)
 
     def features(self, image: Images) -> Float[Tensor, "n d fh fw"]:
         """Final features at head resolution of images in 0..255."""

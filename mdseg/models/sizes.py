@@ -42,7 +42,7 @@ def refusal(network: nn.Module, size: Size, images: int | None = None) -> str | 
 def fitting(network: nn.Module, size: Size) -> Size | None:
     """A size near (height, width) that a network takes, or null where none was found."""
     rounded = {tuple(max(step, round(side / step) * step) for side in size) for step in STEPS}
-    tried = rounded | {(step, step) for step in STEPS}
+    tried = rounded | {(side, side) for side in (*STEPS, 518)}
 
     def distance(other: tuple[int, ...]) -> float:
         return sum(abs(math.log(side / wanted)) for side, wanted in zip(other, size, strict=True))

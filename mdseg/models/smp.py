@@ -1,6 +1,7 @@
 """Any encoder-decoder of segmentation-models-pytorch, with any of its encoders or timm's (`tu-<name>`)."""
 
 import difflib
+import math
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from functools import partial
@@ -58,7 +59,7 @@ def encoder_decoder(
         WithThirdStage(network) if low_head else network,
         classifier(head, in_channels, num_classes, temperature),
         *_mean_and_std(encoder, weights),
-        input_multiple=network.encoder.output_stride,
+        input_multiple=_multiple(network.encoder),
         low_head=_auxiliary_head(network.encoder.out_channels[THIRD_STAGE], num_classes, head, temperature)
         if low_head
         else None,
@@ -88,6 +89,15 @@ def _auxiliary_head(in_channels: int, num_classes: int, head: str, temperature: 
         nn.Dropout2d(0.1),
         classifier(head, 256, num_classes, temperature),
     )
+
+
+def _multiple(encoder: nn.Module) -> int:
+    """What the sides of an image must be multiples of."""
+    if not isinstance(encoder, smp.encoders.TimmViTEncoder):
+        return encoder.output_stride
+    # DPT makes maps at 1/4, 1/8, ... of one grid and adds those of the next stage at twice their size (smp 0.6.0 does
+    # not say so, and fails at an odd grid).
+    return math.lcm(encoder.output_stride, 2 ** (len(encoder.out_channels) + 1))
 
 
 def _remedy(arch: str, encoder: str, options: dict, size: Size) -> str | None:

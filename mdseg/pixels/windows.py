@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 CONTEXT = 8  # a window's sides divided by this: what it sees on each side of the part that it answers for
@@ -50,6 +51,6 @@ def _spans(length: int, extent: int) -> Iterator[tuple[slice, slice, slice]]:
     # The first and the last window have nothing beyond the border to see.
     count = 1 if extent == length else math.ceil((length - 2 * context) / max(1, extent - 2 * context))
     starts = [round(number * (length - extent) / max(1, count - 1)) for number in range(count)]
-    ends = [(start + extent + following) // 2 for start, following in zip(starts, starts[1:], strict=False)]
+    ends = [(start + extent + following) // 2 for start, following in pairwise(starts)]
     for start, begin, end in zip(starts, [0, *ends], [*ends, length], strict=True):
         yield slice(start, start + extent), slice(begin, end), slice(begin - start, end - start)

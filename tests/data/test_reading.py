@@ -43,6 +43,27 @@ def test_of_five_bands_too(tmp_path, fifth, planar):
     assert (read_image(tiff(tmp_path / "a.tif", pixels, extra=fifth)) == COLORS).all()
 
 
+@pytest.mark.parametrize("planar", [False, True])
+@pytest.mark.parametrize("meaning", [UNASSOCIATED, ASSOCIATED, UNSPECIFIED])
+def test_of_bands_on_planes_of_their_own_too_or_they_are_refused(tmp_path, meaning, planar):
+    """Pillow 13 by itself fails at a fourth plane that is not said to be alpha, and divides by one that is."""
+    path = tiff(tmp_path / "a.tif", four(COLORS), extra=meaning, planar=planar)
+    if (planar, meaning) == (True, ASSOCIATED):
+        with pytest.raises(ValueError, match=r"a\.tif: not a readable image \(colours that are multiplied by alpha"):
+            read_image(path)
+    else:
+        assert (read_image(path) == COLORS).all()
+
+
+@pytest.mark.parametrize("pixels", [COLORS, DEEP], ids=["8 bits", "16 bits"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("fourth", [True, False])
+def test_bands_that_are_called_shades_of_grey_are_colours_too(tmp_path, pixels, order, fourth):
+    pixels = four(pixels) if fourth else pixels
+    path = tiff(tmp_path / "a.tif", pixels, photometric=1, order=order, extra=[0] * (pixels.shape[-1] - 1))
+    assert (read_image(path) == COLORS).all()
+
+
 @pytest.mark.parametrize("compression", ["tiff_lzw", "tiff_adobe_deflate", "packbits", "zstd"])
 def test_compressed_tiffs_are_read_alike(tmp_path, compression):
     Image.fromarray(four(COLORS), "RGBA").save(tmp_path / "a.tif", compression=compression)

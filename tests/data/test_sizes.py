@@ -22,22 +22,19 @@ def said(cfg):
     return [str(warning.message) for warning in caught if issubclass(warning.category, Remark)]
 
 
-def test_a_crop_far_larger_than_the_images_is_remarked_upon_with_how_much_it_enlarges(composed):
-    (remark,) = [text for text in said(composed(*RUN, "transform.crop=[400,600]")) if "enlarged" in text]
-    assert "streams.labelled: images of bdd, such as 40 × 71 (height × width), are enlarged about 10.0 times" in remark
-    assert "transform.crop=[400, 600] and short_side=40" in remark
-
-
-def test_so_is_a_size_to_evaluate_at(composed):
-    (remark,) = [text for text in said(composed(*RUN, "evaluation.short_side=400")) if "enlarged" in text]
-    assert (
-        "images of bdd, such as 40 × 71 (height × width), are enlarged about 10.0 times by evaluation.short_side=400"
-        in remark
+def test_sizes_that_blow_images_up_are_remarked_upon_once_with_how_much(composed):
+    remarks = said(composed(*RUN, "transform.crop=[400,600]", "evaluation.short_side=400"))
+    training, evaluation = [text for text in remarks if "enlarge" in text]
+    assert training.startswith(
+        "streams.labelled: transform.crop=[400, 600] with short_side=40 enlarges images for training"
     )
+    assert "of bdd (10.0 times); a smaller value" in training
+    assert evaluation.startswith("evaluation.short_side enlarges images for evaluation")
+    assert "of bdd (10.0 times), " in evaluation
 
 
 def test_usual_sizes_are_not(composed):
-    assert not [text for text in said(composed(*RUN)) if "enlarged" in text]
+    assert not [text for text in said(composed(*RUN)) if "enlarge" in text]
 
 
 @pytest.mark.parametrize(

@@ -11,26 +11,37 @@ from mdseg.models.smp import encoder_decoder
 
 torch.set_num_threads(1)
 
-FIXED = [
-    ("DPT", "tu-vit_tiny_patch16_224", {}, "+model.options.dynamic_img_size=true"),
-    ("Unet", "tu-swin_tiny_patch4_window7_224", {}, "+model.options.dynamic_img_size=true"),
-    ("FPN", "tu-maxvit_pico_rw_256", {}, None),
-]
+
+@pytest.fixture(scope="module")
+def fixed():
+    """A vision transformer with a fixed grid."""
+    return encoder_decoder(3, arch="DPT", encoder="tu-vit_tiny_patch16_224")
 
 
-@pytest.mark.parametrize(("arch", "encoder", "options", "remedy"), FIXED)
-def test_a_network_of_fixed_size_says_which_it_takes_and_what_lets_it_take_others(arch, encoder, options, remedy):
-    network = encoder_decoder(3, arch=arch, encoder=encoder, options=options)
-    height, width = (int(side) for side in encoder.split("_")[-1].split("x") * 2)
-    assert network.refusal((height, width)) is None
-    assert network.refusal((height, width), images=2) is None
+def test_a_size_that_a_network_is_said_to_take_it_takes(fixed):
+    height, width = sizes.fitting(fixed.backbone, (96, 160))
+    assert "it takes 224 × 224" in fixed.refusal((96, 160))
+    with torch.no_grad():
+        assert fixed.eval()(torch.zeros(1, 3, height, width)).shape[1] == 3
+
+
+@pytest.mark.parametrize(
+    ("arch", "encoder", "side", "why", "remedy"),
+    [
+        ("DPT", "tu-vit_tiny_patch16_224", 224, "doesn't match model", "+model.options.dynamic_img_size=true"),
+        ("Unet", "tu-swin_tiny_patch4_window7_224", 224, "doesn't match model", "+model.options.dynamic_img_size=true"),
+        ("FPN", "tu-maxvit_pico_rw_256", 256, "must be divisible by window", ""),
+        ("FPN", "tu-efficientformerv2_s0", 224, "invalid for input of size", ""),
+    ],
+)
+def test_a_network_of_some_sizes_says_why_it_refuses_others_and_what_it_takes(arch, encoder, side, why, remedy):
+    network = encoder_decoder(3, arch=arch, encoder=encoder)
+    assert network.refusal((side, side)) is network.refusal((side, side), images=2) is None
     said = network.refusal((96, 160))
     assert said.startswith("the network does not take 96 × 160 (")
-    fitting = sizes.fitting(network, (96, 160))
-    assert f"it takes {fitting[0]} × {fitting[1]}" in said
-    assert remedy is None or remedy in said
-    with torch.no_grad():
-        assert network.eval()(torch.zeros(1, 3, *fitting)).shape[1] == 3
+    assert why in said
+    assert remedy in said
+    assert f"it takes {side} × {side}" in said
 
 
 @pytest.mark.parametrize(
@@ -43,12 +54,21 @@ def test_other_networks_take_every_multiple(arch, encoder):
         assert network.refusal((height * network.input_multiple, width * network.input_multiple)) is None
 
 
+@pytest.mark.parametrize("encoder", ["tu-vit_tiny_patch16_224", "tu-vit_small_patch8_224"])
+def test_a_vision_transformer_that_takes_other_sizes_takes_every_multiple(encoder):
+    """Of its patches it does not: smp 0.6.0 fails in DPT's decoder where the grid of patches has an odd side."""
+    options = {"dynamic_img_size": True, "decoder_readout": "ignore"}
+    network = encoder_decoder(3, arch="DPT", encoder=encoder, options=options)
+    assert network.input_multiple == 32
+    assert network.takes_every_multiple
+
+
 def test_own_networks_take_any_size_and_are_not_asked():
     assert small(3).refusal((1, 7)) is None
 
 
 def test_a_network_that_normalises_over_one_value_says_how_many_images_it_needs():
-    network = encoder_decoder(3, arch="PSPNet", encoder="resnet18")
+    network = encoder_decoder(3, arch="DeepLabV3", encoder="resnet18")
     assert "set batch_size to 2 or more" in network.refusal((64, 64), images=1)
     assert network.refusal((64, 64), images=2) is None
 
@@ -80,8 +100,7 @@ def test_what_cannot_be_tried_counts_as_taken():
     assert sizes.refusal(Counting(), (64, 64)) is None
 
 
-def test_networks_that_are_joined_take_what_all_of_them_take():
-    fixed = encoder_decoder(3, arch="DPT", encoder="tu-vit_tiny_patch16_224")
+def test_networks_that_are_joined_take_what_all_of_them_take(fixed):
     other = encoder_decoder(3, arch="FPN", encoder="resnet18")
     fixed.mean.copy_(other.mean)
     network = Joined({"other": other, "fixed": fixed})
