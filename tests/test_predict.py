@@ -7,12 +7,14 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from files import png
 from PIL import Image
 
 from mdseg.config.building import Datasets, label_table
@@ -22,9 +24,10 @@ from mdseg.evaluation.evaluator import View
 from mdseg.evaluation.metrics import ConfusionMatrix, iou
 from mdseg.labels.spaces import disjoint
 from mdseg.labels.tables import LabelTable
-from mdseg.predict import find_images, predict, space_of, table_of
+from mdseg.predict import ahead, find_images, predict, space_of, table_of
 from mdseg.runs.trained import load_trained
 from mdseg.system.devices import choose_device
+from mdseg.system.wording import Remark
 
 ORIENTATION = 0x112
 
@@ -273,3 +276,64 @@ def test_ctrl_c_leaves_whole_pictures_only(trained_run, tmp_path):
     assert 0 < len(pictures["id"]) < 150
     assert pictures["id"] == pictures["color"] == pictures["overlay"]
     assert all(ids(path).shape[:2] == (600, 800) for path in tmp_path.glob("out/*/*.*g"))
+
+
+def test_what_is_large_is_in_memory_alone():
+    begun = []
+
+    def read(item):
+        begun.append(item)
+        return item
+
+    with ThreadPoolExecutor(1) as pool:
+        answers = ahead(pool, read, [1, 2, 3, 4, 5], alone=[3])
+        taken = []
+        for item, answer in answers:
+            if item == 3:
+                assert sorted(begun) == [1, 2], "nothing beyond it is read before it, nor it before its turn"
+            taken.append((item, answer()))
+            if item == 3:
+                assert sorted(begun) == [1, 2, 3]
+    assert taken == [(item, item) for item in (1, 2, 3, 4, 5)]
+
+
+def test_a_photograph_beyond_the_budget_is_named_with_its_size_and_the_others_are_predicted(
+    trained_run, photograph, tmp_path, capfd
+):
+    (tmp_path / "photos").mkdir()
+    photograph.save(tmp_path / "photos/good.jpg")
+    png(tmp_path / "photos/bomb.png", np.zeros((1, 1), np.uint8), 8, 0, size=(30000, 20000))
+    png(tmp_path / "photos/long.png", np.zeros((1, 1), np.uint8), 8, 0, size=(1, 70000))
+    with pytest.raises(SystemExit, match=r"2 of 3 images could not be predicted: .*bomb\.png, .*long\.png"):
+        predict([f"run={trained_run}", f"images={tmp_path / 'photos'}", f"output={tmp_path / 'out'}"])
+    said = capfd.readouterr().err
+    assert "bomb.png: its 20000 × 30000 pixels are 600 megapixels, more than the 429 that are read at once" in said
+    assert "long.png: its overlay would be larger than a JPEG can be" in said
+    assert [path.name for path in (tmp_path / "out/id").iterdir()] == ["good.png"]
+
+
+def test_pages_and_bits_that_are_left_out_are_said_before(trained_run, photograph, tmp_path):
+    (tmp_path / "photos").mkdir()
+    photograph.save(tmp_path / "photos/pages.tif", save_all=True, append_images=[photograph])
+    cv2.imwrite(str(tmp_path / "photos/deep.png"), np.asarray(photograph).astype(np.uint16))
+    with pytest.warns(Remark) as remarks:
+        predict([f"run={trained_run}", f"images={tmp_path / 'photos'}", f"output={tmp_path / 'out'}"])
+    said = [str(remark.message) for remark in remarks]
+    assert any("1 of 2 images have more than 8 bits per channel" in text and "deep.png" in text for text in said)
+    assert any("1 of 2 images hold several pictures" in text and "pages.tif" in text for text in said)
+
+
+def test_names_as_long_as_the_file_system_takes_are_predicted(trained_run, photograph, tmp_path):
+    (tmp_path / "photos").mkdir()
+    photograph.save(tmp_path / f"photos/{'x' * 251}.jpg")
+    predict([f"run={trained_run}", f"images={tmp_path / 'photos'}", f"output={tmp_path / 'out'}"])
+    assert [path.name for path in (tmp_path / "out/overlay").iterdir()] == ["x" * 251 + ".jpg"]
+
+
+def test_names_that_do_not_fit_are_refused_before_anything_is_predicted(trained_run, photograph, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for suffix in ("jpg", "png"):
+        photograph.save(tmp_path / f"photos/{'x' * 251}.{suffix}")
+    with pytest.raises(ValueError, match="2 of 2 images have names that are too long"):
+        predict([f"run={trained_run}", f"images={tmp_path / 'photos'}", f"output={tmp_path / 'out'}"])
+    assert not (tmp_path / "out").exists()
