@@ -125,6 +125,7 @@ def data_of(trained: "Trained", cfg: DictConfig, splits: Mapping[str, str]) -> "
         evaluation_short_sides=cfg.evaluation.short_sides,
         score_at=cfg.evaluation.score_at,
         multiple=predictor.multiple,
+        refusal=getattr(trained.model, "refusal", None),
     )
     data.shifts = trained.shifts_of(splits)
     return data

@@ -24,6 +24,11 @@ output/overlay/*.jpg  the colours over the photograph
 
 All have the size of the photograph, the right way up; alpha channels are left out. A file that cannot be read is
 reported and left out, and the exit code is then 1.
+
+Memory: the network sees at most 4 megapixels at a time (2048 × 2048, at short_side); of more than that it sees windows
+that overlap, near whose borders a class may be another than after a look at the whole. Besides it takes up to 10 bytes
+per pixel of a photograph, at most 4 GiB: larger photographs than 429 megapixels are reported and left out, and those
+above 71 megapixels are read and written one at a time.
 """
 
 import csv
@@ -32,9 +37,10 @@ import os
 import shlex
 import sys
 import warnings
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,12 +50,14 @@ from omegaconf import DictConfig, OmegaConf
 from mdseg import conf_dir
 from mdseg.config.composition import answer, compose_with_datasets, quoted
 from mdseg.config.messages import mistakes_as_messages
+from mdseg.data.outputs import check_names, output_names
 from mdseg.system.output import outlive_readers
 from mdseg.system.wording import Remark, nearest, shortened
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
     import numpy as np
 
+    from mdseg.data.reading import Header
     from mdseg.evaluation.predictor import Predictor
     from mdseg.labels.spaces import EvaluationSpace
     from mdseg.labels.tables import Color, LabelTable
@@ -61,15 +69,25 @@ OPACITY = 0.5  # of the colours over the photograph
 JPEG_LIMIT = 65500  # pixels a side
 THREADS = 4
 AHEAD = 2  # photographs read before their turn, and predictions waiting to be written
+LARGEST = (4 << 30) // 10  # pixels of a photograph, of which each takes 10 bytes at most
+LARGE = LARGEST // (2 * AHEAD + 2)  # pixels of photographs of which as many may be in memory together
 
 
 def predict(overrides: Sequence[str]) -> None:
     """Predict all images of a command; the process ends with 1 if some could not be."""
+    from mdseg.data.reading import read_headers
+    from mdseg.data.survey import remarks
+
     cfg = compose_with_datasets("predict", [quoted(override, PATHS) for override in overrides])
     check(cfg)
-    output = Path(cfg.output).expanduser()
-    files = output_names(find_images(Path(cfg.images).expanduser(), output), Path(cfg.images).expanduser())
+    output, images = Path(cfg.output).expanduser(), Path(cfg.images).expanduser()
     check_output(output, cfg.overwrite)
+    found = find_images(images, output)
+    files = output_names(found, images)
+    check_names(files, output, FOLDERS)
+    headers = dict(zip(found, read_headers(found), strict=True))
+    for remark in remarks(headers):
+        warnings.warn(remark, Remark, stacklevel=2)
 
     from mdseg.data.mask_files import encoder, first_raw_ids
     from mdseg.runs.trained import load_trained
@@ -88,7 +106,7 @@ def predict(overrides: Sequence[str]) -> None:
     trained.model.to(device)
     write_text(output / "classes.csv", classes_csv(space, shown))
     write_text(output / "predict.yaml", f"# python -m mdseg.predict {shlex.join(overrides)}\n{OmegaConf.to_yaml(cfg)}")
-    failed = predict_all(files, output, trained.predictor(cfg.short_side), space, encode)
+    failed = predict_all(files, output, trained.predictor(cfg.short_side), space, encode, alone=large(headers))
     print(f"{len(files) - len(failed)} images: {output} ({', '.join(FOLDERS)}, classes.csv)", flush=True)
     if failed:
         names = shortened([str(path) for path in failed])
@@ -132,22 +150,6 @@ def find_images(images: Path, output: Path) -> list[Path]:
     if others:
         print(f"mdseg: left out of {images}, not images by their names: {others}", file=sys.stderr)
     return found
-
-
-def output_names(files: Collection[Path], images: Path) -> dict[Path, str]:
-    """What the outputs of each image are called: its path below the folder of images, without its suffix.
-
-    Images that differ only in their suffix keep it: street.jpg and street.png become street.jpg.png, street.png.png.
-    """
-    folder = images if images.is_dir() else images.parent
-    names = {path: str(path.relative_to(folder).with_suffix("")) for path in files}
-    while True:
-        counts = Counter(name.casefold() for name in names.values())  # not every file system tells a from A
-        clashing = [path for path, name in names.items() if counts[name.casefold()] > 1]
-        kept = {path: str(path.relative_to(folder)) for path in clashing}
-        if all(names[path] == name for path, name in kept.items()):
-            return names
-        names |= kept
 
 
 def check_output(output: Path, overwrite: bool) -> None:
@@ -237,12 +239,19 @@ def classes_csv(space: "EvaluationSpace", ids: Iterable[int | str]) -> str:
     return text.getvalue()
 
 
+def large(headers: "Mapping[Path, Header | ValueError]") -> set[Path]:
+    """The photographs that are read, predicted and written one at a time."""
+    sizes = {path: getattr(header, "size", (0, 0)) for path, header in headers.items()}
+    return {path for path, (height, width) in sizes.items() if height * width > LARGE}
+
+
 def predict_all(
     files: Mapping[Path, str],
     output: Path,
     predictor: "Predictor",
     space: "EvaluationSpace",
     encode: Callable[["np.ndarray"], bytes],
+    alone: Collection[Path] = (),
 ) -> list[Path]:
     """Predict images and write their pictures; returns those that could not be, each reported when it was met.
 
@@ -252,6 +261,7 @@ def predict_all(
     Args:
         files: image → what its outputs are called.
         encode: makes the content of an id picture.
+        alone: images beside which no other one is in memory.
     """
     import cv2
     from rich.console import Console
@@ -264,23 +274,35 @@ def predict_all(
     columns = (*Progress.get_default_columns(), MofNCompleteColumn())
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     failed: list[Path] = []
-    writing: deque[Future] = deque()
+    writing: deque[tuple[Path, Future]] = deque()
+    mistakes = (ValueError, OSError, MemoryError, RuntimeError, cv2.error)
+
+    def attempt(path: Path, do: Callable[[], Any], errors: tuple[type[Exception], ...]) -> Any:
+        """What an image makes, or nothing where that fails, which is then said."""
+        try:
+            return do()
+        except errors as error:
+            message = f"mdseg: {path}: {reason(error, path)}"
+            failed.append(path)
+            console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+    def write_all_but(count: int) -> None:
+        while len(writing) > count:
+            path, written = writing.popleft()
+            attempt(path, written.result, (MemoryError, cv2.error))  # others, a full disk, are not the image's
+
     try:
         with StopSignals(), bar, ThreadPoolExecutor(THREADS) as pool:
-            for path, reading in bar.track(ahead(pool, read, files), len(files), description="predicting"):
-                try:
-                    image = reading.result()
-                    ids = predictor.answer(image, space)
-                except (ValueError, OSError, MemoryError, RuntimeError) as error:
-                    failed.append(path)
-                    message = f"mdseg: {path}: {reason(error, path)}"
-                    console.print(message, markup=False, highlight=False, soft_wrap=True)
-                    continue
-                writing.append(pool.submit(write, output, files[path], image, ids, space.colors, encode))
-                if len(writing) > AHEAD:
-                    writing.popleft().result()
-            while writing:
-                writing.popleft().result()
+            for path, reading in bar.track(ahead(pool, read, files, alone), len(files), description="predicting"):
+                write_all_but(0 if path in alone else AHEAD)
+                image = attempt(path, reading, mistakes)
+                ids = None if image is None else attempt(path, partial(predictor.answer, image, space), mistakes)
+                if ids is not None:
+                    written = pool.submit(write, output, files[path], image, ids, space.colors, encode)
+                    writing.append((path, written))
+                del image, ids, reading  # which holds the image too
+                write_all_but(0 if path in alone else AHEAD)
+            write_all_but(0)
     except Stopped:
         print(f"mdseg: stopped; what is in {output} is complete", file=sys.stderr)
         raise
@@ -288,37 +310,48 @@ def predict_all(
 
 
 def ahead(
-    pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Collection[Any]
-) -> Iterator[tuple[Any, Future]]:
-    """Each item with the function's answer to come; a few are begun before their turn."""
+    pool: ThreadPoolExecutor, function: Callable[[Any], Any], items: Collection[Any], alone: Collection[Any] = ()
+) -> Iterator[tuple[Any, Callable[[], Any]]]:
+    """Each item with what gives the function's answer to it; a few are begun before their turn.
+
+    Args:
+        alone: items that are not, and beside which no other is.
+    """
     begun: deque[tuple[Any, Future]] = deque()
     for item in items:
-        begun.append((item, pool.submit(function, item)))
-        if len(begun) > AHEAD:
-            yield begun.popleft()
-    yield from begun
+        if item not in alone:
+            begun.append((item, pool.submit(function, item)))
+        while begun and (item in alone or len(begun) > AHEAD):
+            first, answer = begun.popleft()
+            yield first, answer.result
+        if item in alone:
+            yield item, partial(function, item)
+    for item, answer in begun:
+        yield item, answer.result
 
 
 def read(path: Path) -> "np.ndarray":
     """A photograph, the right way up.
 
     Raises:
-        ValueError: it cannot be read, or its overlay would not fit into a JPEG file.
+        ValueError: it cannot be read, is too large, or its overlay would not fit into a JPEG file.
     """
-    from mdseg.data.dataset import read_photograph
+    from mdseg.data.reading import read_header, read_image
 
-    image = read_photograph(path)
-    if max(image.shape) > JPEG_LIMIT:
+    if max(read_header(path).size) > JPEG_LIMIT:
         raise ValueError(f"{path}: its overlay would be larger than a JPEG can be, {JPEG_LIMIT} pixels a side")
-    return image
+    return read_image(path, upright=True, largest=LARGEST)
 
 
 def reason(error: Exception, path: Path) -> str:
     """Why an image could not be predicted; an error that is not the image's fault is raised again."""
+    import cv2
     import torch
 
-    if isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
-        return "there is not enough memory for it; show it to the network smaller, with short_side=<pixels>"
+    if isinstance(error, torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error):
+        return "there is not enough memory for the network; show it the image smaller, with short_side=<pixels>"
+    if isinstance(error, MemoryError) or getattr(error, "code", None) == cv2.Error.StsNoMem:
+        return "there is not enough memory for its pictures (10 bytes per pixel); cut it into smaller ones"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     if isinstance(error, ValueError):

@@ -7,24 +7,27 @@ import subprocess
 import sys
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 import torch
+from files import png
 from PIL import Image
 
 from mdseg.config.building import Datasets, label_table
-from mdseg.data.dataset import read_photograph
+from mdseg.data.reading import read_image
 from mdseg.evaluate import evaluate
 from mdseg.evaluation.evaluator import View
 from mdseg.evaluation.metrics import ConfusionMatrix, iou
 from mdseg.labels.spaces import disjoint
 from mdseg.labels.tables import LabelTable
-from mdseg.predict import find_images, output_names, predict, space_of, table_of
+from mdseg.predict import ahead, find_images, predict, space_of, table_of
 from mdseg.runs.trained import load_trained
 from mdseg.system.devices import choose_device
+from mdseg.system.wording import Remark
 
 ORIENTATION = 0x112
 
@@ -39,6 +42,10 @@ def photograph():
 @pytest.fixture(scope="module")
 def trained(trained_run):
     return load_trained(trained_run)
+
+
+def photograph_of(path):
+    return read_image(path, upright=True)
 
 
 def ids(path):
@@ -74,7 +81,7 @@ KINDS = ("palette", "palette with transparency", "alpha", "16 bit", "16 bit TIFF
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_photograph_is_read_in_colour_whatever_its_file_holds(photograph, kind, tmp_path):
     colors = np.asarray(photograph).astype(int)
-    read = read_photograph(stored(photograph, kind, tmp_path))
+    read = photograph_of(stored(photograph, kind, tmp_path))
     assert read.shape == (24, 40, 3)
     assert np.abs(read - colors).max() <= 8
 
@@ -86,7 +93,7 @@ def test_grey_becomes_three_equal_channels(photograph, mode, tmp_path):
         cv2.imwrite(str(tmp_path / "a.png"), np.asarray(grey).astype(np.uint16) * 257)
     else:
         grey.convert(mode).save(tmp_path / "a.png")
-    read = read_photograph(tmp_path / "a.png")
+    read = photograph_of(tmp_path / "a.png")
     assert (read == read[..., :1]).all()
     if mode != "1":
         assert (read[..., 0] == np.asarray(grey)).all()
@@ -98,7 +105,7 @@ def test_a_photograph_comes_out_upright(photograph, orientation, turn, suffix, t
     exif = Image.Exif()
     exif[ORIENTATION] = orientation
     photograph.transpose(Image.Transpose[turn]).save(tmp_path / f"a.{suffix}", exif=exif, quality=100)
-    read = read_photograph(tmp_path / f"a.{suffix}")
+    read = photograph_of(tmp_path / f"a.{suffix}")
     assert read.shape == (24, 40, 3)
     assert np.abs(read - np.asarray(photograph).astype(int))[::23, ::39].max() <= 8
 
@@ -122,10 +129,10 @@ def test_pictures_mirror_the_folder_at_the_photographs_size(trained_run, photogr
     assert [row["id"] for row in classes] == [str(index) for index in range(28)]
     for name, size in (("a", (33, 61)), ("north side/b (1)=2", (90, 7))):
         index = ids(tmp_path / f"out/id/{name}.png")
-        color = read_photograph(tmp_path / f"out/color/{name}.png")
+        color = photograph_of(tmp_path / f"out/color/{name}.png")
         assert (index.shape, index.dtype) == (size, np.uint8)
         assert index.max() < 28
-        assert read_photograph(tmp_path / f"out/overlay/{name}.jpg").shape == (*size, 3)
+        assert photograph_of(tmp_path / f"out/overlay/{name}.jpg").shape == (*size, 3)
         row = classes[index[0, 0]]
         assert color[0, 0].tolist() == [int(row[key]) for key in ("red", "green", "blue")]
 
@@ -170,13 +177,6 @@ def test_an_output_folder_that_is_not_empty_is_refused(trained_run, photograph, 
     (tmp_path / "out/id/a.png").write_bytes(b"")
     predict([*arguments, "overwrite=true"])
     assert (tmp_path / "out/id/a.png").read_bytes() == before
-
-
-def test_files_that_differ_in_their_suffix_get_outputs_of_their_own(tmp_path):
-    files = [tmp_path / name for name in ("a.jpg", "A.png", "a.jpg.png", "b.jpg", "sub/a.jpg")]
-    names = output_names(files, tmp_path)
-    assert len({name.casefold() for name in names.values()}) == len(files)
-    assert (names[tmp_path / "b.jpg"], names[tmp_path / "sub/a.jpg"]) == ("b", "sub/a")
 
 
 def test_hidden_files_and_earlier_outputs_are_no_photographs(tmp_path, capsys):
@@ -297,3 +297,64 @@ def test_ctrl_c_leaves_whole_pictures_only(trained_run, tmp_path):
     assert 0 < len(pictures["id"]) < 150
     assert pictures["id"] == pictures["color"] == pictures["overlay"]
     assert all(ids(path).shape[:2] == (600, 800) for path in tmp_path.glob("out/*/*.*g"))
+
+
+def test_what_is_large_is_in_memory_alone():
+    begun = []
+
+    def read(item):
+        begun.append(item)
+        return item
+
+    with ThreadPoolExecutor(1) as pool:
+        answers = ahead(pool, read, [1, 2, 3, 4, 5], alone=[3])
+        taken = []
+        for item, answer in answers:
+            if item == 3:
+                assert sorted(begun) == [1, 2], "nothing beyond it is read before it, nor it before its turn"
+            taken.append((item, answer()))
+            if item == 3:
+                assert sorted(begun) == [1, 2, 3]
+    assert taken == [(item, item) for item in (1, 2, 3, 4, 5)]
+
+
+def test_a_photograph_beyond_the_budget_is_named_with_its_size_and_the_others_are_predicted(
+    trained_run, photograph, tmp_path, capfd
+):
+    (tmp_path / "photos").mkdir()
+    photograph.save(tmp_path / "photos/good.jpg")
+    png(tmp_path / "photos/bomb.png", np.zeros((1, 1), np.uint8), 8, 0, size=(30000, 20000))
+    png(tmp_path / "photos/long.png", np.zeros((1, 1), np.uint8), 8, 0, size=(1, 70000))
+    with pytest.raises(SystemExit, match=r"2 of 3 images could not be predicted: .*bomb\.png, .*long\.png"):
+        predict([f"run={trained_run}", f"images={tmp_path / 'photos'}", f"output={tmp_path / 'out'}"])
+    said = capfd.readouterr().err
+    assert "bomb.png: its 20000 × 30000 pixels are 600 megapixels, more than the 429 that are read at once" in said
+    assert "long.png: its overlay would be larger than a JPEG can be" in said
+    assert [path.name for path in (tmp_path / "out/id").iterdir()] == ["good.png"]
+
+
+def test_pages_and_bits_that_are_left_out_are_said_before(trained_run, photograph, tmp_path):
+    (tmp_path / "photos").mkdir()
+    photograph.save(tmp_path / "photos/pages.tif", save_all=True, append_images=[photograph])
+    cv2.imwrite(str(tmp_path / "photos/deep.png"), np.asarray(photograph).astype(np.uint16))
+    with pytest.warns(Remark) as remarks:
+        predict([f"run={trained_run}", f"images={tmp_path / 'photos'}", f"output={tmp_path / 'out'}"])
+    said = [str(remark.message) for remark in remarks]
+    assert any("1 of 2 images have more than 8 bits per channel" in text and "deep.png" in text for text in said)
+    assert any("1 of 2 images hold several pictures" in text and "pages.tif" in text for text in said)
+
+
+def test_names_as_long_as_the_file_system_takes_are_predicted(trained_run, photograph, tmp_path):
+    (tmp_path / "photos").mkdir()
+    photograph.save(tmp_path / f"photos/{'x' * 251}.jpg")
+    predict([f"run={trained_run}", f"images={tmp_path / 'photos'}", f"output={tmp_path / 'out'}"])
+    assert [path.name for path in (tmp_path / "out/overlay").iterdir()] == ["x" * 251 + ".jpg"]
+
+
+def test_names_that_do_not_fit_are_refused_before_anything_is_predicted(trained_run, photograph, tmp_path):
+    (tmp_path / "photos").mkdir()
+    for suffix in ("jpg", "png"):
+        photograph.save(tmp_path / f"photos/{'x' * 251}.{suffix}")
+    with pytest.raises(ValueError, match="2 of 2 images have names that are too long"):
+        predict([f"run={trained_run}", f"images={tmp_path / 'photos'}", f"output={tmp_path / 'out'}"])
+    assert not (tmp_path / "out").exists()

@@ -15,9 +15,11 @@ import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from mdseg.data.dataset import MASKS_WITHOUT_TABLE, Sample, SegmentationDataset, UnknownLabels, seem_mapped
-from mdseg.data.listing import SPLITS, IncompleteSplit, NoSplit
+from mdseg.data.dataset import MASKS_WITHOUT_TABLE, Sample, SegmentationDataset, UnknownLabels, lying, seem_mapped
+from mdseg.data.listing import SPLITS, IncompleteSplit, NoSplit, UnusableSplit
+from mdseg.data.reading import read_header
 from mdseg.data.statistics import count_classes
+from mdseg.data.survey import ORIENTED
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.system.wording import shortened
 
@@ -26,6 +28,7 @@ UNREADABLE_MASK = "mask that cannot be read"
 SIZES_DIFFER = "image and mask of different size"
 UNKNOWN = "mask with raw ids that are not in the label table"
 NOTHING_LABELLED = "mask in which every pixel is ignored"
+NOT_TURNED = "labelled image whose EXIF orientation is not applied; does its mask fit the pixels as they are stored?"
 
 
 class Fault(NamedTuple):
@@ -191,6 +194,8 @@ def check_dataset(
             if remark := seem_mapped(dataset):
                 problems.append(Problem(False, wanted, remark))
     for wanted, counted in splits.items():
+        if (ORIENTED, wanted) in {(problem.what, problem.split) for problem in problems}:
+            counted.faults.pop(NOT_TURNED, None)  # said already
         problems += problems_of_content(wanted, counted)
     problems += duplicates(splits)
     return Report(name, Path(root), table, splits, tuple(merged(problems)))
@@ -207,7 +212,7 @@ def list_split(
             samples = layout(root, split)
         except NoSplit as error:
             problems = [Problem(False, split, f"the split does not exist: {error}")]
-        except IncompleteSplit as error:
+        except (IncompleteSplit, UnusableSplit) as error:
             faults = ((what, tuple((file, "") for file in files)) for what, files in error.faults.items() if files)
             samples, problems = error.found, [Problem(True, split, what, files) for what, files in faults]
         except (OSError, ValueError) as error:
@@ -251,7 +256,10 @@ def read(dataset: SegmentationDataset, lenient: SegmentationDataset, index: int)
             faults.append(Fault(UNREADABLE_MASK, sample.mask, _reason(error, sample.mask)))
     if image is not None and mask is not None and image.shape[:2] != mask.shape:
         sizes = " and ".join(show_size(shape[:2]) for shape in (image.shape, mask.shape))
-        faults.append(Fault(SIZES_DIFFER, sample.image, sizes))
+        advice = lying(sample, image.shape[:2], mask.shape)
+        faults.append(Fault(SIZES_DIFFER, sample.image, f"{sizes}; {advice}" if advice else sizes))
+    if image is not None and not sample.shown_upright and (orientation := read_header(sample.image).orientation) > 1:
+        faults.append(Fault(NOT_TURNED, sample.image, f"orientation {orientation}"))
     histogram = None if mask is None else count_classes(mask)
     if sample.mask is not None and histogram is not None and histogram[IGNORE] == histogram.sum():
         faults.append(Fault(NOTHING_LABELLED, sample.mask, ""))
@@ -271,7 +279,7 @@ def problems_of_content(name: str, split: Split) -> list[Problem]:
             otherwise = f"otherwise use `{split.table.ignore_key}` or `unknown_ids: ignore`"
             what = f"{what}: {shortened(counts, 8)} (the right table? {otherwise})"
         files = tuple((fault.file, fault.detail) for fault in faults)
-        problems.append(Problem(faults[0].what != NOTHING_LABELLED, name, what, files))
+        problems.append(Problem(faults[0].what not in (NOTHING_LABELLED, NOT_TURNED), name, what, files))
     if split.labelled and split.class_pixels[:IGNORE].sum() == 0:
         problems.append(Problem(True, name, "no pixel of any class: all masks are ignored throughout"))
     elif split.labelled and split.table.num_classes == 1:

@@ -16,9 +16,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.selection import LoadedStream, with_class_draws
+from mdseg.data.sizes import Refusal, check_crop, check_evaluated, remark_enlarged, takes_any
 from mdseg.data.statistics import count_classes
 from mdseg.data.streams import SampleKey, StreamSampler, keyed_generator
-from mdseg.data.transforms import network_input, pad_to_multiple, resize_mask, shifted
+from mdseg.data.transforms import evaluation_factor, network_input, pad_to_multiple, resize_mask, shifted
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
 
@@ -176,15 +177,24 @@ def collate_evaluation(samples: Sequence[tuple[ImageKey, np.ndarray, np.ndarray]
 
 
 class EvaluationSampler:
-    """Every image of every dataset once, in batches of one dataset and one size, dealt out to the ranks in turn."""
+    """Every image of every dataset once, in batches of one dataset and one size, dealt out to the ranks in turn.
+
+    Attributes:
+        sizes: (height, width) of the images of each dataset, each size once.
+    """
 
     def __init__(
         self, datasets: Mapping[str, SegmentationDataset], batch_size: int, rank: int = 0, world_size: int = 1
     ) -> None:
         if not datasets:
             raise ValueError("evaluate: no dataset to evaluate on; set evaluate.seen=[...]")
+        by_size = {name: _by_size(name, dataset) for name, dataset in datasets.items()}
+        self.sizes = {name: list(keys) for name, keys in by_size.items()}
         batches = [
-            batch for name, dataset in datasets.items() for batch in _same_size_batches(name, dataset, batch_size)
+            keys[first : first + batch_size]
+            for of_dataset in by_size.values()
+            for keys in of_dataset.values()
+            for first in range(0, len(keys), batch_size)
         ]
         if len(batches) < world_size:
             raise ValueError(
@@ -200,11 +210,11 @@ class EvaluationSampler:
         return len(self.batches)
 
 
-def _same_size_batches(name: str, dataset: SegmentationDataset, batch_size: int) -> list[list[ImageKey]]:
+def _by_size(name: str, dataset: SegmentationDataset) -> dict[tuple[int, int], list[ImageKey]]:
     by_size = defaultdict(list)
     for index in range(len(dataset)):
         by_size[dataset.size(index)].append(ImageKey(name, index))
-    return [keys[i : i + batch_size] for keys in by_size.values() for i in range(0, len(keys), batch_size)]
+    return by_size
 
 
 def check_labelled(dataset: SegmentationDataset, mask: np.ndarray, train_ids: np.ndarray, where: str) -> None:
@@ -257,6 +267,7 @@ class EvaluationData(pl.LightningDataModule):
         evaluation_short_sides: those of datasets that have another one.
         score_at: `label` or `image`, see :class:`EvaluationDataset`.
         multiple: the sizes given to the network are multiples of this.
+        refusal: what the network says to other sizes, see `Refusal` in :mod:`mdseg.data.sizes`; null: nothing.
     """
 
     def __init__(
@@ -268,8 +279,10 @@ class EvaluationData(pl.LightningDataModule):
         score_at: str = "label",
         multiple: int = 1,
         evaluation_short_sides: Mapping[str, int] | None = None,
+        refusal: Refusal | None = None,
     ) -> None:
         super().__init__()
+        self.refusal = refusal or takes_any
         self.evaluation_short_sides = dict(evaluation_short_sides or {})
         self.shifts: dict[str, np.ndarray] = {}  # what is added to the channels of images, by dataset
         self.evaluated, self.workers = dict(evaluated), workers
@@ -281,14 +294,19 @@ class EvaluationData(pl.LightningDataModule):
         """Deal batches out to so many devices, and read the first image of every dataset.
 
         Raises:
-            ValueError: too few images for the devices, a file that cannot be used, or a dataset without a labelled
-                pixel.
+            ValueError: too few images for the devices, a file that cannot be used, a dataset without a labelled pixel,
+                or a size that the network refuses.
         """
-        EvaluationSampler(self.evaluated, self.evaluation_batch_size, world_size=world_size)
+        sampler = EvaluationSampler(self.evaluated, self.evaluation_batch_size, world_size=world_size)
         evaluation = self._evaluation_dataset()
-        for name, dataset in self.evaluated.items():
+        factors = {}
+        for name, sizes in sampler.sizes.items():
+            short_side = evaluation.short_sides[name]
+            check_evaluated(name, sizes, short_side, self.multiple, self.refusal)
+            factors[name] = [evaluation_factor(size, short_side) for size in sizes]
             _, _, mask = evaluation[ImageKey(name, 0)]
-            check_labelled(dataset, mask, np.arange(IGNORE + 1, dtype=np.uint8), "evaluate")
+            check_labelled(self.evaluated[name], mask, np.arange(IGNORE + 1, dtype=np.uint8), "evaluate")
+        remark_enlarged(factors, "evaluation.short_side", "for evaluation")
 
     def val_dataloader(self) -> DataLoader:
         sampler = EvaluationSampler(self.evaluated, self.evaluation_batch_size, *self._rank())
@@ -354,9 +372,9 @@ class SegmentationDataModule(EvaluationData):
             for name, loaded in self.streams.items()
         }
         training = StreamDataset(plain, self.space, self.seed, self.multiple)
+        images = max(1, sum(loaded.stream.per_step for loaded in plain.values()) // world_size)
         for name, loaded in plain.items():
-            if loaded.stream.role != "labelled":
-                self._check_unpadded(name)
+            check_crop(loaded, self.multiple, self.refusal, images)
             for dataset, first in zip(loaded.datasets, loaded.stream.offsets[:-1], strict=True):
                 mask = training[SampleKey(name, first, 0, 0)].mask
                 if mask is not None:
@@ -371,16 +389,6 @@ class SegmentationDataModule(EvaluationData):
             ValueError: such a stream has no labelled pixel.
         """
         self.streams = with_class_draws(self.streams, self.space, min(self.workers, cores()))
-
-    def _check_unpadded(self, name: str) -> None:
-        crop = self.streams[name].transform.crop
-        fitting = tuple(max(1, round(side / self.multiple)) * self.multiple for side in crop)
-        if crop != fitting:
-            raise ValueError(
-                f"streams.{name}: the network takes sides that are multiples of {self.multiple}, and crops of "
-                f"{list(crop)} without masks are not padded, since nothing would mark the padding; a crop that fits is "
-                f"transform.crop=[{fitting[0]},{fitting[1]}] (streams.{name}.transform sets it for this stream alone)"
-            )
 
     def train_dataloader(self) -> DataLoader:
         return self._loader(self._train_dataset(), self._train_sampler(*self._rank()), collate)

@@ -14,11 +14,11 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from mdseg.data import sunrgbd
+from mdseg.data.reading import read_header, read_image, read_raw_ids, read_size, turned
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.system.documents import read_json, shown
 from mdseg.system.wording import Remark, shortened
 
-GREY, PALETTE = 0, 3  # colour types in a PNG header
 ORIGINALS = "originals.json"  # in a folder of images that stand for a dataset's own: what they were made of
 
 
@@ -44,6 +44,7 @@ class Sample:
         mask: None in an unlabelled split.
         mask_size: (height, width) to which a mask of another size than its image is resized, None where they agree.
         entry: which of the masks in its file, None where that holds one.
+        upright: whether image and mask are turned, each as its own EXIF orientation says; an image without mask is.
     """
 
     key: str
@@ -51,6 +52,12 @@ class Sample:
     mask: Path | None
     mask_size: tuple[int, int] | None = None
     entry: int | None = None
+    upright: bool = False
+
+    @property
+    def shown_upright(self) -> bool:
+        """Whether the image is read the right way up."""
+        return self.upright or self.mask is None
 
 
 class SegmentationDataset:
@@ -65,8 +72,13 @@ class SegmentationDataset:
         return len(self.samples)
 
     def image(self, index: int) -> UInt8[np.ndarray, "h w 3"]:
-        """RGB image, as stored: EXIF orientation is not applied, because masks match the stored pixels."""
-        return read_image(self.samples[index].image)
+        """RGB image: without mask the right way up, with one as stored unless its sample says otherwise.
+
+        Raises:
+            ValueError: it cannot be read, see :func:`mdseg.data.reading.read_image`.
+        """
+        sample = self.samples[index]
+        return read_image(sample.image, sample.shown_upright)
 
     def mask(self, index: int) -> UInt8[np.ndarray, "h w"]:
         """Class index of each pixel, 255 = ignore.
@@ -85,13 +97,16 @@ class SegmentationDataset:
         elif path.suffix.lower() == ".mat":
             mask = sunrgbd.read_scene(path, self.table)
         else:
-            mask = self._class_indices(_READERS[self.table.encoding](path), path)
+            mask = self._class_indices(read_raw_ids(path, self.table.encoding), path)
+            if self.samples[index].upright:
+                mask = turned(mask, read_header(path).orientation)
         size = self.samples[index].mask_size
         return mask if size is None else cv2.resize(mask, size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
 
     def size(self, index: int) -> tuple[int, int]:
         """(height, width) of an image, from the file's header only."""
-        return read_size(self.samples[index].image)
+        sample = self.samples[index]
+        return read_size(sample.image, sample.shown_upright)
 
     def check_size(self, index: int, image: np.ndarray, mask: np.ndarray) -> None:
         """Refuse an image and a mask that differ in height or width.
@@ -100,10 +115,8 @@ class SegmentationDataset:
             ValueError: it names both files.
         """
         if image.shape[:2] != mask.shape[:2]:
-            sample = self.samples[index]
             raise ValueError(
-                f"dataset '{self.name}': sizes (height, width) differ, {image.shape[:2]} of {sample.image} and "
-                f"{mask.shape[:2]} of its mask {sample.mask}; resize one of them (the mask with nearest neighbour)"
+                f"dataset '{self.name}': {sizes_differ(self.samples[index], image.shape[:2], mask.shape[:2])}"
             )
 
     def _class_indices(self, raw: np.ndarray, path: Path) -> UInt8[np.ndarray, "h w"]:
@@ -114,6 +127,29 @@ class SegmentationDataset:
         if unknown.any():
             _raise_unknown(np.unique(raw[unknown == 1]).tolist(), path, self.table)
         return mask
+
+
+def sizes_differ(sample: Sample, size: tuple[int, ...], mask_size: tuple[int, ...]) -> str:
+    """What to say of an image and a mask of other (height, width), and what to do about it."""
+    advice = lying(sample, size, mask_size) or "resize one of them (the mask with nearest neighbour)"
+    return f"sizes (height, width) differ, {size} of {sample.image} and {mask_size} of its mask {sample.mask}; {advice}"
+
+
+def lying(sample: Sample, size: tuple[int, ...], mask_size: tuple[int, ...]) -> str:
+    """What to do about an image and a mask of which one lies on its side, where resizing would spoil; or nothing."""
+    if size != mask_size[::-1]:
+        return ""
+    try:
+        orientation = read_header(sample.image).orientation
+    except (OSError, ValueError):  # said when it is read
+        orientation = 1
+    if orientation > 4:
+        fitting = "stored" if sample.shown_upright else "upright"
+        return (
+            f"the image has EXIF orientation {orientation}, and the mask fits its {fitting} pixels: set `orientation` "
+            f"of the layout `folder` to `{fitting}`"
+        )
+    return "one of them lies on its side: turn it by 90 degrees, do not resize it"
 
 
 def image_file(folder: Path, key: str) -> Path:
@@ -232,7 +268,7 @@ def seem_mapped(dataset: SegmentationDataset) -> str | None:
         return None
     for path in masks:
         try:
-            raw = _read_id(path)
+            raw = read_raw_ids(path, "id")
         except ValueError:  # said when it is used
             continue
         if ((raw >= table.num_classes) & (raw != IGNORE)).any():
@@ -242,33 +278,6 @@ def seem_mapped(dataset: SegmentationDataset) -> str | None:
         f"no mask has a raw id above {last}, so they seem to be mapped to 0..{last} already; if so, set the dataset's "
         f"`labels: {table.name}_train_ids`"
     )
-
-
-def read_size(path: Path) -> tuple[int, int]:
-    """(height, width) of an image file, from its header only.
-
-    Raises:
-        ValueError: it is not a readable image.
-    """
-    try:
-        with Image.open(path) as image:
-            return image.height, image.width
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a readable image ({error})") from error
-
-
-def read_image(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB image of any 8-bit file; grey and palette images are expanded, an alpha channel is dropped."""
-    return _rgb(_decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION))
-
-
-def read_photograph(path: Path) -> UInt8[np.ndarray, "h w 3"]:
-    """RGB image of any file that shows one, the right way up as its EXIF orientation says; 16 bits become 8."""
-    return _rgb(_decode(path, cv2.IMREAD_COLOR))
-
-
-def _rgb(bgr: np.ndarray) -> np.ndarray:
-    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB, dst=bgr)  # in place: a large photograph is there once
 
 
 def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
@@ -356,85 +365,6 @@ def _polygon_class(labels: Sequence[str], class_of: Mapping[str, int], path: Pat
     return class_of[known[0]] if known else IGNORE
 
 
-def _read_id(path: Path) -> np.ndarray:
-    data = path.read_bytes()
-    raw = _decode(path, cv2.IMREAD_UNCHANGED)
-    depth, color_type = data[24:26] if data.startswith(b"\x89PNG") else (8, GREY)
-    if color_type == PALETTE or raw.ndim != 2 or raw.dtype != np.uint8:
-        found = "palette PNG" if color_type == PALETTE else f"{raw.dtype} of shape {raw.shape}"
-        raise ValueError(
-            f"{path}: expected an 8-bit single-channel mask, found {found}; set the table's `encoding`, or save it as "
-            "8-bit grey"
-        )
-    # Lossless optimisers pack few grey levels into 1, 2 or 4 bits, which readers stretch to 0..255.
-    return raw if depth == 8 else raw // (255 // (2**depth - 1))
-
-
-def _read_palette(path: Path) -> np.ndarray:
-    # OpenCV would expand the palette to colours.
-    try:
-        with Image.open(path) as image:
-            if image.mode == "P":
-                return np.array(image)
-    except OSError as error:
-        raise ValueError(f"{path}: not a readable image ({error})") from error
-    if image.mode == "L":
-        return _read_id(path)
-    raise ValueError(
-        f"{path}: expected a palette PNG, found mode {image.mode}; its ids are lost if it was expanded to RGB"
-    )
-
-
-def _read_rgb(path: Path) -> np.ndarray:
-    # Without ANYDEPTH, OpenCV would drop the lower 8 of 16 bits.
-    pixels = _decode(path, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH | cv2.IMREAD_IGNORE_ORIENTATION)
-    if pixels.dtype != np.uint8:
-        raise ValueError(
-            f"{path}: expected 8 bits per colour, found {pixels.dtype}; set the table's `encoding`, or save it with 8"
-        )
-    pixels = cv2.cvtColor(pixels, cv2.COLOR_BGR2BGRA)
-    return pixels.view("<u4")[..., 0] & 0xFFFFFF  # bytes b g r a: r << 16 | g << 8 | b
-
-
-def _read_channel16(path: Path) -> np.ndarray:
-    pixels = _decode(path, cv2.IMREAD_UNCHANGED)
-    if pixels.ndim != 3 or pixels.dtype != np.uint16:
-        found = f"{pixels.dtype} of shape {pixels.shape}"
-        raise ValueError(f"{path}: expected a 16-bit RGB PNG with the id in red, found {found}; {_lost_bits(pixels)}")
-    return np.minimum(pixels[..., 2], IGNORE).astype(np.uint8)  # OpenCV's order is BGR
-
-
-def _lost_bits(pixels: np.ndarray) -> str:
-    """What became of the 16 bits of such a mask, and what to do."""
-    if pixels.ndim == 3 and pixels.dtype == np.uint8:
-        return (
-            "either it lost its 16 bits when a program saved it again (Pillow keeps the upper 8: all ids become 0), "
-            "then unpack GT/LABELS of the download again, or it is a picture of GT/COLOR, which cannot be decoded"
-        )
-    return (
-        "a copy mapped to Cityscapes train ids needs `layout.annotation: train_ids` (or mapped) and "
-        "`labels: cityscapes_train_ids`"
-    )
-
-
-_READERS = {"id": _read_id, "palette": _read_palette, "rgb": _read_rgb, "channel16": _read_channel16}
-
-
-def _decode(path: Path, flags: int) -> np.ndarray:
-    # From memory: cv2.imread returns the readable part of a truncated JPEG, imdecode refuses it.
-    data = np.fromfile(path, dtype=np.uint8)
-    try:
-        pixels = cv2.imdecode(data, flags) if len(data) else None
-    except cv2.error as error:  # more pixels than OpenCV allows
-        raise ValueError(f"{path}: not a readable image ({error})") from error
-    if pixels is None:
-        raise ValueError(
-            f"{path}: not a readable image (empty, truncated, corrupt, or of a kind that OpenCV does not read, such as "
-            "floating-point TIFF); replace it, or leave it out"
-        )
-    return pixels
-
-
 def _raise_unknown(raw_ids: list[int], path: Path, table: LabelTable) -> None:
     unknown = [table.show(raw_id) for raw_id in raw_ids]
     raise UnknownLabels(
@@ -446,8 +376,6 @@ def _raise_unknown(raw_ids: list[int], path: Path, table: LabelTable) -> None:
 
 
 def _better_encoding(path: Path, table: LabelTable) -> str:
-    """What a PNG itself says about how its ids are to be read."""
-    with path.open("rb") as file:
-        header = file.read(26)
-    meant = {GREY: "id", PALETTE: "palette"}.get(header[25]) if header.startswith(b"\x89PNG") else None
+    """What a file itself says about how its ids are to be read."""
+    meant = {"L": "id", "1": "id", "P": "palette"}.get(read_header(path).mode)
     return f"is `encoding: {meant}` meant? Or " if table.encoding == "rgb" and meant else ""

@@ -22,6 +22,7 @@ from mdseg.data.listing import (
     without_suffix,
 )
 from mdseg.data.lists import Chosen, columns_of, lines_of, there
+from mdseg.data.survey import surveyed
 from mdseg.system.wording import Remark, shortened
 
 
@@ -35,6 +36,7 @@ def folder(
     mask_ending: str = "",
     splits: Any = None,
     without_mask: Any = "error",
+    orientation: Any = None,
 ) -> list[Sample]:
     """Any dataset with a folder of images and one of masks; `{split}` in an option stands for the split's name.
 
@@ -53,6 +55,8 @@ def folder(
         splits: split → what `{split}` stands for where it is not the split's name: `{val: valid}`.
         without_mask: what an image without mask is in a split that has masks, an `error`, or `unlabelled`: seen by
             streams of that role and of the target, left out of labelled ones and of evaluations.
+        orientation: of labelled images with an EXIF orientation, `stored` or `upright`, whichever their masks fit;
+            null: they are refused. Images without masks are always turned upright.
 
     Raises:
         NoSplit: there are no images of this split.
@@ -103,7 +107,7 @@ def folder(
         samples = paired(images, masks)
     if bare := [sample.image for sample in samples if sample.mask is None]:
         refuse_masks(bare, [sample.image for sample in samples], root)
-    return samples
+    return surveyed(samples, orientation)
 
 
 def split_names(splits: Any, templates: Collection[str]) -> dict[str, str]:

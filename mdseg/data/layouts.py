@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from mdseg.data.dataset import Sample, read_size
+from mdseg.data.dataset import Sample
 from mdseg.data.folder import folder as folder
 from mdseg.data.listing import (
     IMAGES,
@@ -31,6 +31,7 @@ from mdseg.data.listing import (
     without_suffix,
 )
 from mdseg.data.lists import Chosen, columns_of, lines_of, list_of, names_of, select, there
+from mdseg.data.reading import read_size
 from mdseg.data.sunrgbd_layout import sunrgbd as sunrgbd
 from mdseg.system.wording import Remark
 

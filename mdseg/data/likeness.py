@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mdseg.data.dataset import read_image
+from mdseg.data.reading import read_image
 
 LOSSLESS = (".png", ".tif", ".tiff", ".bmp")  # JPEG and most WebP invent ids between those of two classes
 POLYGONS = (".json",)  # masks as files of polygons, where mask_ending says so

@@ -4,7 +4,7 @@ import os
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mdseg.data.dataset import Sample
@@ -34,6 +34,21 @@ class IncompleteSplit(FileNotFoundError):
     def __init__(self, message: str, found: list[Sample], faults: dict[str, list[Path]]) -> None:
         super().__init__(message)
         self.found, self.faults = found, faults
+
+
+class UnusableSplit(ValueError):
+    """No file of a split is missing, but some cannot be used as they are.
+
+    Args:
+        found: all samples, which `data check` reads one by one.
+        faults: what is wrong → with which files, where reading them does not tell.
+    """
+
+    def __init__(
+        self, message: str, found: Sequence[Sample], faults: Mapping[str, Sequence[Path]] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.found, self.faults = list(found), dict(faults or {})
 
 
 def checked_root(root: str | Path, split: str) -> Path:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mdseg.data.dataset import SegmentationDataset, read_photograph
+from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.listing import IMAGES, files_below
+from mdseg.data.reading import read_image
 from mdseg.system.files import refuse_irregular
 
 
@@ -49,7 +50,7 @@ def photographs(paths: Sequence[str], count: int) -> list[Picture]:
         if not found:
             raise FileNotFoundError(f"images: {path}: no images ({', '.join(IMAGES)}) in it")
         files += found
-    return [Picture(read_photograph(file)) for file in files[:count]]
+    return [Picture(read_image(file, upright=True)) for file in files[:count]]
 
 
 def listed_images(path: Path, without: Collection[Path] = ()) -> tuple[list[Path], list[Path]]:

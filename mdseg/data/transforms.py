@@ -70,6 +70,11 @@ class RandomCrop:
         """How much an image of this size is enlarged before the random factor."""
         return (self.short_side or min(size)) / min(size)
 
+    def enlargement(self, size: tuple[int, int]) -> float:
+        """How many pixels of a crop stand beside each other for one of an image of this size, at the middle scale."""
+        factor = sum(self.scale) / 2 * self.factor(size)
+        return max(factor, *(wanted / side for side, wanted in zip(size, self.crop, strict=True)))
+
     def window(self, size: tuple[int, int], generator: np.random.Generator) -> tuple[int, int, int, int]:
         """Top, left, height and width of the region to read, in pixels of the stored image."""
         height, width = self._extent(size, generator)
@@ -153,7 +158,16 @@ def resize_mask(mask: Mask, size: tuple[int, int]) -> ResizedMask:
 
 def evaluation_size(size: tuple[int, int], short_side: int | None, multiple: int) -> tuple[int, int]:
     """Size at which an image is evaluated: short side as asked, both sides rounded to the network's multiple."""
-    factor = 1.0 if short_side is None else short_side / min(size)
+    return scaled_size(size, evaluation_factor(size, short_side), multiple)
+
+
+def evaluation_factor(size: tuple[int, int], short_side: int | None) -> float:
+    """How much an image of (height, width) is enlarged where it is evaluated."""
+    return 1.0 if short_side is None else short_side / min(size)
+
+
+def scaled_size(size: tuple[int, int], factor: float, multiple: int) -> tuple[int, int]:
+    """(height, width) times a factor, both sides rounded to a multiple and at least that."""
     height, width = (max(multiple, round(side * factor / multiple) * multiple) for side in size)
     return height, width
 

@@ -1,5 +1,6 @@
 """The path from an image to an answer, the same for every command and for the validation."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,9 +9,20 @@ import torch
 from jaxtyping import Float, Int16, UInt8
 from torch import Tensor, nn
 
-from mdseg.data.transforms import network_input, shifted
+from mdseg.data.sizes import takes_any
+from mdseg.data.transforms import (
+    evaluation_factor,
+    evaluation_size,
+    network_input,
+    resize,
+    scaled_size,
+    shifted,
+)
 from mdseg.evaluation.evaluator import View, classes_at
 from mdseg.labels.spaces import EvaluationSpace
+from mdseg.pixels.windows import extent_within, windows
+
+AT_ONCE = 1 << 22  # pixels, 2048 × 2048
 
 
 def shifts(means: Mapping[str, np.ndarray], network: Any) -> dict[str, Int16[np.ndarray, "3"]]:
@@ -33,6 +45,7 @@ class Predictor:
         align_corners: how logits are upsampled.
         short_side: short side in pixels of what the network sees; null: the image's own.
         shift: what is added to the channels of an image; null: nothing.
+        at_once: pixels that the network sees at a time; what :meth:`answer` would show it more of it shows in windows.
     """
 
     def __init__(
@@ -42,8 +55,9 @@ class Predictor:
         align_corners: bool,
         short_side: int | None,
         shift: Int16[np.ndarray, "3"] | None = None,
+        at_once: int = AT_ONCE,
     ) -> None:
-        self.shift = shift
+        self.shift, self.at_once = shift, at_once
         self.network, self.view = network, view
         self.align_corners, self.short_side = align_corners, short_side
         self.multiple = getattr(network, "input_multiple", 1)
@@ -55,17 +69,25 @@ class Predictor:
 
     def prepared(self, image: UInt8[np.ndarray, "h w 3"]) -> UInt8[Tensor, "1 3 H W"] | Int16[Tensor, "1 3 H W"]:
         """A batch of one image as the network sees it."""
-        seen = shifted(network_input(image, self.short_side, self.multiple), self.shift)
-        return torch.from_numpy(seen).permute(2, 0, 1)[None]
+        return self._batch(network_input(image, self.short_side, self.multiple))
+
+    def _batch(self, seen: UInt8[np.ndarray, "h w 3"]) -> UInt8[Tensor, "1 3 h w"] | Int16[Tensor, "1 3 h w"]:
+        return torch.from_numpy(shifted(seen, self.shift)).permute(2, 0, 1)[None]
 
     @torch.no_grad()
     def logits(self, images: UInt8[Tensor, "n 3 h w"] | Int16[Tensor, "n 3 h w"]) -> Float[Tensor, "n k fh fw"]:
         """Logits of prepared images at head resolution, on the network's device.
 
         Raises:
-            ValueError: they are not finite.
+            ValueError: the network does not take images of this size, or its answer is not finite.
         """
-        logits = self.network(images.to(self.device)).float()
+        try:
+            logits = self.network(images.to(self.device)).float()
+        except (AssertionError, RuntimeError) as error:
+            refusal = getattr(self.network, "refusal", takes_any)
+            if why := refusal((images.shape[-2], images.shape[-1]), None):
+                raise ValueError(why) from error
+            raise
         if not logits.isfinite().all():
             raise ValueError("the network's answer is nan or infinite, though its weights are not: take another one")
         return logits
@@ -77,6 +99,29 @@ class Predictor:
         return classes_at(logits, size, space, self.align_corners)
 
     def answer(self, image: UInt8[np.ndarray, "h w 3"], space: EvaluationSpace) -> UInt8[np.ndarray, "h w"]:
-        """Class index of the evaluation space at every pixel of an image."""
-        logits = self.logits(self.prepared(image))
-        return self.classes(logits, image.shape[:2], space)[0].cpu().numpy()
+        """Class index of the evaluation space at every pixel of an image.
+
+        An image that the network would see more than `at_once` pixels of is shown to it at the same scale in windows
+        that overlap by a quarter of their sides; the middle of each counts.
+
+        Raises:
+            ValueError: the network does not take images of this size.
+        """
+        size = (image.shape[0], image.shape[1])
+        whole = evaluation_size(size, self.short_side, self.multiple)
+        if math.prod(whole) <= self.at_once:
+            return self.classes(self.logits(self.prepared(image)), size, space)[0].cpu().numpy()
+        factor = evaluation_factor(size, self.short_side)
+        seen = [max(1, side // self.multiple) * self.multiple for side in extent_within(whole, self.at_once)]
+        if math.prod(seen) > self.at_once or factor > min(seen):
+            raise ValueError(f"short_side={self.short_side} would enlarge it {factor:.0f} times; choose a smaller one")
+        height, width = (
+            full if part == of else int(part / factor) for full, part, of in zip(size, seen, whole, strict=True)
+        )
+        answer = np.empty(size, np.uint8)
+        for window in windows(size, (height, width)):
+            part = image[window.seen]
+            extent = (part.shape[0], part.shape[1])
+            logits = self.logits(self._batch(resize(part, scaled_size(extent, factor, self.multiple))))
+            answer[window.core] = self.classes(logits, extent, space)[0].cpu().numpy()[window.inside]
+        return answer

@@ -48,7 +48,10 @@ def colorize(mask: np.ndarray, colors: Sequence[Color]) -> np.ndarray:
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(colors)] = colors
     palette[IGNORE] = 0
-    return palette[mask]
+    picture, bands = np.empty((*mask.shape, 3), np.uint8), len(mask) // 64 + 1
+    for rows, drawn in zip(np.array_split(mask, bands), np.array_split(picture, bands), strict=True):
+        drawn[:] = palette[rows]  # for which NumPy takes eight bytes per index
+    return picture
 
 
 def fraction(color: Color) -> tuple[float, float, float]:

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mdseg.models.segmenter import Images
+from mdseg.models.sizes import Size
 
 
 class Joined(nn.Module):
@@ -34,6 +35,12 @@ class Joined(nn.Module):
         """What all of them subtract from images, in 0..255."""
         member: Any = next(iter(self.members.values()))
         return member.mean
+
+    def refusal(self, size: Size, images: int | None = None) -> str | None:
+        """What the first of them says that does not take images of (height, width); null: all take them."""
+        members: Any = self.members.values()
+        said = (member.refusal(size, images) for member in members if hasattr(member, "refusal"))
+        return next(filter(None, said), None)
 
     def forward(self, image: Images) -> Float[Tensor, "n k fh fw"]:
         """Logits at the resolution of the heads.

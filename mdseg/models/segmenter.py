@@ -1,11 +1,14 @@
 """The network every method trains: normalisation, backbone, classifier; some with a second classifier on the way."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int16, UInt8
 from torch import Tensor, nn
+
+from mdseg.models import sizes
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -37,6 +40,7 @@ class Segmenter(nn.Module):
         input_multiple: what height and width of an image must be multiples of; who makes batches pads the image, and
             the mask with 255.
         low_head: a classifier over an earlier stage: auxiliary head, low level of a two-level network.
+        remedy: for a network that does not take every size: (height, width) → what to set so that it takes this one.
     """
 
     mean: Float[Tensor, "1 3 1 1"]
@@ -50,8 +54,10 @@ class Segmenter(nn.Module):
         std: Sequence[float] = IMAGENET_STD,
         input_multiple: int = 1,
         low_head: nn.Module | None = None,
+        remedy: Callable[[sizes.Size], str | None] | None = None,
     ) -> None:
         super().__init__()
+        self.remedy = remedy
         self.backbone = backbone
         self.head = head
         self.low_head = low_head
@@ -60,6 +66,29 @@ class Segmenter(nn.Module):
         self.register_buffer("mean", 255 * torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", 255 * torch.tensor(std).view(1, 3, 1, 1))
         self.to(memory_format=torch.channels_last)
+
+    def refusal(self, size: sizes.Size, images: int | None = None) -> str | None:
+        """Why it does not take images of (height, width), and what to set instead; null: it takes them.
+
+        Args:
+            images: how many of a training step it sees at once; null: one that is evaluated.
+        """
+        if self.remedy is None:
+            return None
+        backbone = self.backbone  # classifiers take any size
+        if images == 1 and (why := sizes.refusal(backbone, size, 1)) and sizes.refusal(backbone, size, 2) is None:
+            return f"in training the network needs two images at a time ({why}): set batch_size to 2 or more"
+        if self.takes_every_multiple or not (why := sizes.refusal(backbone, size)):
+            return None
+        fitting = sizes.fitting(backbone, size)
+        advice = [self.remedy(size), fitting and f"it takes {fitting[0]} × {fitting[1]}"]
+        return "; ".join([f"the network does not take {size[0]} × {size[1]} ({why})", *filter(None, advice)])
+
+    @cached_property
+    def takes_every_multiple(self) -> bool:
+        """Whether it takes images of any size that `input_multiple` divides: it takes two that nothing else divides."""
+        some = ((5 * self.input_multiple, 7 * self.input_multiple), (9 * self.input_multiple, 3 * self.input_multiple))
+        return all(sizes.refusal(self.backbone, size) is None for size in some)
 
     def features(self, image: Images) -> Float[Tensor, "n d fh fw"]:
         """Final features at head resolution of images in 0..255."""

@@ -3,7 +3,10 @@
 import difflib
 import math
 from collections.abc import Collection, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import segmentation_models_pytorch as smp
 import timm
@@ -14,6 +17,7 @@ from torch import Tensor, nn
 
 from mdseg.models.heads import classifier
 from mdseg.models.segmenter import IMAGENET_MEAN, IMAGENET_STD, Segmenter
+from mdseg.models.sizes import Size, refusal
 from mdseg.models.weights import Misfit, downloading, existing_file, load_state, read_weights, unwrapped
 
 THIRD_STAGE = 4  # in the list that an encoder answers with, after the image, the stem and two stages
@@ -56,10 +60,11 @@ def encoder_decoder(
         WithThirdStage(network) if low_head else network,
         classifier(head, in_channels, num_classes, temperature),
         *_mean_and_std(encoder, weights),
-        input_multiple=network.encoder.output_stride,
+        input_multiple=_multiple(network.encoder),
         low_head=_auxiliary_head(network.encoder.out_channels[THIRD_STAGE], num_classes, head, temperature)
         if low_head
         else None,
+        remedy=partial(_remedy, arch, encoder, dict(options or {})),
     )
 
 
@@ -85,6 +90,25 @@ def _auxiliary_head(in_channels: int, num_classes: int, head: str, temperature: 
         nn.Dropout2d(0.1),
         classifier(head, 256, num_classes, temperature),
     )
+
+
+def _multiple(encoder: Any) -> int:
+    """What the sides of an image must be multiples of."""
+    if not isinstance(encoder, smp.encoders.TimmViTEncoder):
+        return encoder.output_stride
+    # DPT makes maps at 1/4, 1/8, ... of one grid and adds those of the next stage at twice their size (smp 0.6.0 does
+    # not say so, and fails at an odd grid).
+    return math.lcm(encoder.output_stride, 2 ** (len(encoder.out_channels) + 1))
+
+
+def _remedy(arch: str, encoder: str, options: dict, size: Size) -> str | None:
+    """The option of a timm encoder, if there is one, with which it takes images of (height, width)."""
+    for option, value in {"dynamic_img_size": True, "strict_img_size": False}.items():
+        if encoder.startswith("tu-") and option not in options:
+            with suppress(ValueError), torch.device("meta"):
+                if refusal(_build(arch, encoder, None, {**options, option: value}), size) is None:
+                    return f"it takes this one with +model.options.{option}={str(value).lower()}"
+    return None
 
 
 def _check_third_stage(arch: str, network: SegmentationModel) -> None:

@@ -18,6 +18,7 @@ from mdseg.config.building import Datasets, bound, build, build_transforms, coun
 from mdseg.data.datamodule import EvaluationData, SegmentationDataModule, cores
 from mdseg.data.dataset import SegmentationDataset, with_images
 from mdseg.data.selection import LoadedStream
+from mdseg.data.sizes import Refusal
 from mdseg.data.statistics import image_mean, labelled_counts
 from mdseg.evaluation.branch_panels import BranchPanels
 from mdseg.evaluation.panels import Panels
@@ -69,7 +70,8 @@ class Fit(Stage):
                 f"stage {self.name}: mean=own changes what the network subtracts from images, but {cfg.model._target_} "
                 "does not say what that is (a buffer `mean`, in 0..255); set mean=network"
             )
-        self.data = build_data(cfg, self.space, self.datasets, getattr(network, "input_multiple", 1))
+        multiple, refusal = getattr(network, "input_multiple", 1), getattr(network, "refusal", None)
+        self.data = build_data(cfg, self.space, self.datasets, multiple, refusal)
         self.steps = self.data.steps
         self.reported = self.reported_data() if cfg.select is not None and self.data.evaluated else None
         self.method = self.build_method(network)
@@ -103,6 +105,7 @@ class Fit(Stage):
             self.data.score_at,
             self.data.multiple,
             self.data.evaluation_short_sides,
+            self.data.refusal,
         )
 
     def build_losses(self) -> dict[str, Any]:
@@ -408,11 +411,14 @@ class Fit(Stage):
         return [f"trains {trained}, {self.steps} steps", *lines, f"writes {self.last}"]
 
 
-def build_data(cfg: DictConfig, space: LabelSpace, datasets: Datasets, multiple: int) -> SegmentationDataModule:
+def build_data(
+    cfg: DictConfig, space: LabelSpace, datasets: Datasets, multiple: int, refusal: Refusal | None = None
+) -> SegmentationDataModule:
     """The streams and the evaluated datasets of a stage's configuration.
 
     Args:
         multiple: what the sizes of images given to the network are multiples of.
+        refusal: what it says to other sizes; null: nothing.
     """
     streams = datasets.streams(cfg, build_transforms(cfg))
     return SegmentationDataModule(
@@ -427,6 +433,7 @@ def build_data(cfg: DictConfig, space: LabelSpace, datasets: Datasets, multiple:
         evaluation_short_sides=cfg.evaluation.short_sides,
         score_at=cfg.evaluation.score_at,
         multiple=multiple,
+        refusal=refusal,
     )
 
 

@@ -59,6 +59,7 @@ class Merge(Stage):
             evaluation_short_sides=cfg.evaluation.short_sides,
             score_at=cfg.evaluation.score_at,
             multiple=math.lcm(multiple, getattr(network, "input_multiple", 1)),
+            refusal=getattr(network, "refusal", None),
         )
 
         if len(outside) == len(self.origins):

@@ -62,6 +62,7 @@ class EstimateRelations(Stage):
             evaluation_short_sides=cfg.evaluation.short_sides,
             score_at=cfg.evaluation.score_at,
             multiple=network.input_multiple,
+            refusal=getattr(network, "refusal", None),
         )
         self.scores = RelationScores(network, self.space, score, cfg.align_corners)
         if "model" not in self.origins:

@@ -13,7 +13,8 @@ import torch
 from jaxtyping import UInt8
 
 from mdseg.config.building import build_transforms
-from mdseg.data.dataset import ORIGINALS, SegmentationDataset, image_file, originals, read_image
+from mdseg.data.dataset import ORIGINALS, SegmentationDataset, image_file, originals
+from mdseg.data.reading import read_image
 from mdseg.figures.translation import pairs
 from mdseg.methods.translation import scaled
 from mdseg.methods.translations import as_bytes

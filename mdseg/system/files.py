@@ -1,10 +1,13 @@
 """Files written so that nobody ever sees half of one."""
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+LONG_NAME = 100  # bytes; file systems take 255, some 143
 
 
 @contextmanager
@@ -42,16 +45,23 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    unfinished = temporary(path)
     try:
-        with naming(path), temporary.open("wb") as file:
+        with naming(path), unfinished.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        unfinished.replace(path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
         raise
+
+
+def temporary(path: Path) -> Path:
+    """What a file is called while it is written; of a long name its hash, so that it is no longer than others."""
+    name = os.fsencode(path.name)
+    short = path.name if len(name) <= LONG_NAME else hashlib.blake2b(name, digest_size=16).hexdigest()
+    return path.with_name(f".{short}.{os.getpid()}.tmp")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,0 +1,119 @@
+"""What the headers of the files of one's own folder say, before any pixel is read."""
+
+import warnings
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mdseg.data.dataset import Sample, sizes_differ
+from mdseg.data.listing import UnusableSplit
+from mdseg.data.reading import Header, read_headers, refuse_unusable
+from mdseg.system.wording import Remark, shortened
+
+ORIENTATIONS = ("stored", "upright")
+ORIENTED = "labelled image with an EXIF orientation, of which nobody has said whether its mask follows it"
+NO_HEADER = (".json", ".mat")  # suffixes of annotation that is no image
+
+Headers = Mapping[Path, Header | ValueError]
+
+
+def surveyed(samples: Sequence[Sample], orientation: Any = None) -> list[Sample]:
+    """Samples whose files fit together, as far as their headers tell.
+
+    Args:
+        orientation: of labelled images that have one in EXIF: `stored` takes the pixels as they lie in the file,
+            `upright` as they are shown. A mask is turned only where it has an orientation of its own.
+
+    Raises:
+        UnusableSplit: a file cannot be used, an image and its mask differ in size, or there are labelled images with an
+            EXIF orientation and null as option.
+        ValueError: an orientation that is none.
+    """
+    if orientation not in (None, *ORIENTATIONS):
+        raise ValueError(f"orientation: expected stored, upright or null, got {orientation!r}")
+    samples = [replace(each, upright=orientation == "upright" and each.mask is not None) for each in samples]
+    masks = [each.mask for each in samples if each.mask is not None and each.mask.suffix.lower() not in NO_HEADER]
+    files = [*(each.image for each in samples), *masks]
+    headers = dict(zip(files, read_headers(files), strict=True))
+    check_usable(samples, headers)
+    if orientation is None:
+        check_oriented(samples, headers)
+    check_sizes(samples, headers)
+    for remark in remarks({each.image: headers[each.image] for each in samples}):
+        warnings.warn(remark, Remark, stacklevel=3)
+    return samples
+
+
+def check_usable(samples: Sequence[Sample], headers: Headers) -> None:
+    """Refuse files that could not be read; `data check` reads all of them and lists those."""
+    images, unusable = {each.image for each in samples}, []
+    for path, header in headers.items():
+        try:
+            if isinstance(header, ValueError):
+                raise header
+            refuse_unusable(path, header if path in images else header._replace(mode=""))
+        except ValueError as error:
+            unusable.append(error)
+    if unusable:
+        raise UnusableSplit(f"{unusable[0]}{_more(unusable, 'files')}", samples)
+
+
+def check_oriented(samples: Sequence[Sample], headers: Headers) -> None:
+    """Refuse labelled images that are shown otherwise than they are stored: either may be what their masks fit."""
+    found: dict[Path, Header] = {}
+    fitting = {"stored", "upright"}
+    for image, mask in ((each.image, each.mask) for each in samples if each.mask is not None):
+        header, mask_header = headers[image], headers.get(mask)
+        if isinstance(header, Header) and (header.orientation, getattr(mask_header, "orientation", 1)) != (1, 1):
+            found[image] = header
+            if isinstance(mask_header, Header):
+                sizes = {name: [each.shown(name == "upright") for each in (header, mask_header)] for name in fitting}
+                fitting &= {name for name, (size, mask_size) in sizes.items() if size == mask_size}
+    if found:
+        named = shortened([f"{path.name} ({header.orientation})" for path, header in found.items()])
+        hint = f"; the sizes of all of them fit `{next(iter(fitting))}`" if len(fitting) == 1 else ""
+        raise UnusableSplit(
+            f"{len(found)} of {len(samples)} labelled images have an EXIF orientation: {named}. Were their masks drawn "
+            "on the pixels as they are stored, or as programs show them? Look at one, and set the layout's "
+            f"`orientation` to `stored` or to `upright`{hint}",
+            samples,
+            {ORIENTED: list(found)},
+        )
+
+
+def check_sizes(samples: Sequence[Sample], headers: Headers) -> None:
+    """Refuse images and masks that differ in size; `data check` reads all of them and lists those."""
+    differing = []
+    for each in samples:
+        header, mask_header = headers[each.image], None if each.mask is None else headers.get(each.mask)
+        if isinstance(header, Header) and isinstance(mask_header, Header) and each.mask_size is None:
+            sizes = header.shown(each.upright), mask_header.shown(each.upright)
+            if sizes[0] != sizes[1]:
+                differing.append((each, *sizes))
+    if differing:
+        raise UnusableSplit(f"{sizes_differ(*differing[0])}{_more(differing, 'pairs')}", samples)
+
+
+def _more(found: Collection[object], what: str) -> str:
+    return f" (and {len(found) - 1} more {what})" if len(found) > 1 else ""
+
+
+def remarks(headers: Headers) -> list[str]:
+    """What readers of images leave out of them without anything being wrong."""
+    known = {path: header for path, header in headers.items() if isinstance(header, Header)}
+    deep = [path.name for path, header in known.items() if header.bits > 8]
+    several = [path.name for path, header in known.items() if header.several]
+    found = []
+    if deep:
+        found.append(
+            f"{len(deep)} of {len(headers)} images have more than 8 bits per channel, of which the upper 8 are used: "
+            f"{shortened(deep)}; where they hold only a part of the range (12 of 16 bits), scale them to 8 bits first, "
+            "or they come out nearly black"
+        )
+    if several:
+        found.append(
+            f"{len(several)} of {len(headers)} images hold several pictures (pages, frames), of which the first is "
+            f"used: {shortened(several)}"
+        )
+    return found
