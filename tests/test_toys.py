@@ -68,7 +68,9 @@ def test_steps_of_two_optimisers_are_counted_as_batches(finished):
 
 def test_a_stage_may_have_neither_a_segmenter_nor_an_evaluation(finished):
     run = finished["toy_adversarial"]
-    assert results(run)["translate"].keys() == {"steps", "seconds", "images_per_second", "peak_memory_mb"}
+    assert results(run)["translate"].keys() == {
+        *("steps", "seconds", "images_per_second", "peak_memory_mb", "never_seen")
+    }
     terms = logged(run, "translate", "train/reconstruction")
     assert list(terms) == list(range(9))
 

@@ -50,6 +50,7 @@ def from_pairs(space: LabelSpace, pairs: Any) -> Int8[Tensor, "d k k"]:
         for primary, secondaries in (primaries or {}).items():
             row = space.dataset_index(dataset)
             check_names(f"class relations of '{dataset}'", [primary])
+            secondaries = [] if secondaries is None else secondaries
             check_names(f"class relations of '{dataset}': '{primary}'", secondaries)
             classes = [_train_id(space, dataset, name) for name in (primary, *secondaries)]
             if not space.in_space[row, classes[0]]:
