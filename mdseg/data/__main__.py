@@ -28,7 +28,8 @@ if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at 
 
 HELP = {
     "check": """Read every file of datasets: missing pairs, unreadable or truncated files, sizes that differ, unknown
-raw ids, images that are in two splits; count classes and sizes, mean and deviation. Exit code 0: usable, 1: not.
+raw ids, photographs that are shown turned, images in two splits; count classes and sizes, mean and deviation. Exit code
+0: usable, 1: not.
 
 python -m mdseg.data check on=[idd,bdd]                               the embedded data
 python -m mdseg.data check on=[idd] data=disk data.root=/datasets     /datasets/idd

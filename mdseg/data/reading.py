@@ -4,6 +4,7 @@ JPEG and PNG are read by OpenCV, which is fast, everything else by Pillow: OpenC
 """
 
 import io
+import logging
 import struct
 import warnings
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ Image.MAX_IMAGE_PIXELS = None
 PngImagePlugin.MAX_TEXT_CHUNK = 1 << 26
 TiffImagePlugin.READ_LIBTIFF = True
 warnings.filterwarnings("ignore", module="PIL")  # of damaged metadata: what matters of it is said here
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF", "PPM", "JPEG2000")
 BY_OPENCV = ("JPEG", "MPO", "PNG")  # MPO: a JPEG with previews, as telephones write them
@@ -269,7 +271,8 @@ def _stored(path: Path, image: Any, header: Header, mode: str) -> np.ndarray:
             band = image.crop((0, top, image.width, min(top + rows, image.height)))
             band = band.getchannel(0) if band.mode == "La" else band
             if band.mode.startswith("I;16"):
-                band = Image.fromarray((np.asarray(band) >> header.bits - 8).astype(np.uint8))
+                grey = (np.asarray(band) >> header.bits - 8).astype(np.uint8)
+                band = Image.fromarray(~grey if _white_is_0(image) else grey)  # which Pillow minds up to 8 bits
             pixels[top : top + rows] = np.asarray(band if band.mode == mode else band.convert(mode))
     except (LookupError, OSError, SyntaxError, ValueError, struct.error) as error:
         raise _unreadable(path, error) from error
@@ -277,9 +280,13 @@ def _stored(path: Path, image: Any, header: Header, mode: str) -> np.ndarray:
     return turned(pixels, INVERSE.get(header.orientation, header.orientation)) if image.format == "TIFF" else pixels
 
 
+def _white_is_0(image: Any) -> bool:
+    return image.format == "TIFF" and image.tag_v2.get(Tag.PhotometricInterpretation) == WHITE_IS_0
+
+
 def _id(path: Path, content: bytes, image: Any, header: Header) -> np.ndarray:
-    if header.kind == "PNG":
-        raw = _decoded(path, content, cv2.IMREAD_UNCHANGED)
+    if header.kind == "PNG" and not (header.mode == "L" and "transparency" in image.info):
+        raw = _decoded(path, content, cv2.IMREAD_UNCHANGED)  # which would make colours of grey with a transparent one
         found = "palette PNG" if header.mode == "P" else f"{raw.dtype} of shape {raw.shape}"
         grey = header.mode in ("1", "L") and raw.ndim == 2 and raw.dtype == np.uint8
     else:
@@ -290,7 +297,7 @@ def _id(path: Path, content: bytes, image: Any, header: Header) -> np.ndarray:
             f"{path}: expected an 8-bit single-channel mask, found {found}; set the table's `encoding`, or save it as "
             "8-bit grey"
         )
-    if header.kind == "TIFF" and image.tag_v2.get(Tag.PhotometricInterpretation) == WHITE_IS_0:
+    if _white_is_0(image):
         raw = ~raw  # undone: Pillow has inverted what is stored
     # Lossless optimisers pack few grey levels into 1, 2 or 4 bits, which readers stretch to 0..255.
     return raw if header.bits == 8 else raw // (255 // (2**header.bits - 1))

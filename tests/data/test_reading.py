@@ -73,7 +73,8 @@ def test_compressed_tiffs_are_read_alike(tmp_path, compression):
 def test_planes_and_a_single_band_and_white_as_zero(tmp_path):
     assert (read_image(tiff(tmp_path / "a.tif", COLORS, planar=True)) == COLORS).all()
     for photometric, expected in ((1, GREY), (0, 255 - GREY)):
-        assert (read_image(tiff(tmp_path / "b.tif", GREY, photometric=photometric)) == expected[..., None]).all()
+        for pixels in (GREY, DEEP[..., 0]):
+            assert (read_image(tiff(tmp_path / "b.tif", pixels, photometric=photometric)) == expected[..., None]).all()
 
 
 @pytest.mark.parametrize("suffix", ["png", "webp", "bmp", "tif"])
@@ -268,6 +269,12 @@ def test_two_ids_in_one_bit_are_0_and_1(tmp_path, suffix, depth):
     )
     assert read_header(tmp_path / f"m.{suffix}").bits == depth
     assert (read_raw_ids(tmp_path / f"m.{suffix}", "id") == (IDS > 9)).all()
+
+
+def test_ids_beside_a_transparent_one_are_read_as_others(tmp_path):
+    """OpenCV 5.0.0 makes four channels of grey with a transparent value."""
+    Image.fromarray(IDS).save(tmp_path / "m.png", transparency=0)
+    assert (read_raw_ids(tmp_path / "m.png", "id") == IDS).all()
 
 
 @pytest.mark.parametrize("name", ["m.jpg", "m.png", "m.webp", "m.tif"])
