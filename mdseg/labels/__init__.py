@@ -1,7 +1,7 @@
 """Classes: which ones a dataset annotates, and in which space one model answers for all datasets.
 
-In tables, the classes of one dataset; in spaces, those of a model; in relations, how classes of different datasets
-relate. May import system.
+In tables, the classes of one dataset (in documents, what YAML says of them); in spaces, those of a model; in relations,
+how classes of different datasets relate. May import system.
 """
 
 from mdseg.labels.spaces import EvaluationSpace, LabelSpace, disjoint, listed, union
