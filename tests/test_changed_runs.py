@@ -1,6 +1,5 @@
 """A run goes on as it began: what has changed since, in its configuration or on disk, is refused or named."""
 
-import json
 import shutil
 
 import cv2
@@ -44,6 +43,13 @@ def edit(folder, **values):
 def said(warned):
     """What was remarked of changes."""
     return [str(warning.message) for warning in warned if "changed since the run began" in str(warning.message)]
+
+
+def keep(folder, planned):
+    """A folder that was planned so, and has weights of some stage."""
+    Begun(folder).keep(planned)
+    (folder / "source").mkdir()
+    (folder / "source/done").touch()
 
 
 def plan_again(folder):
@@ -125,8 +131,7 @@ def test_a_stage_that_has_not_begun_takes_what_is_said_now(composed, tmp_path):
     cfg = composed("experiment=uniseg_cib", *SMOKE, *STEPS)
     OmegaConf.save(cfg, tmp_path / "config.yaml")
     (tmp_path / "command.txt").touch()
-    plan = planned(cfg, tmp_path)
-    plan.begun.keep(plan.planned)
+    keep(tmp_path, planned(cfg, tmp_path).planned)
     edit(tmp_path, stage__class_relational__steps=5)
     with pytest.warns(Remark, match="before the stage: steps from 2 to 5 in stage class_relational$"):
         assert plan_again(tmp_path).stages["class_relational"].steps == 5
@@ -184,8 +189,7 @@ def own(composed, tmp_path):
     prepare_data(cfg)
     shutil.copytree(cfg.data.root, tmp_path / "scenes")
     cfg = composed(*overrides, f"data.root={tmp_path / 'scenes'}")
-    plan = planned(cfg, tmp_path)
-    plan.begun.keep(plan.planned)
+    keep(tmp_path, planned(cfg, tmp_path).planned)
     return cfg
 
 
@@ -197,7 +201,7 @@ def test_an_image_that_is_gone_is_missed(own, tmp_path):
         planned(own, tmp_path)
 
 
-def seen(names="a b", sizes=(1, 2), labels="x"):
+def seen(names="a b", sizes="1 2", labels="x"):
     return {"dataset": "d", "images": len(names.split()), "names": names, "sizes": sizes, "labels": labels}
 
 
@@ -209,19 +213,23 @@ def seen(names="a b", sizes=(1, 2), labels="x"):
         (
             seen("a b c"),
             False,
-            "the names of the images of d changed since the run began (2 images then, 3 now): which",
+            "the names of the images of d changed since the run began (2 images then, 3 now), and which",
         ),
-        (seen("a c"), False, "the names of the images of d changed since the run began (2 images then, 2 now): which"),
-        (seen(labels="y"), False, "the label table of d changed since the run began: which images"),
-        (seen(sizes=(1, 3)), True, "the sizes of files of d changed since the run began: which images"),
-        (None, False, "the names of the images of d changed since the run began (2 images then, 0 now): which"),
+        (
+            seen("a c"),
+            False,
+            "the names of the images of d changed since the run began (2 images then, 2 now), and which",
+        ),
+        (seen(labels="y"), False, "the label table of d changed since the run began, and"),
+        (seen(sizes="1 3"), True, "the sizes of files of d changed since the run began, and"),
+        (None, False, "the names of the images of d changed since the run began (2 images then, 0 now), and which"),
     ],
 )
 def test_images_and_label_tables_are_those_that_a_run_began_with(tmp_path, now, moved, message):
-    (tmp_path / PLANNED).write_text(json.dumps({"fit": {"config": {}, "images": {"stream": seen(sizes=[1, 2])}}}))
+    keep(tmp_path, {"fit": {"config": {}, "images": {"stream": seen()}}})
     begun = Begun(tmp_path)
     begun.free = {"datasets.d.root": None} if moved else {}
-    now = {} if now is None else {"stream": {**now, "sizes": list(now["sizes"])}}
+    now = {} if now is None else {"stream": now}
     if message is None:
         begun.check_images("fit", now)
     else:
@@ -230,12 +238,19 @@ def test_images_and_label_tables_are_those_that_a_run_began_with(tmp_path, now, 
     begun.check_images("another", {})
 
 
+def test_without_any_weights_a_run_begins_anew_and_is_remembered_so(tmp_path):
+    Begun(tmp_path).keep({"fit": {"config": {}, "images": {"stream": seen()}}})
+    again = {"fit": {"config": {}, "images": {"stream": seen("a")}}}
+    begun = Begun(tmp_path)
+    begun.check_images("fit", again["fit"]["images"])
+    begun.keep(again)
+    assert Begun(tmp_path).planned == again
+
+
 def test_a_file_that_was_mended_is_remarked(tmp_path):
-    (tmp_path / PLANNED).write_text(json.dumps({"fit": {"config": {}, "images": {"stream": seen()}}}))
-    with pytest.warns(
-        Remark, match="the sizes of files of d changed since the run began; go on only if you have mended"
-    ):
-        Begun(tmp_path).check_images("fit", {"stream": seen(sizes=(1, 3))})
+    keep(tmp_path, {"fit": {"config": {}, "images": {"stream": seen()}}})
+    with pytest.warns(Remark, match="the sizes of files of d changed since the run began; that is right only where"):
+        Begun(tmp_path).check_images("fit", {"stream": seen(sizes="1 3")})
 
 
 def test_a_root_that_has_moved_must_have_the_same_files(own, tmp_path):
@@ -247,7 +262,7 @@ def test_a_root_that_has_moved_must_have_the_same_files(own, tmp_path):
         planned(own, tmp_path)
     image = next((tmp_path / "moved/bdd").rglob("train/*.jpg"))
     cv2.imwrite(str(image), np.random.default_rng(0).integers(0, 256, cv2.imread(str(image)).shape, np.uint8))
-    with refused("the sizes of files of bdd changed since the run began: which images a step sees"):
+    with refused("the sizes of files of bdd changed since the run began, and others lie where they were"):
         planned(own, tmp_path)
 
 
@@ -259,8 +274,7 @@ def test_a_list_of_labelled_images_that_was_edited_is_refused(composed, tmp_path
     listed = tmp_path / "listed.txt"
     listed.write_text(f"{samples[0].key}\n{samples[1].key}\n")
     cfg.streams.labelled.labelled = str(listed)
-    plan = planned(cfg, tmp_path)
-    plan.begun.keep(plan.planned)
+    keep(tmp_path, planned(cfg, tmp_path).planned)
     listed.write_text(f"{samples[0].key}\n{samples[2].key}\n")
     with refused("the names of the images of bdd changed since the run began (2 images then, 2 now)"):
         planned(cfg, tmp_path)

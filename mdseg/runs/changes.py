@@ -26,7 +26,11 @@ FREE = (
     *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy", "strategy.*")),
     *(f"trainer.{key}" for key in ("enable_progress_bar", "benchmark", "deterministic", "detect_anomaly")),
 )
-PARTS = {"names": "names of the images", "labels": "label table", "sizes": "sizes of files"}
+PARTS = {  # of a fingerprint → what it is of, and what another one means
+    "names": ("the names of the images", "which images a step sees follows from all of them"),
+    "labels": ("the label table", "masks would be read in another way"),
+    "sizes": ("the sizes of files", "others lie where they were"),
+}
 ROOTS = ("data.root", "datasets.*.root")
 OF_YAML = (yaml.YAMLError, OmegaConfBaseException)
 NOTHING = object()  # in the place of a value that is not there
@@ -88,6 +92,7 @@ class Begun:
     def __init__(self, folder: Path) -> None:
         self.folder, self.free, self.later = folder, dict[str, Change](), list[str]()
         self.planned = _read(folder / PLANNED, _planned) if (folder / PLANNED).is_file() else {}
+        self.any_weights = any(any(folder.glob(f"*/{left}")) for left in ("done", "checkpoints/last.ckpt"))
 
     def check(self, stage: str, now: Mapping[str, Any]) -> None:
         """Refuse to go on with a stage whose configuration is another one than it was begun with.
@@ -117,10 +122,10 @@ class Begun:
         if not done and not last.is_file():
             self.later += [f"{change} in stage {stage}" for change in found if not change.is_free]
         elif bound := [str(change) for change in found if not change.is_free]:
+            weights = f", which may take these weights (from={last})" if last.is_file() else ""
             raise ValueError(
                 f"{self.folder / 'config.yaml'} has changed since stage {stage} was trained: {shortened(bound)}. A run "
-                f"ends with what it began with: put {'these' if bound[1:] else 'it'} back, or start a new run, which "
-                f"may take these weights (from={last})"
+                f"ends with what it began with: put {'these' if bound[1:] else 'it'} back, or start a new run{weights}"
             )
         self.free |= {change.key: change for change in found if change.is_free}
 
@@ -146,30 +151,24 @@ class Begun:
             ValueError: it names the dataset.
         """
         moved = any(fnmatchcase(key, pattern) for key in self.free for pattern in ROOTS)
-        for what, before in self.planned.get(stage, {}).get("images", {}).items():
+        images = self.planned.get(stage, {}).get("images", {}) if self.any_weights else {}
+        for what, before in images.items():
             found = now.get(what, {})
-            for part, name in (
-                ("names", "names of the images"),
-                ("labels", "label table"),
-                ("sizes", "sizes of files"),
-            ):
-                if found.get(part) == before[part]:
-                    continue
+            for part in (part for part in PARTS if found.get(part) != before[part]):
+                name, why = PARTS[part]
                 counts = f" ({before['images']} images then, {found.get('images', 0)} now)" if part == "names" else ""
-                message = (
-                    f"stage {stage}, {what}: the {name} of {before['dataset']} changed since the run began{counts}"
-                )
+                changed = f"{name} of {before['dataset']} changed since the run began{counts}"
                 if part == "sizes" and not moved:
-                    warnings.warn(f"{message}; go on only if you have mended some", Remark, stacklevel=2)
+                    message = f"stage {stage}, {what}: {changed}; that is right only where files were mended"
+                    warnings.warn(message, Remark, stacklevel=2)
                     continue
                 raise ValueError(
-                    f"{message}: which images a step sees follows from all of them. Put back what was there, or start "
-                    "a new run"
+                    f"stage {stage}, {what}: {changed}, and {why}; put back what was there, or start a new run"
                 )
 
     def keep(self, planned: Mapping[str, Mapping[str, Any]]) -> None:
-        """Write what the run is planned with, once: an attempt that goes on has it already."""
-        if not (self.folder / PLANNED).exists():
+        """Write what the run is planned with; what it has weights of already stays."""
+        if not self.any_weights or not self.planned:
             write_text(self.folder / PLANNED, json.dumps(planned, indent=1) + "\n")
 
 
