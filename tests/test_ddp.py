@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 from smoke import SMOKE, command
 
@@ -33,6 +34,7 @@ def test_two_ranks_train_find_relations_and_evaluate_every_image_once(tmp_path, 
         assert (counts[row] == np.bincount(labels[labels != 255], minlength=space.num_classes)).all()
 
 
+@pytest.mark.slow
 def test_two_ranks_of_the_universal_method_add_up_what_one_would(tmp_path):
     """The pixels of an epoch under way, which do not depend on the weights."""
     overrides = [
