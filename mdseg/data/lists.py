@@ -34,7 +34,7 @@ def text_of(list_file: Path) -> str:
     utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
         text = content.decode("utf-16" if utf16 else "utf-8-sig")
-        if "\0" in text:  # at which normpath of Python 3.11 cuts a path off
+        if "\0" in text:  # UTF-16 that has no mark
             raise ValueError("null bytes")
     except ValueError as error:
         raise ValueError(f"{list_file}: expected a list of names in UTF-8, found something else ({error})") from error
