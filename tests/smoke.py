@@ -45,7 +45,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 # Importing the libraries takes five seconds of CPU; mdseg itself is imported by every child anew.
 SERVER = """
-import json, os, runpy, signal, sys
+import faulthandler, json, os, runpy, signal, sys
 import albumentations, hydra, matplotlib.figure, pytorch_lightning, segmentation_models_pytorch
 for line in sys.stdin:
     job = json.loads(line)
@@ -59,6 +59,7 @@ for line in sys.stdin:
             os.dup2(os.open(path, os.O_RDWR | os.O_APPEND), number)
         signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(job["timeout"])
+        faulthandler.dump_traceback_later(job["timeout"] - 10)
         os.chdir(job["folder"])
         os.environ.clear()
         os.environ.update(job["environment"])
@@ -129,6 +130,7 @@ class Forked:
             if time.monotonic() > end:
                 raise subprocess.TimeoutExpired(self.arguments, timeout)
             time.sleep(0.005)
+        assert self.returncode != -signal.SIGALRM, f"{self.arguments} hangs: {self.stderr}"
         return self.returncode
 
     def send_signal(self, number: int) -> None:
@@ -142,7 +144,5 @@ class Forked:
 def forked(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """As :func:`command`, by :class:`Forked`."""
     process = Forked(folder, *arguments)
-    code = process.wait()
-    if code == -signal.SIGALRM:
-        raise subprocess.TimeoutExpired(arguments, TIMEOUT)
+    code = process.wait(TIMEOUT + 10)
     return subprocess.CompletedProcess(arguments, code, process.stdout, process.stderr)
