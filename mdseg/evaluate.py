@@ -205,7 +205,7 @@ def create_output(cfg: DictConfig) -> Path:
 @contextmanager
 def removed_on_failure(folder: Path) -> Iterator[None]:
     """Leave no folder behind of what fails or is stopped."""
-    from mdseg.data.datamodule import kill_workers
+    from mdseg.data.workers import end_workers
     from mdseg.system.signals import Stopped, StopSignals
 
     with StopSignals():
@@ -221,7 +221,7 @@ def removed_on_failure(folder: Path) -> Iterator[None]:
                 print(f"mdseg: {error.what}", file=sys.stderr)
             raise
         finally:
-            kill_workers()
+            end_workers()
 
 
 def write(document: dict[str, Any], cfg: DictConfig, overrides: Sequence[str], folder: Path) -> None:

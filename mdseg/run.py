@@ -122,7 +122,7 @@ def load_config(folder: Path) -> DictConfig:
 
 def carry_out(plan: "Plan", stop: StopSignals) -> float | None:
     """Execute a plan, print its results, and say how to go on where it is stopped."""
-    from mdseg.data.datamodule import kill_workers
+    from mdseg.data.workers import end_workers
 
     folder = plan.folder
     if (limit := seconds_of(plan.cfg.time_limit)) is not None:
@@ -136,7 +136,7 @@ def carry_out(plan: "Plan", stop: StopSignals) -> float | None:
             print(f"\n{stopped.what}; continue with: python -m mdseg.run resume={folder}", flush=True)
             raise
         finally:
-            kill_workers()
+            end_workers()
     if main_process():
         print_results(results, folder)
     last = results["stages"][plan.cfg.stages[-1]]

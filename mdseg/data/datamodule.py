@@ -1,8 +1,5 @@
 """One loader and one worker pool for all streams; one more for evaluation."""
 
-import multiprocessing.util
-import os
-import signal
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,6 +17,7 @@ from mdseg.data.sizes import Refusal, check_crop, check_evaluated, remark_enlarg
 from mdseg.data.statistics import count_classes
 from mdseg.data.streams import SampleKey, StreamSampler, keyed_generator
 from mdseg.data.transforms import evaluation_factor, network_input, pad_to_multiple, resize_mask, shifted
+from mdseg.data.workers import Loader, cores, start_worker
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
 
@@ -236,28 +234,6 @@ def check_labelled(dataset: SegmentationDataset, mask: np.ndarray, train_ids: np
         )
 
 
-def start_worker(_: int) -> None:
-    """Workers leave signals to the main process, which saves first, and OpenCV's threads off."""
-    cv2.setNumThreads(0)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def kill_workers() -> None:
-    """What an error leaves of a loader: they ignore SIGTERM, so at exit Python would wait for them forever."""
-    # PyTorch's handler would raise in whatever comes next, such as the next job of a sweep.
-    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    for worker in multiprocessing.active_children():
-        worker.kill()
-        worker.join()
-    signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
-
-
-def cores() -> int:
-    """Cores that this process may use; with more workers than that, PyTorch warns. Batches do not depend on it."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 class EvaluationData(pl.LightningDataModule):
     """The evaluated datasets.
 
@@ -326,10 +302,7 @@ class EvaluationData(pl.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _loader(self, dataset: Dataset, sampler: Any, collate_fn: Any) -> DataLoader:
-        if self.workers:
-            # Made here, it is the workers' too and goes with this process: one of their own outlives a killed one.
-            multiprocessing.util.get_temp_dir()
-        return DataLoader(
+        return Loader(
             dataset,
             batch_sampler=sampler,
             collate_fn=collate_fn,

@@ -15,11 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from mdseg.config.building import Datasets, bound, build, build_transforms, count_steps, evaluated_tables
-from mdseg.data.datamodule import EvaluationData, SegmentationDataModule, cores
+from mdseg.data.datamodule import EvaluationData, SegmentationDataModule
 from mdseg.data.dataset import SegmentationDataset, with_images
 from mdseg.data.selection import LoadedStream
 from mdseg.data.sizes import Refusal
 from mdseg.data.statistics import image_mean, labelled_counts
+from mdseg.data.workers import cores
 from mdseg.evaluation.branch_panels import BranchPanels
 from mdseg.evaluation.panels import Panels
 from mdseg.evaluation.predictor import shifts

@@ -1,3 +1,7 @@
+import multiprocessing
+import threading
+import time
+from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import cv2
@@ -8,12 +12,13 @@ from smoke import SMOKE
 
 from mdseg.config.building import Datasets, build_label_space, prepare_data
 from mdseg.config.keys import stage_config
-from mdseg.data.datamodule import EvaluationSampler, StreamDataset, collate, cores
+from mdseg.data.datamodule import EvaluationSampler, StreamDataset, collate
 from mdseg.data.dataset import Sample, SegmentationDataset
 from mdseg.data.selection import select_streams
 from mdseg.data.statistics import labelled_counts
 from mdseg.data.streams import StreamSampler
 from mdseg.data.transforms import RandomCrop
+from mdseg.data.workers import cores, end_workers
 from mdseg.labels.tables import LabelTable
 from mdseg.stages.fit import build_data, write_subsets
 
@@ -65,6 +70,28 @@ def same(first, second):
 def test_there_are_no_more_workers_than_cores(stage):
     data = stage("data.workers=1000").build_data(1)
     assert data.train_dataloader().num_workers == data.val_dataloader().num_workers == cores()
+
+
+def test_workers_that_hold_a_lock_are_ended_without_waiting_for_it_forever(stage, monkeypatch):
+    """PyTorch 2.15 asks its workers to end by an event, whose lock a killed one would keep."""
+
+    def locked(event):
+        with event._cond:
+            time.sleep(0.5)
+            told = event._flag.acquire(False)
+            if told:
+                event._flag.release()
+            return told
+
+    monkeypatch.setattr(Event, "is_set", locked)
+    iterator = iter(stage("data.workers=1").build_data(1).train_dataloader())
+    next(iterator)
+    end_workers()
+    assert multiprocessing.active_children() == []
+    later = threading.Thread(target=iterator._shutdown_workers, daemon=True)
+    later.start()
+    later.join(10)
+    assert not later.is_alive()
 
 
 def test_batches_do_not_depend_on_the_workers_or_on_where_training_began(stage):

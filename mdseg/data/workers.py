@@ -1,0 +1,54 @@
+"""Processes that make batches: how they begin and how they end."""
+
+import multiprocessing.util
+import os
+import signal
+import weakref
+from typing import Any, ClassVar
+
+import cv2
+from torch.utils.data import DataLoader
+
+
+def start_worker(_: int) -> None:
+    """Workers leave signals to the main process, which saves first, and OpenCV's threads off."""
+    cv2.setNumThreads(0)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+class Loader(DataLoader):
+    """A loader whose workers are ended by :func:`end_workers`, wherever an error has left its iterator."""
+
+    iterators: ClassVar[weakref.WeakSet] = weakref.WeakSet()
+
+    def __iter__(self) -> Any:
+        """As usual, remembered while workers are at it."""
+        if not self.num_workers:
+            return super().__iter__()
+        # Made here, it is the workers' too and goes with this process: one of their own outlives a killed one.
+        multiprocessing.util.get_temp_dir()
+        iterator = super().__iter__()
+        self.iterators.add(iterator)
+        return iterator
+
+
+def end_workers() -> None:
+    """What an error leaves of a loader: they ignore SIGTERM, so at exit Python would wait for them forever.
+
+    They are asked first, as PyTorch does it: one that is killed may hold the lock of the event by which they are asked,
+    and whoever ends its loader afterwards would wait for that.
+    """
+    for iterator in list(Loader.iterators):
+        iterator._shutdown_workers()
+    # PyTorch's handler would raise in whatever comes next, such as the next job of a sweep.
+    handler = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for worker in multiprocessing.active_children():
+        worker.kill()
+        worker.join()
+    signal.signal(signal.SIGCHLD, handler or signal.SIG_DFL)
+
+
+def cores() -> int:
+    """Cores that this process may use; with more workers than that, PyTorch warns. Batches do not depend on it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
