@@ -1,6 +1,6 @@
 """Processes that make batches: how they begin and how they end."""
 
-import multiprocessing.util
+import multiprocessing
 import os
 import signal
 import weakref
@@ -24,12 +24,9 @@ class Loader(DataLoader):
 
     def __iter__(self) -> Any:
         """As usual, remembered while workers are at it."""
-        if not self.num_workers:
-            return super().__iter__()
-        # Made here, it is the workers' too and goes with this process: one of their own outlives a killed one.
-        multiprocessing.util.get_temp_dir()
         iterator = super().__iter__()
-        self.iterators.add(iterator)
+        if self.num_workers:
+            self.iterators.add(iterator)
         return iterator
 
 
@@ -37,7 +34,7 @@ def end_workers() -> None:
     """What an error leaves of a loader: they ignore SIGTERM, so at exit Python would wait for them forever.
 
     They are asked first, as PyTorch does it: one that is killed may hold the lock of the event by which they are asked,
-    and whoever ends its loader afterwards would wait for that.
+    and whoever ends its loader afterwards would wait for that. And it would leave its temporary folder.
     """
     for iterator in list(Loader.iterators):
         iterator._shutdown_workers()
