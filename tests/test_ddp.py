@@ -59,3 +59,23 @@ def test_two_ranks_of_the_universal_method_add_up_what_one_would(tmp_path):
     (_, counts), (_, expected) = saved
     assert torch.equal(counts, expected)
     assert counts.sum() > 0
+
+
+@pytest.mark.slow
+def test_two_ranks_that_cut_their_batches_into_parts_take_the_same_steps(tmp_path):
+    """Batch norm, which sees a part at a time, is fixed."""
+    overrides = ["experiment=supervised_bdd", *SMOKE[1:], "model=deeplab_v2", "model.depth=50", "model.bn=freeze"]
+    overrides += ["transform.crop=[33,49]", "steps=4", "trainer.precision=64-true"]
+    overrides += ["trainer.devices=2", "trainer.strategy=ddp"]
+    losses = []
+    for parts in (1, 2):
+        done = command(tmp_path, *overrides, f"accumulate={parts}", f"runs=parts{parts}")
+        assert done.returncode == 0, done.stdout + done.stderr
+        (run,) = (tmp_path / f"parts{parts}/supervised_bdd").iterdir()
+        losses.append([float(value) for _, name, value in rows(run / "fit/metrics.csv") if name == "train/supervised"])
+    assert losses[1] == pytest.approx(losses[0], rel=1e-12)
+    assert len(losses[0]) == 4
+
+
+def rows(path):
+    return [line.split(",") for line in path.read_text().splitlines()]

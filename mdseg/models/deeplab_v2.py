@@ -80,6 +80,7 @@ class Backbone(ResNet):
         constant = {"train": [], "freeze_stem_affine": self.stem()}.get(bn, list(self.modules()))
         for norm in _batch_norms(constant):
             norm.requires_grad_(False)
+        self.train()  # Lightning does not: a fit leaves every module in the mode that it finds it in
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> Tensor | tuple[Tensor, Tensor]:
         return super().forward(image.flip(1) if self.bgr else image)

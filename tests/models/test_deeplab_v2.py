@@ -108,8 +108,12 @@ def test_a_loss_on_the_low_head_reaches_the_first_three_stages_and_nothing_else(
     ],
 )
 @pytest.mark.parametrize("deep_stem", [False, True])
-def test_batch_norm_policies_survive_switching_to_evaluation_and_back(bn, constant, updated, deep_stem):
-    model = tiny(bn, deep_stem=deep_stem).eval().train()
+@pytest.mark.parametrize("switched", [False, True], ids=["as_built", "to_evaluation_and_back"])
+def test_batch_norm_policies_hold_as_built_and_after_an_evaluation(bn, constant, updated, deep_stem, switched):
+    """pytorch-lightning 2.6 calls `train` of no module when a fit begins."""
+    model = tiny(bn, deep_stem=deep_stem)
+    if switched:
+        model.eval().train()
     before = {name: module.running_mean.clone() for name, module in norms(model).items()}
     model(torch.randint(0, 256, (2, 3, 32, 32), dtype=torch.uint8)).sum().backward()
     for name, module in norms(model).items():
