@@ -1,5 +1,6 @@
 """The layout of a user's own folders of images and masks."""
 
+import unicodedata
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,8 +17,8 @@ from mdseg.data.listing import (
     NoSplit,
     check_option,
     checked_root,
-    one_each,
     paired,
+    real_files,
     unlabelled,
     without_suffix,
 )
@@ -89,13 +90,15 @@ def folder(
         masks_at = None
     if lists is None:
         files.remark_left_out()
-    found, masks = files.images, one_each(_of_images(files.masks, files.images), masks_at or images_at)
+    found, of_images = files.images, _of_images(files.masks, files.images)
     if lists is not None:
-        found, masks = _listed(Chosen(at(lists), root), files, masks)
+        found, masks = _listed(Chosen(at(lists), root), files, of_images)
         masks_at = None if split == "test" and not masks else masks_at
-    elif "{split}" in image_dir and "{split}" not in str(mask_dir):
-        masks = {key: path for key, path in masks.items() if key in found}  # one mask folder serves all splits
-    elif split != "train" and images_at == at(image_dir, "train") and len(set(of_masks)) < 2:
+    else:
+        if "{split}" in image_dir and "{split}" not in str(mask_dir):  # one mask folder serves all splits
+            of_images = {key: paths for key, paths in of_images.items() if key in found}
+        masks = files.one_mask_each(of_images)
+    if lists is None and split != "train" and images_at == at(image_dir, "train") and len(set(of_masks)) < 2:
         warnings.warn(f"{split} is all images of {images_at}, as train is; lists tell them apart", Remark, stacklevel=2)
     images = files.one_image_each(found)
 
@@ -105,6 +108,7 @@ def folder(
         samples = _partly_labelled(images, masks)
     else:
         samples = paired(images, masks)
+    _remark_repeated([sample.image for sample in samples])
     if bare := [sample.image for sample in samples if sample.mask is None]:
         refuse_masks(bare, [sample.image for sample in samples], root)
     return surveyed(samples, orientation)
@@ -159,7 +163,21 @@ def _partly_labelled(images: Files, masks: Files) -> list[Sample]:
     return [Sample(key, path, masks.get(key)) for key, path in sorted(images.items())]
 
 
-def _listed(chosen: Chosen, files: Apart, masks: Files) -> tuple[Found, Files]:
+def _remark_repeated(images: Collection[Path]) -> None:
+    """Say which images links lead to a second time: training sees them twice, which may be what is wanted."""
+    seen: dict[Path, Path] = {}
+    repeated = [(seen[real], path) for path, real in real_files(images).items() if seen.setdefault(real, path) != path]
+    if repeated:
+        first, second = repeated[0]
+        warnings.warn(
+            f"{len(repeated)} of {len(images)} images are there once more, through links, such as {first} and {second}"
+            "; each counts as an image of its own",
+            Remark,
+            stacklevel=3,
+        )
+
+
+def _listed(chosen: Chosen, files: Apart, masks: Found) -> tuple[Found, Files]:
     """The images that a list names, by key or path, with all formats that a name may mean; and their masks."""
     found: Found = {}
     for line in lines_of(chosen.list_file):
@@ -168,8 +186,12 @@ def _listed(chosen: Chosen, files: Apart, masks: Files) -> tuple[Found, Files]:
             columns = columns_of(line, chosen.list_file)
             known = _known(columns[0], chosen, files) or _elsewhere(columns[0], chosen, files)
         key, found[key] = known
-        given = len(columns) > 1 and files.masks_at is not None
-        chosen.add(key, found[key][0], _mask(columns[1], chosen) if given else masks.get(key))
+        mask: Path | None = None
+        if len(columns) > 1 and files.masks_at is not None:
+            mask = _mask(columns[1], chosen)
+        elif key in masks:
+            mask = files.one_mask_each({key: masks[key]})[key]
+        chosen.add(key, found[key][0], mask)
     chosen.check()
     return found, chosen.masks
 
@@ -178,7 +200,7 @@ def _known(name: str, chosen: Chosen, files: Apart) -> tuple[str, list[Path]] | 
     """Key and files of an image that is named by its key, or by its path below the images' folder or the root."""
     path = chosen.inside(name)
     below = [path.relative_to(files.images_at).as_posix()] if path.is_relative_to(files.images_at) else []
-    for called in (name, *below):
+    for called in (unicodedata.normalize("NFC", each) for each in (name, *below)):
         bare = without_suffix(called)
         suffix = called[len(bare) :].lower()
         for key in (bare, bare.removesuffix(without_suffix(files.image_ending))):

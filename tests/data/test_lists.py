@@ -76,7 +76,7 @@ def test_a_list_says_which_of_two_formats_is_taken(tree):
     photographs(tree, "images/a.png")
     assert taken(tree, "a.jpg", "b") == [("a", "a.jpg", "a.png"), ("b", "b.jpg", "b.png")]
     assert taken(tree, "a.png", "b") == [("a", "a.png", "a.png"), ("b", "b.jpg", "b.png")]
-    with pytest.warns(Remark, match="a.png is taken, a.jpg left out"):
+    with pytest.raises(ValueError, match=r"a.png and .*a.jpg: an image and its mask, .* name it with its suffix"):
         taken(tree, "a", "b")
 
 
