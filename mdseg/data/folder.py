@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from mdseg.data.apart import Apart, refuse_masks
+from mdseg.data.apart import Apart, refuse_masks, remark_masks
 from mdseg.data.dataset import Sample
 from mdseg.data.likeness import LOSSLESS, POLYGONS
 from mdseg.data.listing import (
@@ -108,9 +108,11 @@ def folder(
         samples = _partly_labelled(images, masks)
     else:
         samples = paired(images, masks)
-    _remark_repeated([sample.image for sample in samples])
+    seen = [sample.image for sample in samples]
     if bare := [sample.image for sample in samples if sample.mask is None]:
-        refuse_masks(bare, [sample.image for sample in samples], root)
+        refuse_masks(bare, seen, root)
+    _remark_repeated(seen)
+    remark_masks(seen)
     return surveyed(samples, orientation)
 
 

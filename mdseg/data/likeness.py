@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from mdseg.data.reading import read_image
+from mdseg.data.reading import read_image, read_raw_ids
+from mdseg.labels.tables import IGNORE
 
 LOSSLESS = (".png", ".tif", ".tiff", ".bmp")  # JPEG and most WebP invent ids between those of two classes
 POLYGONS = (".json",)  # masks as files of polygons, where mask_ending says so
@@ -96,6 +97,23 @@ def seems_mask(file: Path, photograph: Path) -> bool:
         return few <= COLOURS and 4 * few < _count_colours(photograph)
     except (OSError, ValueError, Image.DecompressionBombError):  # said where it is read
         return False
+
+
+def values_of_masks(files: Sequence[Path]) -> list[int] | None:
+    """Ids that some of these files hold, if all of those that are looked at hold little else; None where one does not.
+
+    A grey photograph has more shades, a scanned text only black and white, a synthetic picture colours.
+    """
+    found: set[int] = set()
+    for path in files[:: max(1, len(files) // TRIED)][:TRIED]:
+        try:
+            values = set(np.unique(read_raw_ids(path, "palette")).tolist())
+        except (OSError, ValueError):  # in colours, or said where it is read
+            return None
+        if values <= {0, IGNORE} or len(values) == 1 or max(values - {IGNORE}) >= COLOURS:
+            return None
+        found |= values
+    return sorted(found)
 
 
 def _has_colours(path: Path) -> bool:

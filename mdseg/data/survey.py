@@ -61,18 +61,27 @@ def check_usable(samples: Sequence[Sample], headers: Headers) -> None:
 
 def check_oriented(samples: Sequence[Sample], headers: Headers) -> None:
     """Refuse labelled images that are shown otherwise than they are stored: either may be what their masks fit."""
-    found: dict[Path, Header] = {}
-    fitting = {"stored", "upright"}
+    found: dict[Path, Path] = {}  # image → the file that has an orientation
+    fits: dict[str, Path] = {}  # what only the pixels of some images fit by their size → the first of them
     for image, mask in ((each.image, each.mask) for each in samples if each.mask is not None):
         header, mask_header = headers[image], headers.get(mask)
         if isinstance(header, Header) and (header.orientation, getattr(mask_header, "orientation", 1)) != (1, 1):
-            found[image] = header
+            found[image] = image if header.orientation != 1 else mask
             if isinstance(mask_header, Header):
-                sizes = {name: [each.shown(name == "upright") for each in (header, mask_header)] for name in fitting}
-                fitting &= {name for name, (size, mask_size) in sizes.items() if size == mask_size}
+                fitting = [
+                    name
+                    for name, upright in zip(ORIENTATIONS, (False, True), strict=True)
+                    if header.shown(upright) == mask_header.shown(upright)
+                ]
+                if len(fitting) == 1:
+                    fits.setdefault(fitting[0], image)
     if found:
-        named = shortened([f"{path.name} ({header.orientation})" for path, header in found.items()])
-        hint = f"; the sizes of all of them fit `{next(iter(fitting))}`" if len(fitting) == 1 else ""
+        orientations = {path: getattr(headers[path], "orientation", 1) for path in found.values()}
+        named = shortened([f"{path.name} ({orientation})" for path, orientation in orientations.items()])
+        hint = f"; by the sizes it is `{next(iter(fits))}`" if len(fits) == 1 else ""
+        if len(fits) > 1:
+            each = " and ".join(f"{path.name} has a mask of its {name} pixels" for name, path in fits.items())
+            hint = f"; {each}, by the sizes: turn the masks of one of the two kinds first"
         raise UnusableSplit(
             f"{len(found)} of {len(samples)} labelled images have an EXIF orientation: {named}. Were their masks drawn "
             "on the pixels as they are stored, or as programs show them? Look at one, and set the layout's "

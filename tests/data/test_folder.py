@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from folders import masks, others, photographs, saved
+from folders import draws, masks, others, photographs, saved
 from PIL import Image
 
 from mdseg.data.check import check_dataset
@@ -269,6 +269,35 @@ def test_a_photograph_that_is_all_black_is_not_taken_for_a_mask_among_others(tmp
     photographs(tmp_path, *names)
     saved(np.zeros((24, 32, 3), np.uint8), tmp_path / names[1])
     assert len(folder(tmp_path, "train", "data", None)) == 6
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "said"),
+    [
+        ((0, 1, 2), "L", "0, 1, 2"),
+        ((0, 7, 255), "L", "0, 7, 255"),
+        ((0, 15), "P", "0, 15"),
+        ((0, 255), "L", None),  # a scanned text
+        ((0, 128, 255), "L", None),  # a synthetic picture
+        (range(20, 200), "L", None),
+        (range(256), "P", None),
+        ((3,), "L", None),
+        ((0, 1, 2), "RGB", None),
+    ],
+)
+def test_masks_alone_in_the_place_of_photographs_are_remarked(tmp_path, values, mode, said):
+    (tmp_path / "images").mkdir()
+    for name in "abcd":
+        pixels = draws(tmp_path / name).choice(np.array(values, np.uint8), (24, 32))
+        image = Image.fromarray(pixels).convert(mode) if mode == "RGB" else Image.fromarray(pixels)
+        if mode == "P":
+            image.putpalette(list(range(256)) * 3)
+        image.save(tmp_path / f"images/{name}.png")
+    masks(tmp_path, *(f"masks/{name}.png" for name in "abcd"))
+    expected = [f"images such as {tmp_path}/images/a.png hold few values, {said}, as masks do"] if said else []
+    for mask_dir in (None, "masks"):
+        found = remarks(tmp_path, "train", "images", mask_dir)
+        assert [remark.partition("; if they are masks, set image_dir")[0] for remark in found] == expected
 
 
 @pytest.mark.parametrize("hidden", [".masks/a.png", ".a.png", "._a.jpg", "sub/.thumbnails/a.jpg"])

@@ -58,7 +58,7 @@ def load(root, **options):
 def test_labelled_photographs_with_an_orientation_are_refused_and_named(tree):
     with pytest.raises(ValueError, match=r"3 of 4 labelled images have an EXIF orientation: 1\.png \(3\)") as refusal:
         load(tree)
-    assert "`orientation` to `stored` or to `upright`; the sizes of all of them fit `upright`" in str(refusal.value)
+    assert "`orientation` to `stored` or to `upright`; by the sizes it is `upright`" in str(refusal.value)
 
 
 def test_where_sizes_tell_nothing_the_message_does_not_either(tmp_path):
@@ -66,7 +66,23 @@ def test_where_sizes_tell_nothing_the_message_does_not_either(tmp_path):
     mask(tmp_path / "masks/train/0.png", UPRIGHT)
     with pytest.raises(ValueError, match="labelled images have an EXIF orientation") as refusal:
         load(tmp_path)
-    assert "fit" not in str(refusal.value)
+    assert "by the sizes" not in str(refusal.value)
+
+
+def test_where_sizes_contradict_each_other_both_kinds_are_named(tmp_path):
+    for name, pixels in (("a", STORED[6]), ("b", UPRIGHT)):
+        photograph(tmp_path / f"images/train/{name}.png", 6)
+        mask(tmp_path / f"masks/train/{name}.png", pixels)
+    said = r"a.png has a mask of its stored pixels and b.png has a mask of its upright pixels, by the sizes: turn the"
+    with pytest.raises(ValueError, match=said):
+        load(tmp_path)
+
+
+def test_a_mask_is_named_where_only_that_has_an_orientation(tmp_path):
+    photograph(tmp_path / "images/train/0.jpg", 1)
+    photograph(tmp_path / "masks/train/0.png", 3)
+    with pytest.raises(ValueError, match=r"have an EXIF orientation: 0\.png \(3\)"):
+        load(tmp_path)
 
 
 def test_upright_turns_the_photographs_and_leaves_the_masks(tree):
