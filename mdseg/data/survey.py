@@ -1,5 +1,6 @@
 """What the headers of the files of one's own folder say, before any pixel is read."""
 
+import re
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,8 @@ from mdseg.system.wording import Remark, shortened
 ORIENTATIONS = ("stored", "upright")
 ORIENTED = "labelled image with an EXIF orientation, of which nobody has said whether its mask follows it"
 NO_HEADER = (".json", ".mat")  # suffixes of annotation that is no image
+POLYGONS_SIZE = re.compile(rb'"(?:image|img)(Height|Width)"\s*:\s*(\d{1,9})\b')  # labelme's, IDD's
+BLOCK = 1 << 14  # bytes
 
 Headers = Mapping[Path, Header | ValueError]
 
@@ -33,9 +36,10 @@ def surveyed(samples: Sequence[Sample], orientation: Any = None) -> list[Sample]
     if orientation not in (None, *ORIENTATIONS):
         raise ValueError(f"orientation: expected stored, upright or null, got {orientation!r}")
     samples = [replace(each, upright=orientation == "upright" and each.mask is not None) for each in samples]
-    masks = [each.mask for each in samples if each.mask is not None and each.mask.suffix.lower() not in NO_HEADER]
-    files = [*(each.image for each in samples), *masks]
+    masks = [each.mask for each in samples if each.mask is not None]
+    files = [*(each.image for each in samples), *(mask for mask in masks if mask.suffix.lower() not in NO_HEADER)]
     headers = dict(zip(files, read_headers(files), strict=True))
+    headers |= {mask: header for mask in masks if mask.suffix.lower() == ".json" and (header := polygons_header(mask))}
     check_usable(samples, headers)
     if orientation is None:
         check_oriented(samples, headers)
@@ -43,6 +47,17 @@ def surveyed(samples: Sequence[Sample], orientation: Any = None) -> list[Sample]
     for remark in remarks({each.image: headers[each.image] for each in samples}):
         warnings.warn(remark, Remark, stacklevel=3)
     return samples
+
+
+def polygons_header(path: Path) -> Header | None:
+    """What a file of polygons says of its picture's size near its beginning or end: a copy of that may lie between."""
+    with path.open("rb") as file:
+        text = file.read(BLOCK)
+        file.seek(max(BLOCK, path.stat().st_size - BLOCK))
+        found = dict(POLYGONS_SIZE.findall(text + file.read()))
+    if len(found) < 2:  # said when it is read
+        return None
+    return Header((int(found[b"Height"]), int(found[b"Width"])), 1, "JSON", "", 8, False, False)
 
 
 def check_usable(samples: Sequence[Sample], headers: Headers) -> None:

@@ -17,6 +17,7 @@ from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.layouts import folder
 from mdseg.data.likeness import mask_among
 from mdseg.data.listing import IncompleteSplit, NoSplit
+from mdseg.data.streams import labelled_subset
 from mdseg.labels.tables import LabelTable
 from mdseg.system.wording import Remark
 
@@ -432,6 +433,7 @@ def test_accents_are_alike_composed_or_not(tmp_path, form):
         for lists in (None, "{split}.txt"):
             (sample,) = folder(tmp_path, "train", "images", "masks", lists=lists)
             assert (sample.key, sample.mask) == (composed, tmp_path / f"masks/{other}.png")
+            assert labelled_subset([sample.key], str(tmp_path / "train.txt"), 0, "labelled", [sample.image]) == [0]
 
 
 def test_many_folders_with_frames_of_the_same_names_are_compared_in_bounded_memory(tmp_path):

@@ -1,5 +1,6 @@
 """What the files of one's own folder say of themselves, before a run, a check or a page of samples uses them."""
 
+import json
 import warnings
 
 import cv2
@@ -155,6 +156,20 @@ def test_sizes_that_differ_anywhere_are_found_by_the_headers(tmp_path):
         mask(tmp_path / f"masks/train/{number}.png", UPRIGHT if number < 4 else UPRIGHT[:, :9])
     with pytest.raises(ValueError, match=r"\(6, 10\) of .*4\.png and \(6, 9\) of its mask .*resize one of them"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("image_data", [None, "A" * 100_000], ids=["alone", "with a copy of the picture"])
+@pytest.mark.parametrize(("orientation", "said"), [(1, "turn it by 90 degrees"), (6, "by the sizes it is `upright`")])
+def test_the_size_that_a_file_of_polygons_has_is_compared_too(tmp_path, image_data, orientation, said):
+    """Without decoding it: labelme puts a copy of the photograph into it, before its size."""
+    photograph(tmp_path / "0.png", orientation, STORED[6])
+    document = {"shapes": [], "imageData": image_data, "imageHeight": 6, "imageWidth": 10}
+    (tmp_path / "0.json").write_text(json.dumps(document, indent=2))
+    with pytest.raises(ValueError, match=said):
+        folder(tmp_path, "train", ".", ".", mask_ending=".json")
+    document |= {"imageHeight": 10, "imageWidth": 6}
+    (tmp_path / "0.json").write_text(json.dumps(document, indent=2))
+    assert len(folder(tmp_path, "train", ".", ".", mask_ending=".json", orientation="stored")) == 1
 
 
 def test_files_that_cannot_be_used_are_counted_before_anything_is_read(tmp_path):
