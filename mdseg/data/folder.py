@@ -200,8 +200,8 @@ def _listed(chosen: Chosen, files: Apart, masks: Found) -> tuple[Found, Files]:
 
 def _known(name: str, chosen: Chosen, files: Apart) -> tuple[str, list[Path]] | None:
     """Key and files of an image that is named by its key, or by its path below the images' folder or the root."""
-    path = chosen.inside(name)
-    below = [path.relative_to(files.images_at).as_posix()] if path.is_relative_to(files.images_at) else []
+    path = chosen.below(name)
+    below = [path.relative_to(files.images_at).as_posix()] if path and path.is_relative_to(files.images_at) else []
     for called in (unicodedata.normalize("NFC", each) for each in (name, *below)):
         bare = without_suffix(called)
         suffix = called[len(bare) :].lower()

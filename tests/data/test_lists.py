@@ -123,6 +123,16 @@ def test_a_path_that_comes_back_or_follows_a_link_of_the_dataset_does_not_lead_o
     assert [key for key, *_ in taken(tmp_path / "link", *lines, options=options)] == ["a", "linked/z"]
 
 
+@pytest.mark.parametrize("line", ["/images/a.jpg", "/images/a.jpg /more/a.png", "//images/a.jpg\t/more/a.png"])
+def test_the_root_of_a_dataset_may_be_called_as_that_of_the_file_system(tmp_path, line):
+    """As the longer lists of Pascal VOC do."""
+    photographs(tmp_path, "mine/images/a.jpg")
+    masks(tmp_path, "mine/masks/a.png", "mine/more/a.png")
+    assert taken(tmp_path / "mine", line) == [("a", "a.jpg", "a.png")]
+    with pytest.raises(ValueError, match=r"names /images/z.jpg, which leads out of the dataset's folder"):
+        taken(tmp_path / "mine", "/images/z.jpg /more/a.png")
+
+
 @pytest.mark.parametrize("line", ["../a.png trainannot/a.png", "train/a.png ../a.png"])
 def test_lists_of_camvid_do_not_lead_out_either(tmp_path, line):
     masks(tmp_path, "a.png", "camvid/train/a.png", "camvid/trainannot/a.png")
