@@ -65,7 +65,7 @@ class Apart:
         self.mask_files = {path for paths in self.masks.values() for path in paths}
         self._refuse_both()
         self._beside_images = [path for path in here if not (self.one_place and path in self.mask_files)]
-        self._beside_masks = [] if self.one_place else there
+        self.beside_masks = [] if self.one_place else there
         if not self.images:
             none = no_files(images_at, image_ending, IMAGES)
             raise FileNotFoundError(f"{none}; there are {_kinds(here)}") if here else NoSplit(none)
@@ -115,8 +115,8 @@ class Apart:
 
     def no_masks(self, folder: Path) -> str:
         """What there is instead of masks."""
-        there = f"; there are {_kinds(self._beside_masks)}" if self._beside_masks else ""
-        lossy = any(path.suffix.lower() in set(IMAGES) - set(LOSSLESS) for path in self._beside_masks)
+        there = f"; there are {_kinds(self.beside_masks)}" if self.beside_masks else ""
+        lossy = any(path.suffix.lower() in set(IMAGES) - set(LOSSLESS) for path in self.beside_masks)
         advice = " (masks are saved without loss; JPEG changes their ids)" if lossy else ""
         return f"{no_files(folder, self.mask_ending, self.mask_formats)}{there}{advice}"
 
@@ -126,7 +126,7 @@ class Apart:
         but = f", but not in {self.mask_ending}" if any(map(self.ends_as_mask, self._beside_images)) else ""
         _remark(self.images_at, self._beside_images, images, _formats(self.image_ending, IMAGES) + but)
         if self.masks_at is not None:
-            _remark(self.masks_at, self._beside_masks, self.mask_files, _formats(self.mask_ending, self.mask_formats))
+            _remark(self.masks_at, self.beside_masks, self.mask_files, _formats(self.mask_ending, self.mask_formats))
 
     def one_image_each(self, images: Found) -> Files:
         """The image of each key.

@@ -67,7 +67,8 @@ def folder(
     """
     check_option("without_mask", without_mask, ("error", "unlabelled"))
     root = checked_root(root, split)
-    called = split_names(splits, [template for template in (image_dir, mask_dir, lists) if template is not None])
+    templates = [template for template in (image_dir, mask_dir, lists) if template is not None]
+    called = split_names(splits, templates)
 
     def at(template: str, of: str = split) -> Path:
         return root / template.format(split=called[of])
@@ -85,8 +86,11 @@ def folder(
 
     files = Apart(images_at, masks_at, of_masks, image_ending, mask_ending)
     if masks_at is not None and not files.masks:
-        if split != "test" or not files.one_place:
+        none = split == "test" if files.one_place else not files.beside_masks
+        if not none or (split != "test" and without_mask == "error"):
             raise FileNotFoundError(files.no_masks(masks_at))
+        if split != "test":
+            warnings.warn(f"{masks_at} is empty: all images in {images_at} are unlabelled", Remark, stacklevel=2)
         masks_at = None
     if lists is None:
         files.remark_left_out()
@@ -98,8 +102,9 @@ def folder(
         if "{split}" in image_dir and "{split}" not in str(mask_dir):  # one mask folder serves all splits
             of_images = {key: paths for key, paths in of_images.items() if key in found}
         masks = files.one_mask_each(of_images)
-    if lists is None and split != "train" and images_at == at(image_dir, "train") and len(set(of_masks)) < 2:
-        warnings.warn(f"{split} is all images of {images_at}, as train is; lists tell them apart", Remark, stacklevel=2)
+    if split != "train" and all(at(template) == at(template, "train") for template in templates):
+        of = images_at if lists is None else at(lists)
+        warnings.warn(f"{split} is all images of {of}, as train is; lists tell them apart", Remark, stacklevel=2)
     images = files.one_image_each(found)
 
     if masks_at is None:

@@ -493,6 +493,30 @@ def test_a_split_that_is_all_images_of_train_is_remarked(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"splits": {"train": "all", "val": "all"}}, "images/all"),
+        ({"splits": {"train": "all", "val": "all"}, "lists": "list.txt"}, "list.txt"),
+        (
+            {"splits": {"train": "x", "val": "x"}, "image_dir": "images", "mask_dir": "masks", "lists": "{split}.txt"},
+            "x.txt",
+        ),
+    ],
+    ids=["folders", "a list for all", "lists called alike"],
+)
+def test_so_is_one_that_is_called_as_train(tmp_path, options, where):
+    photographs(tmp_path, "images/all/a.jpg")
+    masks(tmp_path, "masks/all/a.png")
+    for name in ("list.txt", "x.txt"):
+        (tmp_path / name).write_text("all/a\n" if name == "x.txt" else "a\n")
+    options = {"image_dir": "images/{split}", "mask_dir": "masks/{split}"} | options
+    assert remarks(tmp_path, "train", **options) == []
+    assert remarks(tmp_path, "val", **options) == [
+        f"val is all images of {tmp_path / where}, as train is; lists tell them apart"
+    ]
+
+
 # Photographs of which only some have masks
 
 
@@ -532,6 +556,22 @@ def test_a_split_without_any_mask_is_unlabelled_then(tmp_path):
         folder(tmp_path, "train", **options)
     with pytest.warns(Remark, match=r"no folder .*masks/train: all images in .*images/train are unlabelled"):
         assert folder(tmp_path, "train", **options, without_mask="unlabelled")[0].mask is None
+
+
+def test_a_mask_folder_that_is_empty_is_none(tmp_path):
+    options = {"image_dir": "images/{split}", "mask_dir": "masks/{split}"}
+    for split in ("train", "test"):
+        photographs(tmp_path, f"images/{split}/a.jpg")
+        (tmp_path / f"masks/{split}").mkdir(parents=True)
+    assert folder(tmp_path, "test", **options)[0].mask is None
+    with pytest.raises(FileNotFoundError, match="no files .*masks/train"):
+        folder(tmp_path, "train", **options)
+    with pytest.warns(Remark, match=r"masks/train is empty: all images in .*images/train are unlabelled"):
+        assert folder(tmp_path, "train", **options, without_mask="unlabelled")[0].mask is None
+    for split in ("train", "test"):
+        others(tmp_path, f"masks/{split}/a.npy")
+        with pytest.raises(FileNotFoundError, match=r"no files .*; there are 1 .npy"):
+            folder(tmp_path, split, **options, without_mask="unlabelled")
 
 
 def test_a_mask_is_no_unlabelled_image_either(tmp_path):
