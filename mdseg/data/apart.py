@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from mdseg.data.likeness import LOSSLESS, POLYGONS, mask_among, values_of_masks, within
+from mdseg.data.likeness import LOSSLESS, POLYGONS, mask_among, masks_by_values, within
 from mdseg.data.listing import (
     IMAGES,
     Files,
@@ -184,10 +184,11 @@ def refuse_masks(files: Sequence[Path], images: Sequence[Path], root: Path) -> N
 
 def remark_masks(images: Sequence[Path]) -> None:
     """Say that images seem to be masks that nothing is called like."""
-    if values := values_of_masks(images):
+    if found := masks_by_values(images):
+        path, values = found
         said = shortened([str(value) for value in values])
         warnings.warn(
-            f"images such as {images[0]} hold few values, {said}, as masks do; if they are masks, set image_dir to the "
+            f"images such as {path} hold few values, {said}, as masks do; if they are masks, set image_dir to the "
             "folder of the photographs",
             Remark,
             stacklevel=3,

@@ -90,7 +90,7 @@ def folder(
         if not none or (split != "test" and without_mask == "error"):
             raise FileNotFoundError(files.no_masks(masks_at))
         if split != "test":
-            warnings.warn(f"{masks_at} is empty: all images in {images_at} are unlabelled", Remark, stacklevel=2)
+            warnings.warn(f"no masks in {masks_at}: all images in {images_at} are unlabelled", Remark, stacklevel=2)
         masks_at = None
     if lists is None:
         files.remark_left_out()

@@ -44,7 +44,7 @@ def mask_among(files: Sequence[Path], images: Sequence[Path]) -> tuple[Named, Na
     what a mask does, see :func:`seems_mask`.
     """
     parts = {
-        path: [*within(path.stem), ("", f"{path.parent}/", path.stem)] for path in dict.fromkeys((*files, *images))
+        path: [*within(path.stem), ("", f"{path.parent.name}/", path.stem)] for path in dict.fromkeys((*files, *images))
     }
     counts = Counter((before, behind) for found in parts.values() for before, _, behind in found)
 
@@ -99,21 +99,31 @@ def seems_mask(file: Path, photograph: Path) -> bool:
         return False
 
 
-def values_of_masks(files: Sequence[Path]) -> list[int] | None:
-    """Ids that some of these files hold, if all of those that are looked at hold little else; None where one does not.
+def masks_by_values(files: Sequence[Path]) -> tuple[Path, list[int]] | None:
+    """The first file of a kind that seems to be masks, whatever these are called, and ids that they hold; or None.
 
-    A grey photograph has more shades, a scanned text only black and white, a synthetic picture colours.
+    A kind lies in one folder and has one suffix, and names that differ in numbers alone where there are several such.
+    A grey photograph has more shades than masks have ids, a scanned text black and white, a synthetic picture colours.
     """
-    found: set[int] = set()
-    for path in files[:: max(1, len(files) // TRIED)][:TRIED]:
-        try:
-            values = set(np.unique(read_raw_ids(path, "palette")).tolist())
-        except (OSError, ValueError):  # in colours, or said where it is read
-            return None
-        if values <= {0, IGNORE} or len(values) == 1 or max(values - {IGNORE}) >= COLOURS:
-            return None
-        found |= values
-    return sorted(found)
+    shapes = {path: (path.parent, path.suffix, re.sub(r"\d+", "0", path.stem)) for path in files}
+    counts, kinds = Counter(shapes.values()), defaultdict(list)
+    for path, shape in shapes.items():
+        kinds[shape if counts[shape] > 1 else shape[:2]].append(path)
+    for kind in islice((kind for kind in kinds.values() if len(kind) > 1 or len(kinds) == 1), KINDS):
+        values = [_ids(path) for path in kind[:: max(1, len(kind) // TRIED)][:TRIED]]
+        if all(values):
+            return kind[0], sorted(set().union(*values))
+    return None
+
+
+def _ids(path: Path) -> set[int]:
+    """The ids of a file without colours, where they are few and not black and white; of others none."""
+    try:
+        values = set() if _has_colours(path) else set(np.unique(read_raw_ids(path, "palette")).tolist())
+    except (OSError, ValueError, Image.DecompressionBombError):  # said where it is read
+        return set()
+    few = len(values) > 1 and not values <= {0, IGNORE} and max(values - {IGNORE}) < COLOURS
+    return values if few else set()
 
 
 def _has_colours(path: Path) -> bool:

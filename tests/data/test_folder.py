@@ -301,6 +301,16 @@ def test_masks_alone_in_the_place_of_photographs_are_remarked(tmp_path, values, 
         assert [remark.partition("; if they are masks, set image_dir")[0] for remark in found] == expected
 
 
+@pytest.mark.parametrize(
+    ("photograph", "mask"), [("rgb{}.png", "label{}.png"), ("{}.webp", "{}1.png"), ("1/x{}.png", "2/y{}.png")]
+)
+def test_so_are_masks_among_photographs_that_are_called_otherwise(tmp_path, photograph, mask):
+    photographs(tmp_path, *(f"data/{photograph.format(name)}" for name in ("1", "20", "300")))
+    masks(tmp_path, *(f"data/{mask.format(name)}" for name in ("4", "50", "600")))
+    (remark,) = remarks(tmp_path, "train", "data", None)
+    assert f"images such as {tmp_path / 'data' / mask.format('4')} hold few values, 0, 1, 2, as masks do" in remark
+
+
 @pytest.mark.parametrize("hidden", [".masks/a.png", ".a.png", "._a.jpg", "sub/.thumbnails/a.jpg"])
 def test_what_begins_with_a_dot_is_left_alone(tmp_path, hidden):
     photographs(tmp_path, "data/a.jpg", "data/b.jpg")
@@ -566,7 +576,7 @@ def test_a_mask_folder_that_is_empty_is_none(tmp_path):
     assert folder(tmp_path, "test", **options)[0].mask is None
     with pytest.raises(FileNotFoundError, match="no files .*masks/train"):
         folder(tmp_path, "train", **options)
-    with pytest.warns(Remark, match=r"masks/train is empty: all images in .*images/train are unlabelled"):
+    with pytest.warns(Remark, match=r"no masks in .*masks/train: all images in .*images/train are unlabelled"):
         assert folder(tmp_path, "train", **options, without_mask="unlabelled")[0].mask is None
     for split in ("train", "test"):
         others(tmp_path, f"masks/{split}/a.npy")
