@@ -105,7 +105,8 @@ def predict(overrides: Sequence[str]) -> None:
     shown = range(len(space.names)) if table is None else map(table.show, first_raw_ids(table))
     trained.model.to(device)
     write_text(output / "classes.csv", classes_csv(space, shown))
-    write_text(output / "predict.yaml", f"# python -m mdseg.predict {shlex.join(overrides)}\n{OmegaConf.to_yaml(cfg)}")
+    record = f"# python -m mdseg.predict {shlex.join(overrides)}\n{OmegaConf.to_yaml(cfg)}"
+    write_text(output / "predict.yaml", visible(record, lines=True))
     failed = predict_all(files, output, trained.predictor(cfg.short_side), space, encode, alone=large(headers))
     print(f"{len(files) - len(failed)} images: {output} ({', '.join(FOLDERS)}, classes.csv)", flush=True)
     if failed:

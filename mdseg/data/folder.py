@@ -43,7 +43,7 @@ def folder(
 
     Images are PNG, JPEG, BMP, WebP or TIFF, masks PNG, BMP or TIFF; `a.jpg.png` is a mask of `a.jpg`. Other files are
     counted in a remark, hidden ones left alone. A mask is no image: neither what lies below `mask_dir` nor what ends in
-    `mask_ending`; what may be both is refused.
+    `mask_ending`; what may be both is refused, and so is an image or a mask that is there in two formats.
 
     Args:
         image_dir, mask_dir: relative to root, searched with their subfolders; without mask_dir, and in a test split
