@@ -52,7 +52,7 @@ from mdseg.config.composition import answer, compose_with_datasets, quoted
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.data.outputs import check_names, output_names
 from mdseg.system.output import outlive_readers
-from mdseg.system.wording import Remark, nearest, shortened
+from mdseg.system.wording import Remark, nearest, shortened, visible
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
     import numpy as np
@@ -105,12 +105,13 @@ def predict(overrides: Sequence[str]) -> None:
     shown = range(len(space.names)) if table is None else map(table.show, first_raw_ids(table))
     trained.model.to(device)
     write_text(output / "classes.csv", classes_csv(space, shown))
-    write_text(output / "predict.yaml", f"# python -m mdseg.predict {shlex.join(overrides)}\n{OmegaConf.to_yaml(cfg)}")
+    record = f"# python -m mdseg.predict {shlex.join(overrides)}\n{OmegaConf.to_yaml(cfg)}"
+    write_text(output / "predict.yaml", visible(record, lines=True))
     failed = predict_all(files, output, trained.predictor(cfg.short_side), space, encode, alone=large(headers))
     print(f"{len(files) - len(failed)} images: {output} ({', '.join(FOLDERS)}, classes.csv)", flush=True)
     if failed:
         names = shortened([str(path) for path in failed])
-        sys.exit(f"mdseg: {len(failed)} of {len(files)} images could not be predicted: {names}")
+        sys.exit(f"mdseg: {len(failed)} of {len(files)} images could not be predicted: {visible(names)}")
 
 
 def check(cfg: DictConfig) -> None:
@@ -148,7 +149,7 @@ def find_images(images: Path, output: Path) -> list[Path]:
         there = f"there are {others}" if others else "it is empty"
         raise FileNotFoundError(f"images={images}: no file in it ends in {', '.join(IMAGES)}; {there}")
     if others:
-        print(f"mdseg: left out of {images}, not images by their names: {others}", file=sys.stderr)
+        print(f"mdseg: left out of {images}, not images by their names: {visible(others)}", file=sys.stderr)
     return found
 
 
@@ -282,7 +283,7 @@ def predict_all(
         try:
             return do()
         except errors as error:
-            message = f"mdseg: {path}: {reason(error, path)}"
+            message = visible(f"mdseg: {path}: {reason(error, path)}")
             failed.append(path)
             console.print(message, markup=False, highlight=False, soft_wrap=True)
 

@@ -74,6 +74,7 @@ def check(overrides: Sequence[str]) -> None:
         raise ValueError(f"split: expected train, val or test, got {cfg.split!r}")
     if cfg.data.root is None:
         raise ValueError(NO_ROOT)
+    refuse_folder(cfg.output)
     labelled = {name: label_source(descriptor(cfg, name)) is not None for name in cfg.on}
     tables = {name: label_table(cfg, name) if has else load_table(name, None) for name, has in labelled.items()}
     layouts = {name: layout_of(cfg, name) for name in cfg.on}
@@ -98,6 +99,12 @@ def check(overrides: Sequence[str]) -> None:
         sys.exit(f"mdseg: not usable: {', '.join(counted)}")
 
 
+def refuse_folder(output: str | None) -> None:
+    """Raise ValueError for a folder in the place of a file, before anything is read."""
+    if output is not None and Path(output).is_dir():
+        raise ValueError(f"output={output} is a folder; give a file in it")
+
+
 def _counted(name: str, problems: Sequence[object], noun: str) -> str:
     return f"{name} ({len(problems)} {noun}{'s' * (len(problems) > 1)})" if problems else name
 
@@ -105,6 +112,7 @@ def _counted(name: str, problems: Sequence[object], noun: str) -> str:
 def browse(overrides: Sequence[str]) -> None:
     """Write a page of the images that streams train on."""
     cfg = compose_browse(overrides)
+    refuse_folder(cfg.output)
     from mdseg.config.building import Datasets, build_label_space, prepare_data
     from mdseg.data.browse import page
     from mdseg.data.datamodule import StreamDataset

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from mdseg.data.likeness import LOSSLESS, POLYGONS, TRIED, mask_among, seems_mask, within
+from mdseg.data.likeness import LOSSLESS, POLYGONS, mask_among, masks_by_values, within
 from mdseg.data.listing import (
     IMAGES,
     Files,
@@ -15,7 +15,7 @@ from mdseg.data.listing import (
     by_key,
     files_below,
     no_files,
-    one_each,
+    real_files,
     without_ending,
     without_suffix,
 )
@@ -65,7 +65,7 @@ class Apart:
         self.mask_files = {path for paths in self.masks.values() for path in paths}
         self._refuse_both()
         self._beside_images = [path for path in here if not (self.one_place and path in self.mask_files)]
-        self._beside_masks = [] if self.one_place else there
+        self.beside_masks = [] if self.one_place else there
         if not self.images:
             none = no_files(images_at, image_ending, IMAGES)
             raise FileNotFoundError(f"{none}; there are {_kinds(here)}") if here else NoSplit(none)
@@ -81,18 +81,26 @@ class Apart:
         return self._longer > 0 and without_ending(path.name, self.image_ending, IMAGES) is not None
 
     def _refuse_both(self) -> None:
-        masks = {self._real[path.parent] / path.name for path in self.mask_files}
+        files = [path for paths in self.images.values() for path in paths]
+        real = real_files([*files, *self.mask_files])
+        masks = {real[path]: path for path in self.mask_files}
+        linked = next((path for path in files if real[path] in masks and os.path.islink(path)), None)
+        if linked is not None:
+            raise ValueError(
+                f"{linked} is a link to the mask {masks[real[linked]]}. A mask is never an image: take the link away"
+            )
         both = {
             path: [other for other in paths if other != path]
             for paths in self.images.values()
             for path in paths
-            if self._real[path.parent] / path.name in masks
+            if real[path] in masks
         }
         for mask, others in both.items():
             if others:
                 raise ValueError(
                     f"{others[0]} and {mask}: which is the mask? A mask is never an image: set image_ending: "
-                    f"{self.image_ending}{others[0].suffix} and mask_ending: {self.mask_ending}{mask.suffix}, or put "
+                    f"{_with_suffix(self.image_ending, others[0])} and mask_ending: "
+                    f"{_with_suffix(self.mask_ending, mask)}, or put "
                     "masks into a folder of their own (mask_dir)"
                 )
         if both:
@@ -107,8 +115,8 @@ class Apart:
 
     def no_masks(self, folder: Path) -> str:
         """What there is instead of masks."""
-        there = f"; there are {_kinds(self._beside_masks)}" if self._beside_masks else ""
-        lossy = any(path.suffix.lower() in set(IMAGES) - set(LOSSLESS) for path in self._beside_masks)
+        there = f"; there are {_kinds(self.beside_masks)}" if self.beside_masks else ""
+        lossy = any(path.suffix.lower() in set(IMAGES) - set(LOSSLESS) for path in self.beside_masks)
         advice = " (masks are saved without loss; JPEG changes their ids)" if lossy else ""
         return f"{no_files(folder, self.mask_ending, self.mask_formats)}{there}{advice}"
 
@@ -118,26 +126,41 @@ class Apart:
         but = f", but not in {self.mask_ending}" if any(map(self.ends_as_mask, self._beside_images)) else ""
         _remark(self.images_at, self._beside_images, images, _formats(self.image_ending, IMAGES) + but)
         if self.masks_at is not None:
-            _remark(self.masks_at, self._beside_masks, self.mask_files, _formats(self.mask_ending, self.mask_formats))
+            _remark(self.masks_at, self.beside_masks, self.mask_files, _formats(self.mask_ending, self.mask_formats))
 
     def one_image_each(self, images: Found) -> Files:
-        """One image per key; of one that is there in several formats the first, which is remarked.
+        """The image of each key.
 
         Raises:
-            ValueError: one of them may be the mask of the other.
+            ValueError: one is there in several formats: it may be an image and its mask.
         """
-        several = [paths for paths in images.values() if len(paths) > 1]
-        elsewhere = self.masks_at is not None and not self.one_place
-        for paths in several[:TRIED]:
-            pairs = [(first, second) for first in paths for second in paths if first != second]
-            if not elsewhere or any(seems_mask(*pair) for pair in pairs):
-                suffix = next((path.suffix for path in paths if path.suffix.lower() not in LOSSLESS), paths[0].suffix)
-                raise ValueError(
-                    f"{' and '.join(map(str, paths))}: an image and its mask, or one image twice? A mask is never an "
-                    f"image: set image_ending: {self.image_ending}{suffix} to take that one (mask_dir and mask_ending "
-                    "say what masks are), name it with its suffix in a list, or move the other one"
-                )
-        return one_each(images, self.images_at)
+        question = "an image and its mask, or one image twice? A mask is never an image"
+        return _one_each(images, question, "image_ending", self.image_ending)
+
+    def one_mask_each(self, masks: Found) -> Files:
+        """The mask of each key.
+
+        Raises:
+            ValueError: one is there in several formats.
+        """
+        return _one_each(masks, "which is the mask? Nothing is guessed", "mask_ending", self.mask_ending)
+
+
+def _with_suffix(ending: str, path: Path) -> str:
+    return ending if ending.lower().endswith(path.suffix.lower()) else f"{ending}{path.suffix}"
+
+
+def _one_each(found: Found, question: str, option: str, ending: str) -> Files:
+    """One file per key; which one of several is meant is not for a program to guess."""
+    if several := [paths for paths in found.values() if len(paths) > 1]:
+        names, more = " and ".join(map(str, several[0])), f" (and {len(several) - 1} more)" if several[1:] else ""
+        kinds = [[path.suffix.lower() for path in paths] for paths in found.values()]
+        one = [path.suffix for path in several[0] if all(each.count(path.suffix.lower()) == 1 for each in kinds)]
+        one.sort(key=lambda suffix: suffix.lower() in LOSSLESS)  # of a JPEG and a PNG the latter may be the mask
+        setting = f"set {option}: {ending}{one[0]} to take that one, " if one else ""
+        advice = f"{setting}name it with its suffix in a list, or move the other one"
+        raise ValueError(f"{names}{more}: {question}: {advice}")
+    return {key: path for key, (path,) in found.items()}
 
 
 def refuse_masks(files: Sequence[Path], images: Sequence[Path], root: Path) -> None:
@@ -148,13 +171,27 @@ def refuse_masks(files: Sequence[Path], images: Sequence[Path], root: Path) -> N
     """
     if found := mask_among(files, images):
         mask, image = found
-        at = mask.parent.relative_to(root) if mask.parent.is_relative_to(root) else mask.parent
-        behind = next((behind for _, name, behind in within(mask.stem) if behind and name == image.stem), "")
-        ending = f" and mask_ending: {behind}" if behind else ""
-        setting = f"set mask_dir: {at}{ending}, or " if behind or mask.parent != image.parent else ""
+        at = mask.path.parent.relative_to(root) if mask.path.parent.is_relative_to(root) else mask.path.parent
+        options = {"mask_dir": str(at), "mask_ending": mask.behind, "image_ending": image.behind}
+        apart = mask.behind or image.behind or mask.path.parent != image.path.parent
+        told = apart and not mask.before and not image.before and mask.path.suffix.lower() in LOSSLESS
+        setting = " and ".join(f"{option}: {value}" for option, value in options.items() if value)
         raise ValueError(
-            f"{mask} seems to be the mask of {image}, by its name and its colours. A mask is never an image: {setting}"
-            "move masks out of the images' folder"
+            f"{mask.path} seems to be the mask of {image.path}, by its name and its colours. A mask is never an image: "
+            f"{f'set {setting}, or ' if told else ''}move masks out of the images' folder"
+        )
+
+
+def remark_masks(images: Sequence[Path]) -> None:
+    """Say that images seem to be masks that nothing is called like."""
+    if found := masks_by_values(images):
+        path, values = found
+        said = shortened([str(value) for value in values])
+        warnings.warn(
+            f"images such as {path} hold few values, {said}, as masks do; if they are masks, set image_dir to the "
+            "folder of the photographs",
+            Remark,
+            stacklevel=3,
         )
 
 

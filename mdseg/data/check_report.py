@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mdseg.data.check import Report, Split, show_size
+from mdseg.system.wording import visible
 
 EXAMPLES = 5  # files shown per problem; the JSON report has all
 
@@ -70,9 +71,9 @@ def as_text(report: Report, width: int = 120) -> str:
             console.print(heading)
         for problem in problems:
             count = f"{len(problem.files)} × " if problem.files else ""
-            console.print(f"  {problem.split}: {count}{problem.what}")
+            console.print(f"  {problem.split}: {count}{visible(problem.what)}")
             for file, detail in problem.files[:EXAMPLES]:
-                console.print(f"      {_below(file, report.root)}{': ' * bool(detail)}{detail}")
+                console.print(f"      {visible(f'{_below(file, report.root)}')}{': ' * bool(detail)}{visible(detail)}")
             if len(problem.files) > EXAMPLES:
                 console.print(f"      and {len(problem.files) - EXAMPLES} more")
     return text.getvalue().rstrip()

@@ -1,6 +1,5 @@
 """One class for every dataset on disk: what differs is a list of files (a layout) and a label table."""
 
-import json
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -14,11 +13,16 @@ from jaxtyping import UInt8
 from PIL import Image, ImageDraw
 
 from mdseg.data import sunrgbd
-from mdseg.data.reading import read_header, read_image, read_raw_ids, read_size, turned
+from mdseg.data.reading import LARGEST, read_header, read_image, read_raw_ids, read_size, turned
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.system.documents import read_json, shown
-from mdseg.system.wording import Remark, shortened
+from mdseg.system.wording import Remark, excerpt, shortened
 
+FARTHEST = 1_000_000  # pixels of a polygon's point from the picture's corner; Pillow draws beyond that what it likes
+POLYGON_FILES = (
+    "labelme's (imageWidth, imageHeight, shapes: label, shape_type, points) or IDD's (imgWidth, imgHeight, objects: "
+    "label, polygon)"
+)
 ORIGINALS = "originals.json"  # in a folder of images that stand for a dataset's own: what they were made of
 
 
@@ -290,7 +294,7 @@ def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
 
     Raises:
         ValueError: the table has no labels of polygons, or the file is damaged, or has a label that the table does not
-            know or a shape that is not drawn.
+            know, a shape that is not drawn, or numbers that are no pixels.
     """
     if not any(table.members):
         raise ValueError(
@@ -299,20 +303,20 @@ def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
         )
     class_of = {member: index for index, members in enumerate(table.members) for member in members}
     class_of |= dict.fromkeys(table.ignore_members, IGNORE)
+    document = read_json(path)
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
         size, shapes = _labelme_shapes(document) if "shapes" in document else _idd_shapes(document)
-        canvas = Image.new("L", size, class_of.get("_background_", IGNORE) if "shapes" in document else IGNORE)
-    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        said = f"{type(error).__name__}: {error}"
-        raise ValueError(f"{path}: not a readable polygon file of labelme or IDD ({said})") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        said = f"{error}" if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        raise ValueError(f"{path}: not a readable polygon file, {POLYGON_FILES} ({said})") from error
+    canvas = Image.new("L", size, class_of.get("_background_", IGNORE) if "shapes" in document else IGNORE)
     draw = ImageDraw.Draw(canvas)
     drawn = {"polygon": draw.polygon, "rectangle": draw.rectangle, "circle": draw.ellipse}
     for kind, labels, points in shapes:
         if kind not in drawn:
             raise ValueError(
-                f"{path}: the shape '{labels[0]}' is a {kind}; {', '.join(drawn)} are drawn, make it one of these or "
-                "delete it"
+                f"{path}: the shape {excerpt(labels[0])} is a {kind}; {', '.join(drawn)} are drawn, make it one of "
+                "these or delete it"
             )
         drawn[kind](points, fill=_polygon_class(labels, class_of, path, table))
     return np.array(canvas)
@@ -324,19 +328,20 @@ Shapes = list[tuple[str, tuple[str, ...], Points]]  # what it is, labels it may 
 
 def _idd_shapes(document: Any) -> tuple[tuple[int, int], Shapes]:
     """(width, height) and polygons of IDD, or of Cityscapes."""
-    shapes: Shapes = [
-        ("polygon", (item["label"], item["label"].removesuffix("group")), _points(item["polygon"]))
-        for item in document["objects"]
-        if len(item["polygon"]) >= 3 and not item.get("deleted", 0)
-    ]
-    return (document["imgWidth"], document["imgHeight"]), shapes
+    shapes: Shapes = []
+    for item in document["objects"]:
+        if len(item["polygon"]) >= 3 and not item.get("deleted", 0):
+            label = _label(item)
+            shapes.append(("polygon", (label, label.removesuffix("group")), _points(label, item["polygon"])))
+    return _size(document, "imgWidth", "imgHeight"), shapes
 
 
 def _labelme_shapes(document: Any) -> tuple[tuple[int, int], Shapes]:
     """(width, height) and shapes of labelme; circles and rectangles as Pillow wants them, by their outer corners."""
     shapes: Shapes = []
     for item in document["shapes"]:
-        kind, points = item.get("shape_type") or "polygon", _points(item["points"])  # old files have polygons only
+        label = _label(item)
+        kind, points = item.get("shape_type") or "polygon", _points(label, item["points"])  # old files: polygons only
         if kind == "rectangle" and len(points) == 4:  # of newer releases, which turn them
             kind = "polygon"
         elif kind == "rectangle" and len(points) == 2:
@@ -345,23 +350,44 @@ def _labelme_shapes(document: Any) -> tuple[tuple[int, int], Shapes]:
             (x, y), radius = points[0], math.dist(*points)
             points = [(x - radius, y - radius), (x + radius, y + radius)]
         elif kind != "polygon" or len(points) < 3:
-            kind = f"{kind} ({len(points)} points)"
-        shapes.append((kind, (item["label"],), points))
-    return (document["imageWidth"], document["imageHeight"]), shapes
+            kind = f"{excerpt(kind) if not isinstance(kind, str) else kind} ({len(points)} points)"
+        shapes.append((kind, (label,), points))
+    return _size(document, "imageWidth", "imageHeight"), shapes
 
 
-def _points(values: Any) -> Points:
-    points: Points = [(x, y) for x, y in values]
-    if not all(math.isfinite(value) for point in points for value in point):
-        raise ValueError("a point is not finite")
+def _size(document: Any, *keys: str) -> tuple[int, int]:
+    width, height = (document[key] for key in keys)
+    if not all(type(value) is int and value > 0 for value in (width, height)) or width * height > LARGEST:
+        raise ValueError(
+            f"{' and '.join(keys)}: expected whole numbers of pixels, at most {LARGEST / 1e6:.0f} megapixels, found "
+            f"{excerpt(width)} and {excerpt(height)}"
+        )
+    return width, height
+
+
+def _label(item: Any) -> str:
+    if not isinstance(label := item["label"], str):
+        raise ValueError(f"the label {excerpt(label)} is no text")
+    return label
+
+
+def _points(label: str, values: Any) -> Points:
+    """Points of a shape, perhaps beside the picture, but not so far that drawing would count beyond its integers."""
+    points = [tuple(point) for point in values]
+    for point in points:
+        numbers = all(isinstance(value, int | float) and abs(value) <= FARTHEST for value in point)  # NaN is not
+        if len(point) != 2 or not numbers:
+            raise ValueError(
+                f"{excerpt(label)} has the point {excerpt(point)}, expected two numbers of pixels, at most {FARTHEST}"
+            )
     return points
 
 
 def _polygon_class(labels: Sequence[str], class_of: Mapping[str, int], path: Path, table: LabelTable) -> int:
     known = [label for label in labels if label in class_of]
     if not known and table.unknown_ids == "error":
-        message = f"{path}: label '{labels[0]}' is not in label table '{table.name}' (`members`, `ignore_members`)"
-        raise UnknownLabels(message, labels[:1])
+        where = f"label table '{table.name}' (`members`, `ignore_members`)"
+        raise UnknownLabels(f"{path}: label {excerpt(labels[0])} is not in {where}", labels[:1])
     return class_of[known[0]] if known else IGNORE
 
 

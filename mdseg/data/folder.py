@@ -1,11 +1,12 @@
 """The layout of a user's own folders of images and masks."""
 
+import unicodedata
 import warnings
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from mdseg.data.apart import Apart, refuse_masks
+from mdseg.data.apart import Apart, refuse_masks, remark_masks
 from mdseg.data.dataset import Sample
 from mdseg.data.likeness import LOSSLESS, POLYGONS
 from mdseg.data.listing import (
@@ -16,8 +17,8 @@ from mdseg.data.listing import (
     NoSplit,
     check_option,
     checked_root,
-    one_each,
     paired,
+    real_files,
     unlabelled,
     without_suffix,
 )
@@ -42,7 +43,7 @@ def folder(
 
     Images are PNG, JPEG, BMP, WebP or TIFF, masks PNG, BMP or TIFF; `a.jpg.png` is a mask of `a.jpg`. Other files are
     counted in a remark, hidden ones left alone. A mask is no image: neither what lies below `mask_dir` nor what ends in
-    `mask_ending`; what may be both is refused.
+    `mask_ending`; what may be both is refused, and so is an image or a mask that is there in two formats.
 
     Args:
         image_dir, mask_dir: relative to root, searched with their subfolders; without mask_dir, and in a test split
@@ -66,7 +67,8 @@ def folder(
     """
     check_option("without_mask", without_mask, ("error", "unlabelled"))
     root = checked_root(root, split)
-    called = split_names(splits, [template for template in (image_dir, mask_dir, lists) if template is not None])
+    templates = [template for template in (image_dir, mask_dir, lists) if template is not None]
+    called = split_names(splits, templates)
 
     def at(template: str, of: str = split) -> Path:
         return root / template.format(split=called[of])
@@ -84,19 +86,25 @@ def folder(
 
     files = Apart(images_at, masks_at, of_masks, image_ending, mask_ending)
     if masks_at is not None and not files.masks:
-        if split != "test" or not files.one_place:
+        none = split == "test" if files.one_place else not files.beside_masks
+        if not none or (split != "test" and without_mask == "error"):
             raise FileNotFoundError(files.no_masks(masks_at))
+        if split != "test":
+            warnings.warn(f"no masks in {masks_at}: all images in {images_at} are unlabelled", Remark, stacklevel=2)
         masks_at = None
     if lists is None:
         files.remark_left_out()
-    found, masks = files.images, one_each(_of_images(files.masks, files.images), masks_at or images_at)
+    found, of_images = files.images, _of_images(files.masks, files.images)
     if lists is not None:
-        found, masks = _listed(Chosen(at(lists), root), files, masks)
+        found, masks = _listed(Chosen(at(lists), root), files, of_images)
         masks_at = None if split == "test" and not masks else masks_at
-    elif "{split}" in image_dir and "{split}" not in str(mask_dir):
-        masks = {key: path for key, path in masks.items() if key in found}  # one mask folder serves all splits
-    elif split != "train" and images_at == at(image_dir, "train") and len(set(of_masks)) < 2:
-        warnings.warn(f"{split} is all images of {images_at}, as train is; lists tell them apart", Remark, stacklevel=2)
+    else:
+        if "{split}" in image_dir and "{split}" not in str(mask_dir):  # one mask folder serves all splits
+            of_images = {key: paths for key, paths in of_images.items() if key in found}
+        masks = files.one_mask_each(of_images)
+    if split != "train" and all(at(template) == at(template, "train") for template in templates):
+        of = images_at if lists is None else at(lists)
+        warnings.warn(f"{split} is all images of {of}, as train is; lists tell them apart", Remark, stacklevel=2)
     images = files.one_image_each(found)
 
     if masks_at is None:
@@ -105,8 +113,11 @@ def folder(
         samples = _partly_labelled(images, masks)
     else:
         samples = paired(images, masks)
+    seen = [sample.image for sample in samples]
     if bare := [sample.image for sample in samples if sample.mask is None]:
-        refuse_masks(bare, [sample.image for sample in samples], root)
+        refuse_masks(bare, seen, root)
+    _remark_repeated(seen)
+    remark_masks(seen)
     return surveyed(samples, orientation)
 
 
@@ -159,7 +170,21 @@ def _partly_labelled(images: Files, masks: Files) -> list[Sample]:
     return [Sample(key, path, masks.get(key)) for key, path in sorted(images.items())]
 
 
-def _listed(chosen: Chosen, files: Apart, masks: Files) -> tuple[Found, Files]:
+def _remark_repeated(images: Collection[Path]) -> None:
+    """Say which images links lead to a second time: training sees them twice, which may be what is wanted."""
+    seen: dict[Path, Path] = {}
+    repeated = [(seen[real], path) for path, real in real_files(images).items() if seen.setdefault(real, path) != path]
+    if repeated:
+        first, second = repeated[0]
+        warnings.warn(
+            f"{len(repeated)} of {len(images)} images are there once more, through links, such as {first} and {second}"
+            "; each counts as an image of its own",
+            Remark,
+            stacklevel=3,
+        )
+
+
+def _listed(chosen: Chosen, files: Apart, masks: Found) -> tuple[Found, Files]:
     """The images that a list names, by key or path, with all formats that a name may mean; and their masks."""
     found: Found = {}
     for line in lines_of(chosen.list_file):
@@ -168,17 +193,21 @@ def _listed(chosen: Chosen, files: Apart, masks: Files) -> tuple[Found, Files]:
             columns = columns_of(line, chosen.list_file)
             known = _known(columns[0], chosen, files) or _elsewhere(columns[0], chosen, files)
         key, found[key] = known
-        given = len(columns) > 1 and files.masks_at is not None
-        chosen.add(key, found[key][0], _mask(columns[1], chosen) if given else masks.get(key))
+        mask: Path | None = None
+        if len(columns) > 1 and files.masks_at is not None:
+            mask = _mask(columns[1], chosen)
+        elif key in masks:
+            mask = files.one_mask_each({key: masks[key]})[key]
+        chosen.add(key, found[key][0], mask)
     chosen.check()
     return found, chosen.masks
 
 
 def _known(name: str, chosen: Chosen, files: Apart) -> tuple[str, list[Path]] | None:
     """Key and files of an image that is named by its key, or by its path below the images' folder or the root."""
-    path = chosen.inside(name)
-    below = [path.relative_to(files.images_at).as_posix()] if path.is_relative_to(files.images_at) else []
-    for called in (name, *below):
+    path = chosen.below(name)
+    below = [path.relative_to(files.images_at).as_posix()] if path and path.is_relative_to(files.images_at) else []
+    for called in (unicodedata.normalize("NFC", each) for each in (name, *below)):
         bare = without_suffix(called)
         suffix = called[len(bare) :].lower()
         for key in (bare, bare.removesuffix(without_suffix(files.image_ending))):

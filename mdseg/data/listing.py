@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 import warnings
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -112,10 +113,21 @@ def _is_folder(entry: os.DirEntry) -> bool:
         return False
 
 
+def real_files(files: Iterable[Path]) -> dict[Path, Path]:
+    """What files are, links followed, those of folders too; asked of the file system once per folder and link."""
+    files = list(files)
+    folders = {folder: Path(os.path.realpath(folder)) for folder in {path.parent for path in files}}
+    return {
+        path: Path(os.path.realpath(path)) if os.path.islink(path) else folders[path.parent] / path.name
+        for path in files
+    }
+
+
 def by_key(files: Iterable[Path], folder: Path, ending: str, suffixes: tuple[str, ...]) -> Found:
     """Key → files whose names end so, that of the first suffix first.
 
-    The key is the path relative to the folder, without ending and suffix, both matched in any case.
+    The key is the path relative to the folder, without ending and suffix, both matched in any case; accents count alike
+    whether they are composed, as most systems write them, or not, as macOS does.
 
     Args:
         ending: before the suffix, or with it: `_mask`, `_mask.png`.
@@ -127,7 +139,8 @@ def by_key(files: Iterable[Path], folder: Path, ending: str, suffixes: tuple[str
     for path in files:
         if (name := without_ending(path.name, ending, suffixes)) is not None:
             refuse_irregular(path)
-            found[path.relative_to(folder).parent.joinpath(name).as_posix()].append(path)
+            key = path.relative_to(folder).parent.joinpath(name).as_posix()
+            found[unicodedata.normalize("NFC", key)].append(path)
     for paths in found.values():
         paths.sort(key=lambda path: suffixes.index(path.suffix.lower()))
     return dict(found)

@@ -152,14 +152,21 @@ class Chosen:
         Raises:
             ValueError: it leads out of the dataset's folder.
         """
+        if (path := self.below(name)) is None:
+            raise ValueError(
+                f"{self.list_file} names {name}, which leads out of the dataset's folder {self.root}; name files in it "
+                "(a link in it may lead to another folder)"
+            )
+        return path
+
+    def below(self, name: str) -> Path | None:
+        """The path that a name stands for in the dataset's folder, which lists of VOC call `/`; None: it leads out."""
         for absolute in (os.path.abspath, os.path.realpath):
             path, root = Path(absolute(self.root / name)), absolute(self.root)
             if path.is_relative_to(root):
                 return self.root / path.relative_to(root)
-        raise ValueError(
-            f"{self.list_file} names {name}, which leads out of the dataset's folder {self.root}; name files in it "
-            "(a link in it may lead to another folder)"
-        )
+        stripped = name.lstrip("/")
+        return self.below(stripped) if stripped != name and os.path.lexists(self.root / stripped) else None
 
     def add(self, key: str, image: Path, mask: Path | None = None) -> None:
         """Choose an image.

@@ -1,6 +1,8 @@
 """The images that predictions and maps are made of: of a dataset, with their annotation, or any photographs."""
 
 import os
+import warnings
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,9 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from mdseg.data.dataset import SegmentationDataset
+from mdseg.data.likeness import mask_among
 from mdseg.data.listing import IMAGES, files_below
 from mdseg.data.reading import read_image
 from mdseg.system.files import refuse_irregular
+from mdseg.system.wording import Remark
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,8 @@ def photographs(paths: Sequence[str], count: int) -> list[Picture]:
 def listed_images(path: Path, without: Collection[Path] = ()) -> tuple[list[Path], list[Path]]:
     """A file, or the images of a folder and its subfolders in order; and what there is that is none by its name.
 
+    What may be no photograph for all its name is remarked, and is listed.
+
     Args:
         without: folders whose files are left out, as hidden files are.
 
@@ -73,4 +79,20 @@ def listed_images(path: Path, without: Collection[Path] = ()) -> tuple[list[Path
     found = [file for file in files if file.suffix.lower() in IMAGES]
     for file in found:
         refuse_irregular(file)
+    _remark_masks(found)
     return found, [file for file in files if file.suffix.lower() not in IMAGES]
+
+
+def _remark_masks(files: Sequence[Path]) -> None:
+    """Say which photographs may be masks, by the rules by which a dataset of one's own refuses them."""
+    formats = defaultdict(list)
+    for file in files:
+        formats[file.with_suffix("")].append(file)
+    several = [paths for paths in formats.values() if len(paths) > 1]
+    if several:
+        names, more = " and ".join(map(str, several[0])), f" (and {len(several) - 1} more)" if several[1:] else ""
+        said = f"{names}{more}: an image and its mask, or one image twice? Each is taken for a photograph"
+        warnings.warn(said, Remark, stacklevel=3)
+    elif found := mask_among(files, files):
+        said = f"{found[0].path} seems to be the mask of {found[1].path}; each is taken for a photograph"
+        warnings.warn(said, Remark, stacklevel=3)

@@ -306,7 +306,7 @@ def _id(path: Path, content: bytes, image: Any, header: Header) -> np.ndarray:
 def _palette(path: Path, content: bytes, image: Any, header: Header) -> np.ndarray:
     if header.mode == "P":
         return _stored(path, image, header, "P")  # OpenCV would expand the palette to colours
-    if header.mode == "L":
+    if header.mode in ("1", "L"):
         return _id(path, content, image, header)
     raise ValueError(
         f"{path}: expected a palette PNG, found mode {header.mode}; its ids are lost if it was expanded to RGB"

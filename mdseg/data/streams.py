@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from unicodedata import normalize
 
 import numpy as np
 
@@ -278,7 +279,7 @@ def _subset_size(labelled: str, available: int, name: str) -> int:
 def _listed(keys: Sequence[str], images: Sequence[Path], path: Path, name: str) -> list[int]:
     if not there(path):
         raise FileNotFoundError(f"{name}.labelled: no list file {path}")
-    lines = [line.strip() for line in text_of(path).splitlines()]
+    lines = [normalize("NFC", line.strip()) for line in text_of(path).splitlines()]  # as keys are
     if not any(lines):
         raise ValueError(f"{name}.labelled: {path} names no image")
     position = {key: index for index, key in enumerate(keys)}
@@ -305,7 +306,7 @@ def _by_name(keys: Sequence[str], images: Sequence[Path]) -> dict[str, list[tupl
     places = defaultdict(list)
     for index, key in enumerate(keys):
         parts = PurePosixPath(key).parts
-        files = [images[index].with_suffix("").parts] if images else []
+        files = [Path(normalize("NFC", str(images[index].with_suffix("")))).parts] if images else []
         for place in {parts, *files}:
             places[place[-1]].append((index, len(parts), place))
     return places

@@ -1,5 +1,6 @@
 """What the headers of the files of one's own folder say, before any pixel is read."""
 
+import re
 import warnings
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,8 @@ from mdseg.system.wording import Remark, shortened
 ORIENTATIONS = ("stored", "upright")
 ORIENTED = "labelled image with an EXIF orientation, of which nobody has said whether its mask follows it"
 NO_HEADER = (".json", ".mat")  # suffixes of annotation that is no image
+POLYGONS_SIZE = re.compile(rb'"(?:image|img)(Height|Width)"\s*:\s*(\d{1,9})\b')  # labelme's, IDD's
+BLOCK = 1 << 14  # bytes
 
 Headers = Mapping[Path, Header | ValueError]
 
@@ -33,9 +36,10 @@ def surveyed(samples: Sequence[Sample], orientation: Any = None) -> list[Sample]
     if orientation not in (None, *ORIENTATIONS):
         raise ValueError(f"orientation: expected stored, upright or null, got {orientation!r}")
     samples = [replace(each, upright=orientation == "upright" and each.mask is not None) for each in samples]
-    masks = [each.mask for each in samples if each.mask is not None and each.mask.suffix.lower() not in NO_HEADER]
-    files = [*(each.image for each in samples), *masks]
+    masks = [each.mask for each in samples if each.mask is not None]
+    files = [*(each.image for each in samples), *(mask for mask in masks if mask.suffix.lower() not in NO_HEADER)]
     headers = dict(zip(files, read_headers(files), strict=True))
+    headers |= {mask: header for mask in masks if mask.suffix.lower() == ".json" and (header := polygons_header(mask))}
     check_usable(samples, headers)
     if orientation is None:
         check_oriented(samples, headers)
@@ -43,6 +47,17 @@ def surveyed(samples: Sequence[Sample], orientation: Any = None) -> list[Sample]
     for remark in remarks({each.image: headers[each.image] for each in samples}):
         warnings.warn(remark, Remark, stacklevel=3)
     return samples
+
+
+def polygons_header(path: Path) -> Header | None:
+    """What a file of polygons says of its picture's size near its beginning or end: a copy of that may lie between."""
+    with path.open("rb") as file:
+        text = file.read(BLOCK)
+        file.seek(max(BLOCK, path.stat().st_size - BLOCK))
+        found = dict(POLYGONS_SIZE.findall(text + file.read()))
+    if len(found) < 2:  # said when it is read
+        return None
+    return Header((int(found[b"Height"]), int(found[b"Width"])), 1, "JSON", "", 8, False, False)
 
 
 def check_usable(samples: Sequence[Sample], headers: Headers) -> None:
@@ -61,18 +76,27 @@ def check_usable(samples: Sequence[Sample], headers: Headers) -> None:
 
 def check_oriented(samples: Sequence[Sample], headers: Headers) -> None:
     """Refuse labelled images that are shown otherwise than they are stored: either may be what their masks fit."""
-    found: dict[Path, Header] = {}
-    fitting = {"stored", "upright"}
+    found: dict[Path, Path] = {}  # image → the file that has an orientation
+    fits: dict[str, Path] = {}  # what only the pixels of some images fit by their size → the first of them
     for image, mask in ((each.image, each.mask) for each in samples if each.mask is not None):
         header, mask_header = headers[image], headers.get(mask)
         if isinstance(header, Header) and (header.orientation, getattr(mask_header, "orientation", 1)) != (1, 1):
-            found[image] = header
+            found[image] = image if header.orientation != 1 else mask
             if isinstance(mask_header, Header):
-                sizes = {name: [each.shown(name == "upright") for each in (header, mask_header)] for name in fitting}
-                fitting &= {name for name, (size, mask_size) in sizes.items() if size == mask_size}
+                fitting = [
+                    name
+                    for name, upright in zip(ORIENTATIONS, (False, True), strict=True)
+                    if header.shown(upright) == mask_header.shown(upright)
+                ]
+                if len(fitting) == 1:
+                    fits.setdefault(fitting[0], image)
     if found:
-        named = shortened([f"{path.name} ({header.orientation})" for path, header in found.items()])
-        hint = f"; the sizes of all of them fit `{next(iter(fitting))}`" if len(fitting) == 1 else ""
+        orientations = {path: getattr(headers[path], "orientation", 1) for path in found.values()}
+        named = shortened([f"{path.name} ({orientation})" for path, orientation in orientations.items()])
+        hint = f"; by the sizes it is `{next(iter(fits))}`" if len(fits) == 1 else ""
+        if len(fits) > 1:
+            each = " and ".join(f"{path.name} has a mask of its {name} pixels" for name, path in fits.items())
+            hint = f"; {each}, by the sizes: turn the masks of one of the two kinds first"
         raise UnusableSplit(
             f"{len(found)} of {len(samples)} labelled images have an EXIF orientation: {named}. Were their masks drawn "
             "on the pixels as they are stored, or as programs show them? Look at one, and set the layout's "

@@ -108,7 +108,7 @@ def _parsed(path: Path, kind: str, parse: Callable[[str], Any]) -> Any:
         line = f", line {mark.line + 1}" if mark is not None else ""
         raise ValueError(f"{path}{line}: not readable {kind}: {error.problem or error.context}") from error
     except RecursionError as error:
-        raise ValueError(f"{path}: damaged, or no {kind} of mdseg: it is nested too deeply") from error
+        raise ValueError(f"{path}: damaged, or no {kind} that is meant here: it is nested too deeply") from error
     except Exception as error:  # constructors of PyYAML raise whatever a value makes them
         said = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: damaged, or no {kind} at all ({said})") from error

@@ -24,9 +24,12 @@ def outlive_readers() -> None:
     """Let a command go on when what reads its output has ended, as `| head` does: work and files do not depend on it.
 
     Python would raise an error wherever the next line is printed, in the middle of a training too, and another at exit.
+    Nor on what the output cannot show: a terminal of another encoding than UTF-8, the name of a file that is no text.
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
         if stream is None or stream is not getattr(sys, f"__{name}__") or not is_pipe(stream.fileno()):
             continue
         stream.flush()

@@ -26,6 +26,17 @@ def shortened(names: Sequence[str], count: int = 5) -> str:
     return ", ".join(names) if more <= 1 else f"{', '.join(names[:count])} and {more} more"
 
 
+def visible(text: str, lines: bool = False) -> str:
+    """A text in which nothing steers a terminal or hides: names of files may hold anything but `/`.
+
+    Args:
+        lines: whether it may have several.
+    """
+    return "".join(
+        letter if letter.isprintable() or (lines and letter == "\n") else ascii(letter)[1:-1] for letter in text
+    )
+
+
 def excerpt(value: object) -> str:
     """A value as it stands in YAML or nearly so: in one line, what cannot be seen escaped, cut where it is long."""
     return "null" if value is None else _SHORT.repr(value)

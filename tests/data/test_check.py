@@ -270,6 +270,12 @@ def test_a_split_is_one_of_three():
         commands.check(["on=[idd]", "split=validation"])
 
 
+@pytest.mark.parametrize("command", [commands.check, commands.browse])
+def test_a_folder_is_no_output(tmp_path, command):
+    with pytest.raises(ValueError, match=r"output=.* is a folder; give a file in it"):
+        command(["on=[idd]", *SMALL, f"output={tmp_path}"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

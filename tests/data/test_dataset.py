@@ -300,10 +300,52 @@ def test_polygons_that_cannot_be_drawn_are_named(tmp_path):
     with pytest.raises(ValueError, match=r"a\.json: label table 'bdd' has no `members`"):
         read_mask(path, "bdd")
     infinite = '{"imgWidth": 8, "imgHeight": 6, "objects": [{"label": "car", "polygon": [[0, 0], [1, NaN], [2, 2]]}]}'
-    for text in ('{"imgWidth": 8', "{}", "[]", infinite):
+    for text in ('{"imgWidth": 8', "{}", "[]", "5", "", infinite, "[" * 100_000, '{"objects": ' * 100_000):
         path.write_text(text)
-        with pytest.raises(ValueError, match=r"a\.json: not a readable polygon file"):
+        with pytest.raises(ValueError, match=r"a\.json: (not a readable polygon file|damaged, or no JSON|expected J)"):
             read_mask(path, "idd")
+
+
+@pytest.mark.parametrize(
+    ("polygon", "found"),
+    [
+        ([["1", "1"], ["5", "1"], ["5", "5"]], r"'car' has the point \('1', '1'\), expected two numbers of pixels"),
+        ([[1, 1], [1e308, 1], [5, 5]], r"the point \(1e\+308, 1\)"),
+        ([[1, 1], [10**400, 1], [5, 5]], r"the point \(1000"),
+        ([[-1e30, -1e30], [1e30, -1e30], [0, 1e30]], r"the point \(-1e\+30"),  # Pillow would draw nothing
+        ([[[1, 1], [5, 1], [5, 5]]] * 3, r"the point \(\[1, 1\], \[5, 1\]"),
+        ([[1, 1, 0], [5, 1, 0], [5, 5, 0]], r"the point \(1, 1, 0\)"),
+        ("abc", r"the point \('a',\)"),
+    ],
+)
+def test_points_that_are_no_pixels_are_named(tmp_path, polygon, found):
+    with pytest.raises(ValueError, match=rf"a\.json: not a readable polygon file, .*{found}"):
+        read_mask(write_polygons(tmp_path / "a.json", {"label": "car", "polygon": polygon}), "idd")
+
+
+def test_polygons_may_lead_out_of_the_picture(tmp_path):
+    path = write_polygons(tmp_path / "a.json", rectangle("road", -1000, -50.5, 99_999, 2))
+    mask = read_mask(path, "idd")
+    assert (mask[:3] == 0).all()
+    assert (mask[3:] == IGNORE).all()
+
+
+@pytest.mark.parametrize(
+    "size", [(10**6, 10**6), (10, 10**12), ("8", "6"), (8, -6), (0, 6), (8.5, 6), (True, True), (None, 6)]
+)
+def test_a_size_that_is_none_is_named_and_takes_no_memory(tmp_path, size):
+    """A million pixels a side would be a terabyte."""
+    path = tmp_path / "a.json"
+    for keys, shapes in ((("imgWidth", "imgHeight"), "objects"), (("imageWidth", "imageHeight"), "shapes")):
+        path.write_text(json.dumps({**dict(zip(keys, size, strict=True)), shapes: []}))
+        with pytest.raises(ValueError, match=rf"a\.json: .*{keys[0]} and {keys[1]}: expected whole numbers of pixels"):
+            read_mask(path, "idd")
+
+
+@pytest.mark.parametrize("label", [None, 5, ["car"]])
+def test_labels_of_polygons_are_texts(tmp_path, label):
+    with pytest.raises(ValueError, match=r"a\.json: .*the label .* is no text"):
+        read_mask(write_polygons(tmp_path / "a.json", {**rectangle("car", 0, 0, 7, 5), "label": label}), "idd")
 
 
 # labelme's shapes

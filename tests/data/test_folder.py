@@ -1,18 +1,23 @@
 """A user's own folders: what is an image, what a mask, what was left out, and who says so."""
 
+import os
 import re
+import tracemalloc
+import unicodedata
 import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
-from folders import masks, others, photographs, saved
+from folders import draws, masks, others, photographs, saved
 from PIL import Image
 
 from mdseg.data.check import check_dataset
 from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.layouts import folder
+from mdseg.data.likeness import mask_among
 from mdseg.data.listing import IncompleteSplit, NoSplit
+from mdseg.data.streams import labelled_subset
 from mdseg.labels.tables import LabelTable
 from mdseg.system.wording import Remark
 
@@ -123,6 +128,18 @@ def spaced_out(stem, mask_name, colours=False):
         (spaced_out("{}.png", "{}label.png"), NULL, "0.png 0label.png", "mask_ending: label"),
         (spaced_out("{}.jpg", "mask_{}.png"), NULL, "0.jpg mask_0.png", "move masks out"),
         (spaced_out("{}.jpg", "{}.jpg.png"), NULL, "0.jpg 0.jpg.png", "mask_ending: .jpg"),
+        (spaced_out("x{}_i.jpg", "x{}_gt.png"), NULL, "x0_i.jpg x0_gt.png", "mask_ending: _gt and image_ending: _i,"),
+        (
+            spaced_out("c_0{}_19_leftImg8bit.png", "c_0{}_19_gtFine_color.png", colours=True),
+            NULL,
+            "c_00_19_gtFine_color.png c_00_19_leftImg8bit.png",
+            "mask_ending: _gtFine_color and image_ending: _leftImg8bit",
+        ),
+        (spaced_out("img_{}.jpg", "mask_{}.png"), NULL, "img_0.jpg mask_0.png", "move masks out"),
+        (spaced_out("i/img_{}.jpg", "m/mask_{}.png"), NULL, "i/img_0.jpg m/mask_0.png", "move masks out"),
+        (spaced_out("{}_rgb.png", "{}.png"), NULL, "0_rgb.png 0.png", "image_ending: _rgb"),
+        (spaced_out("{}/image.jpg", "{}/label.png"), NULL, "0/image.jpg 0/label.png", "mask_ending: label"),
+        (spaced_out("{}.jpg", "{}_mask.jpg"), NULL, "0.jpg 0_mask.jpg", "never an image: move masks out"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -192,10 +209,40 @@ def test_a_mask_beside_an_image_that_has_another_one_elsewhere_is_not_taken_for_
     assert [sample.image.name for sample in samples] == ["a.jpg", "b.jpg"]
 
 
-def test_of_a_photograph_in_two_formats_it_is_said_which_one_is_taken(tmp_path):
-    photographs(tmp_path, "images/a1.jpg", "images/a2.jpg", "images/a2.png")
-    masks(tmp_path, "masks/a1.png", "masks/a2.png")
-    assert remarks(tmp_path, "train", "images", "masks") == [f"{tmp_path}/images: a2.png is taken, a2.jpg left out"]
+@pytest.mark.parametrize("split", ["train", "val", "test"])
+@pytest.mark.parametrize("mask_dir", ["masks/{split}", None])
+def test_a_photograph_in_two_formats_is_refused_in_every_split(tmp_path, split, mask_dir):
+    """Which of the two is looked at, and whether one is a mask, is told by no name; five alike hide a sixth."""
+    for number in range(6):
+        photographs(tmp_path, f"images/{split}/{number}.jpg", f"images/{split}/{number}.png")
+        masks(tmp_path, f"masks/{split}/{number}.png")
+    masks(tmp_path, f"images/{split}/5.png")
+    with pytest.raises(ValueError, match=r"0.png and .*/0.jpg \(and 5 more\): an image and its mask, .*_ending: .jpg"):
+        folder(tmp_path, split, "images/{split}", mask_dir)
+    assert len(folder(tmp_path, split, "images/{split}", mask_dir, image_ending=".jpg")) == 6
+
+
+@pytest.mark.parametrize(
+    ("names", "advice"),
+    [
+        ("a.jpg a.jpeg b.jpg", "set image_ending: .jpg to take that one, name it"),
+        ("a.jpg a.webp b.webp", "set image_ending: .webp to take that one, name it"),
+        ("a.jpg a.JPG", "one image twice? A mask is never an image: name it with its suffix in a list"),
+        ("a.jpg a.png b.bmp", "one image twice? A mask is never an image: name it with its suffix in a list"),
+    ],
+)
+def test_of_two_formats_an_ending_is_advised_only_where_it_leaves_every_image(tmp_path, names, advice):
+    photographs(tmp_path, *(f"images/{name}" for name in names.split()))
+    with pytest.raises(ValueError, match=re.escape(advice)):
+        folder(tmp_path, "train", "images", None)
+
+
+@pytest.mark.parametrize("names", ["a.png a.tif", "a.bmp a.png", "a.png a.jpg.png"])
+def test_neither_is_one_of_two_masks_chosen(tmp_path, names):
+    photographs(tmp_path, "images/a.jpg")
+    masks(tmp_path, *(f"masks/{name}" for name in names.split()))
+    with pytest.raises(ValueError, match=r"masks/a\S* and .*masks/a\S*: which is the mask\? Nothing is guessed"):
+        folder(tmp_path, "train", "images", "masks")
 
 
 @pytest.mark.parametrize(
@@ -223,6 +270,45 @@ def test_a_photograph_that_is_all_black_is_not_taken_for_a_mask_among_others(tmp
     photographs(tmp_path, *names)
     saved(np.zeros((24, 32, 3), np.uint8), tmp_path / names[1])
     assert len(folder(tmp_path, "train", "data", None)) == 6
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "said"),
+    [
+        ((0, 1, 2), "L", "0, 1, 2"),
+        ((0, 7, 255), "L", "0, 7, 255"),
+        ((0, 15), "P", "0, 15"),
+        ((0, 255), "L", None),  # a scanned text
+        ((0, 128, 255), "L", None),  # a synthetic picture
+        (range(20, 200), "L", None),
+        (range(256), "P", None),
+        ((3,), "L", None),
+        ((0, 1, 2), "RGB", None),
+    ],
+)
+def test_masks_alone_in_the_place_of_photographs_are_remarked(tmp_path, values, mode, said):
+    (tmp_path / "images").mkdir()
+    for name in "abcd":
+        pixels = draws(tmp_path / name).choice(np.array(values, np.uint8), (24, 32))
+        image = Image.fromarray(pixels).convert(mode) if mode == "RGB" else Image.fromarray(pixels)
+        if mode == "P":
+            image.putpalette(list(range(256)) * 3)
+        image.save(tmp_path / f"images/{name}.png")
+    masks(tmp_path, *(f"masks/{name}.png" for name in "abcd"))
+    expected = [f"images such as {tmp_path}/images/a.png hold few values, {said}, as masks do"] if said else []
+    for mask_dir in (None, "masks"):
+        found = remarks(tmp_path, "train", "images", mask_dir)
+        assert [remark.partition("; if they are masks, set image_dir")[0] for remark in found] == expected
+
+
+@pytest.mark.parametrize(
+    ("photograph", "mask"), [("rgb{}.png", "label{}.png"), ("{}.webp", "{}1.png"), ("1/x{}.png", "2/y{}.png")]
+)
+def test_so_are_masks_among_photographs_that_are_called_otherwise(tmp_path, photograph, mask):
+    photographs(tmp_path, *(f"data/{photograph.format(name)}" for name in ("1", "20", "300")))
+    masks(tmp_path, *(f"data/{mask.format(name)}" for name in ("4", "50", "600")))
+    (remark,) = remarks(tmp_path, "train", "data", None)
+    assert f"images such as {tmp_path / 'data' / mask.format('4')} hold few values, 0, 1, 2, as masks do" in remark
 
 
 @pytest.mark.parametrize("hidden", [".masks/a.png", ".a.png", "._a.jpg", "sub/.thumbnails/a.jpg"])
@@ -309,6 +395,67 @@ def test_linked_folders_are_followed_and_loops_minded(tmp_path):
     ]
 
 
+def linked(first, second):
+    def build(root):
+        (root / first).symlink_to(os.path.relpath(root / second, (root / first).parent))
+
+    return build
+
+
+@pytest.mark.parametrize(
+    ("build", "first", "second"),
+    [
+        (linked("images/all", "images/day"), "images/all/a.jpg", "images/day/a.jpg"),
+        (linked("images/again.jpg", "images/day/a.jpg"), "images/again.jpg", "images/day/a.jpg"),
+        (linked("images/x", "more/day"), "images/x/b.jpg", "images/y/day/b.jpg"),
+    ],
+    ids=["a folder", "a file", "a folder and one in it"],
+)
+def test_images_that_links_lead_to_twice_are_remarked(tmp_path, build, first, second):
+    photographs(tmp_path, "images/day/a.jpg", "more/day/b.jpg")
+    linked("images/y", "more")(tmp_path)
+    build(tmp_path)
+    assert remarks(tmp_path, "train", "images", None) == [
+        f"1 of 3 images are there once more, through links, such as {tmp_path / first} and {tmp_path / second}; each "
+        "counts as an image of its own"
+    ]
+
+
+def test_images_and_masks_may_be_links_into_one_folder_but_no_image_a_link_to_a_mask(tmp_path):
+    photographs(tmp_path, "store/a.jpg", "images/b.jpg")
+    masks(tmp_path, "store/a.png", "masks/b.png")
+    linked("images/a.jpg", "store/a.jpg")(tmp_path)
+    linked("masks/a.png", "store/a.png")(tmp_path)
+    assert [sample.key for sample in folder(tmp_path, "train", "images", "masks")] == ["a", "b"]
+    linked("images/c.png", "masks/b.png")(tmp_path)
+    with pytest.raises(ValueError, match=r"images/c.png is a link to the mask .*masks/b.png. A mask is never an image"):
+        folder(tmp_path, "train", "images", "masks", without_mask="unlabelled")
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_are_alike_composed_or_not(tmp_path, form):
+    """A download by macOS has `e` and an accent where the list that came with it has `é`."""
+    composed, other = (unicodedata.normalize(each, "café") for each in ("NFC", form))
+    photographs(tmp_path, f"images/{composed}.jpg")
+    masks(tmp_path, f"masks/{other}.png")
+    for line in (other, f"images/{other}.jpg"):
+        (tmp_path / "train.txt").write_text(f"{line}\n")
+        for lists in (None, "{split}.txt"):
+            (sample,) = folder(tmp_path, "train", "images", "masks", lists=lists)
+            assert (sample.key, sample.mask) == (composed, tmp_path / f"masks/{other}.png")
+            assert labelled_subset([sample.key], str(tmp_path / "train.txt"), 0, "labelled", [sample.image]) == [0]
+
+
+def test_many_folders_with_frames_of_the_same_names_are_compared_in_bounded_memory(tmp_path):
+    files = [tmp_path / f"{number:04}/{frame:03}.png" for number in range(100) for frame in range(5)]
+    tracemalloc.start()
+    try:
+        assert mask_among(files, files) is None  # there are no such files, so that what is read would be left out
+        assert tracemalloc.get_traced_memory()[1] < 3e6  # all pairs of files of one name are 50 000
+    finally:
+        tracemalloc.stop()
+
+
 def test_splits_may_be_called_otherwise(tmp_path):
     photographs(tmp_path, "images/training/a.jpg", "images/valid/b.jpg")
     masks(tmp_path, "masks/training/a.png", "masks/valid/b.png")
@@ -356,6 +503,30 @@ def test_a_split_that_is_all_images_of_train_is_remarked(tmp_path):
     ]
 
 
+@pytest.mark.parametrize(
+    ("options", "where"),
+    [
+        ({"splits": {"train": "all", "val": "all"}}, "images/all"),
+        ({"splits": {"train": "all", "val": "all"}, "lists": "list.txt"}, "list.txt"),
+        (
+            {"splits": {"train": "x", "val": "x"}, "image_dir": "images", "mask_dir": "masks", "lists": "{split}.txt"},
+            "x.txt",
+        ),
+    ],
+    ids=["folders", "a list for all", "lists called alike"],
+)
+def test_so_is_one_that_is_called_as_train(tmp_path, options, where):
+    photographs(tmp_path, "images/all/a.jpg")
+    masks(tmp_path, "masks/all/a.png")
+    for name in ("list.txt", "x.txt"):
+        (tmp_path / name).write_text("all/a\n" if name == "x.txt" else "a\n")
+    options = {"image_dir": "images/{split}", "mask_dir": "masks/{split}"} | options
+    assert remarks(tmp_path, "train", **options) == []
+    assert remarks(tmp_path, "val", **options) == [
+        f"val is all images of {tmp_path / where}, as train is; lists tell them apart"
+    ]
+
+
 # Photographs of which only some have masks
 
 
@@ -395,6 +566,22 @@ def test_a_split_without_any_mask_is_unlabelled_then(tmp_path):
         folder(tmp_path, "train", **options)
     with pytest.warns(Remark, match=r"no folder .*masks/train: all images in .*images/train are unlabelled"):
         assert folder(tmp_path, "train", **options, without_mask="unlabelled")[0].mask is None
+
+
+def test_a_mask_folder_that_is_empty_is_none(tmp_path):
+    options = {"image_dir": "images/{split}", "mask_dir": "masks/{split}"}
+    for split in ("train", "test"):
+        photographs(tmp_path, f"images/{split}/a.jpg")
+        (tmp_path / f"masks/{split}").mkdir(parents=True)
+    assert folder(tmp_path, "test", **options)[0].mask is None
+    with pytest.raises(FileNotFoundError, match="no files .*masks/train"):
+        folder(tmp_path, "train", **options)
+    with pytest.warns(Remark, match=r"no masks in .*masks/train: all images in .*images/train are unlabelled"):
+        assert folder(tmp_path, "train", **options, without_mask="unlabelled")[0].mask is None
+    for split in ("train", "test"):
+        others(tmp_path, f"masks/{split}/a.npy")
+        with pytest.raises(FileNotFoundError, match=r"no files .*; there are 1 .npy"):
+            folder(tmp_path, split, **options, without_mask="unlabelled")
 
 
 def test_a_mask_is_no_unlabelled_image_either(tmp_path):

@@ -1,5 +1,7 @@
 """What is called like a file, but is none that can be read: named, and never opened."""
 
+import re
+
 import pytest
 from folders import IRREGULAR, masks, others, photographs
 
@@ -140,6 +142,21 @@ def test_predict_follows_linked_folders_and_leaves_its_own_outputs_out(tmp_path)
     found, no_images = listed_images(tmp_path / "photos", without=[tmp_path / "photos/out/id"])
     assert [path.relative_to(tmp_path / "photos").as_posix() for path in found] == ["a.jpg", "linked/c.webp"]
     assert no_images == []
+
+
+@pytest.mark.parametrize(
+    ("mask", "said"),
+    [
+        ("a.png", "a.jpg and {root}/a.png: an image and its mask, or one image twice? Each is taken for a photograph"),
+        ("a_mask.png", "a_mask.png seems to be the mask of {root}/a.jpg; each is taken for a photograph"),
+        ("masks/a.png", "masks/a.png seems to be the mask of {root}/a.jpg; each is taken for a photograph"),
+    ],
+)
+def test_predict_says_what_may_be_no_photograph(tmp_path, mask, said):
+    photographs(tmp_path, "a.jpg", "b.jpg")
+    masks(tmp_path, mask)
+    with pytest.warns(Remark, match=re.escape(said.format(root=tmp_path))):
+        assert len(find_images(tmp_path, tmp_path / "out")) == 3
 
 
 def test_two_folders_that_lead_into_each_other_end(tmp_path):

@@ -76,7 +76,7 @@ def test_a_list_says_which_of_two_formats_is_taken(tree):
     photographs(tree, "images/a.png")
     assert taken(tree, "a.jpg", "b") == [("a", "a.jpg", "a.png"), ("b", "b.jpg", "b.png")]
     assert taken(tree, "a.png", "b") == [("a", "a.png", "a.png"), ("b", "b.jpg", "b.png")]
-    with pytest.warns(Remark, match="a.png is taken, a.jpg left out"):
+    with pytest.raises(ValueError, match=r"a.png and .*a.jpg: an image and its mask, .* name it with its suffix"):
         taken(tree, "a", "b")
 
 
@@ -121,6 +121,16 @@ def test_a_path_that_comes_back_or_follows_a_link_of_the_dataset_does_not_lead_o
     options = {"image_dir": "images", "mask_dir": None, "lists": "{split}.txt"}
     lines = ["images/linked/z.jpg", f"{tmp_path}/mine/images/../images/a.jpg"]
     assert [key for key, *_ in taken(tmp_path / "link", *lines, options=options)] == ["a", "linked/z"]
+
+
+@pytest.mark.parametrize("line", ["/images/a.jpg", "/images/a.jpg /more/a.png", "//images/a.jpg\t/more/a.png"])
+def test_the_root_of_a_dataset_may_be_called_as_that_of_the_file_system(tmp_path, line):
+    """As the longer lists of Pascal VOC do."""
+    photographs(tmp_path, "mine/images/a.jpg")
+    masks(tmp_path, "mine/masks/a.png", "mine/more/a.png")
+    assert taken(tmp_path / "mine", line) == [("a", "a.jpg", "a.png")]
+    with pytest.raises(ValueError, match=r"names /images/z.jpg, which leads out of the dataset's folder"):
+        taken(tmp_path / "mine", "/images/z.jpg /more/a.png")
 
 
 @pytest.mark.parametrize("line", ["../a.png trainannot/a.png", "train/a.png ../a.png"])

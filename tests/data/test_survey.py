@@ -1,5 +1,6 @@
 """What the files of one's own folder say of themselves, before a run, a check or a page of samples uses them."""
 
+import json
 import warnings
 
 import cv2
@@ -58,7 +59,7 @@ def load(root, **options):
 def test_labelled_photographs_with_an_orientation_are_refused_and_named(tree):
     with pytest.raises(ValueError, match=r"3 of 4 labelled images have an EXIF orientation: 1\.png \(3\)") as refusal:
         load(tree)
-    assert "`orientation` to `stored` or to `upright`; the sizes of all of them fit `upright`" in str(refusal.value)
+    assert "`orientation` to `stored` or to `upright`; by the sizes it is `upright`" in str(refusal.value)
 
 
 def test_where_sizes_tell_nothing_the_message_does_not_either(tmp_path):
@@ -66,7 +67,23 @@ def test_where_sizes_tell_nothing_the_message_does_not_either(tmp_path):
     mask(tmp_path / "masks/train/0.png", UPRIGHT)
     with pytest.raises(ValueError, match="labelled images have an EXIF orientation") as refusal:
         load(tmp_path)
-    assert "fit" not in str(refusal.value)
+    assert "by the sizes" not in str(refusal.value)
+
+
+def test_where_sizes_contradict_each_other_both_kinds_are_named(tmp_path):
+    for name, pixels in (("a", STORED[6]), ("b", UPRIGHT)):
+        photograph(tmp_path / f"images/train/{name}.png", 6)
+        mask(tmp_path / f"masks/train/{name}.png", pixels)
+    said = r"a.png has a mask of its stored pixels and b.png has a mask of its upright pixels, by the sizes: turn the"
+    with pytest.raises(ValueError, match=said):
+        load(tmp_path)
+
+
+def test_a_mask_is_named_where_only_that_has_an_orientation(tmp_path):
+    photograph(tmp_path / "images/train/0.jpg", 1)
+    photograph(tmp_path / "masks/train/0.png", 3)
+    with pytest.raises(ValueError, match=r"have an EXIF orientation: 0\.png \(3\)"):
+        load(tmp_path)
 
 
 def test_upright_turns_the_photographs_and_leaves_the_masks(tree):
@@ -139,6 +156,20 @@ def test_sizes_that_differ_anywhere_are_found_by_the_headers(tmp_path):
         mask(tmp_path / f"masks/train/{number}.png", UPRIGHT if number < 4 else UPRIGHT[:, :9])
     with pytest.raises(ValueError, match=r"\(6, 10\) of .*4\.png and \(6, 9\) of its mask .*resize one of them"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize("image_data", [None, "A" * 100_000], ids=["alone", "with a copy of the picture"])
+@pytest.mark.parametrize(("orientation", "said"), [(1, "turn it by 90 degrees"), (6, "by the sizes it is `upright`")])
+def test_the_size_that_a_file_of_polygons_has_is_compared_too(tmp_path, image_data, orientation, said):
+    """Without decoding it: labelme puts a copy of the photograph into it, before its size."""
+    photograph(tmp_path / "0.png", orientation, STORED[6])
+    document = {"shapes": [], "imageData": image_data, "imageHeight": 6, "imageWidth": 10}
+    (tmp_path / "0.json").write_text(json.dumps(document, indent=2))
+    with pytest.raises(ValueError, match=said):
+        folder(tmp_path, "train", ".", ".", mask_ending=".json")
+    document |= {"imageHeight": 10, "imageWidth": 6}
+    (tmp_path / "0.json").write_text(json.dumps(document, indent=2))
+    assert len(folder(tmp_path, "train", ".", ".", mask_ending=".json", orientation="stored")) == 1
 
 
 def test_files_that_cannot_be_used_are_counted_before_anything_is_read(tmp_path):
