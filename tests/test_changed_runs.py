@@ -1,5 +1,6 @@
 """A run goes on as it began: what has changed since, in its configuration or on disk, is refused or named."""
 
+import json
 import shutil
 
 import cv2
@@ -164,6 +165,55 @@ def test_a_checkpoint_from_elsewhere_is_refused(unfinished, change):
         resume(unfinished)
 
 
+def weights_alone(folder):
+    checkpoints = folder / "class_relational/checkpoints"
+    shutil.copy(checkpoints / "best.ckpt", checkpoints / "last.ckpt")
+
+
+def without_results(folder):
+    (folder / "results.json").unlink()
+
+
+def without_a_stage(folder):
+    write_results(folder, stages={"class_relational": {}})
+
+
+def of_another_seed(folder):
+    write_results(folder, seed=5)
+
+
+def of_another_experiment(folder):
+    write_results(folder, stages={"source": {}, "adapt": {}})
+
+
+def write_results(folder, **values):
+    path = folder / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (weights_alone, "last.ckpt holds weights alone, as best.ckpt does: without callbacks, "),
+        (without_results, "results.json has nothing of what is done, null_bce, relations: put the file back, or"),
+        (without_a_stage, "results.json has nothing of what is done, null_bce, relations: put the file back, or"),
+        (of_another_seed, "config.yaml has seed 0 and results.json 5: one of them was changed after the run"),
+        (of_another_experiment, "config.yaml has no stage source and results.json one: one of them was changed"),
+    ],
+)
+def test_what_a_run_has_left_behind_must_be_its_own_and_all_of_it(unfinished, spoil, message):
+    spoil(unfinished)
+    with refused(message):
+        resume(unfinished)
+
+
+def test_a_finished_run_whose_results_are_gone_says_so(trained_run, tmp_path):
+    folder = shutil.copytree(trained_run, tmp_path / "run")
+    without_results(folder)
+    with refused("has nothing of what is done, null_bce, relations, class_relational: put the file back"):
+        resume(folder)
+
+
 def test_class_relations_that_were_edited_while_a_stage_learns_them_are_refused(unfinished):
     path = unfinished / "relations/relations.yaml"
     path.write_text("idd: {car: [road]}\n")
@@ -174,7 +224,7 @@ def test_class_relations_that_were_edited_while_a_stage_learns_them_are_refused(
 @pytest.mark.parametrize("text", ['{"null_bce": ', "[]", '{"null_bce": 3}', '{"null_bce": {"config": {}}}', ""])
 def test_a_damaged_record_is_named(tmp_path, text):
     (tmp_path / PLANNED).write_text(text)
-    with refused(f"{tmp_path / PLANNED}: damaged"):
+    with refused(f"{tmp_path / PLANNED}: ", "; restore it, or delete it"):
         Begun(tmp_path)
 
 

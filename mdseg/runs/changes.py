@@ -8,13 +8,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
 from mdseg.config.keys import plain
 from mdseg.runs import checkpoints
+from mdseg.system.documents import read_config, read_json
 from mdseg.system.files import write_text
 from mdseg.system.wording import Remark, shortened
 
@@ -31,8 +30,9 @@ PARTS = {  # of a fingerprint → what it is of, and what another one means
     "labels": ("the label table", "masks would be read in another way"),
     "sizes": ("the sizes of files", "others lie where they were"),
 }
+OF_TRAINING = ("callbacks", "loops", "optimizer_states", "lr_schedulers")  # of a checkpoint to go on from
 ROOTS = ("data.root", "datasets.*.root")
-OF_YAML = (yaml.YAMLError, OmegaConfBaseException)
+DAMAGED = "restore it, or delete it"
 NOTHING = object()  # in the place of a value that is not there
 
 
@@ -91,7 +91,7 @@ class Begun:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.free, self.later = folder, dict[str, Change](), list[str]()
-        self.planned = _read(folder / PLANNED, _planned) if (folder / PLANNED).is_file() else {}
+        self.planned = _read_planned(folder / PLANNED) if (folder / PLANNED).exists() else {}
         self.any_weights = any(any(folder.glob(f"*/{left}")) for left in ("done", "checkpoints/last.ckpt"))
 
     def check(self, stage: str, now: Mapping[str, Any]) -> None:
@@ -109,12 +109,17 @@ class Begun:
         folder = self.folder / stage
         last, done = folder / "checkpoints" / "last.ckpt", (folder / "done").is_file()
         before = self.planned.get(stage, {}).get("config")
-        if done and before is None and (folder / "config.yaml").is_file():
-            before = _read(folder / "config.yaml", _yaml)
+        if done and before is None and (folder / "config.yaml").exists():
+            before = plain(read_config(folder / "config.yaml"), resolve=True)
         elif not done and last.is_file():
             saved = checkpoints.load(last, lazily=True)
             if saved.get("stage", stage) != stage:
                 raise ValueError(f"{last} is of stage {saved['stage']}, not of {stage}; {checkpoints.ADVICE}")
+            if lacks := [part for part in OF_TRAINING if part not in saved]:
+                raise ValueError(
+                    f"{last} holds weights alone, as best.ckpt does: without {shortened(lacks)} training cannot go on "
+                    f"from it; {checkpoints.ADVICE}"
+                )
             before = saved.get("config", before)
         if not isinstance(before, Mapping):
             return
@@ -191,30 +196,22 @@ def _digest(words: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
-def _planned(text: str) -> Any:
-    """The record of :meth:`Begun.keep`."""
-    found = json.loads(text)
-    for stage in found.values():
-        dict(stage["config"])
-        for images in stage["images"].values():
-            [images[part] for part in ("dataset", "images", "names", "sizes", "labels")]
-    return found
-
-
-def _yaml(text: str) -> Any:
-    return OmegaConf.to_container(OmegaConf.create(text))
-
-
-def _read(path: Path, parse: Any) -> Mapping[str, Any]:
-    """What a file of a run folder says.
+def _read_planned(path: Path) -> dict[str, Any]:
+    """The record of :meth:`Begun.keep`.
 
     Raises:
-        ValueError: it is damaged.
+        OSError, ValueError: it cannot be read, or is something else.
     """
     try:
-        found = parse(path.read_text(encoding="utf-8"))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, *OF_YAML) as error:
-        raise ValueError(f"{path}: damaged ({' '.join(str(error).split())}); restore it, or delete it") from error
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{path}: damaged (expected keys with values); restore it, or delete it")
+        found = read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; {DAMAGED}") from error
+    try:
+        for stage in found.values():
+            dict(stage["config"])
+            for images in stage["images"].values():
+                [images[part] for part in ("dataset", "images", *PARTS)]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(f"{path}: damaged, or of another version of mdseg ({said}); {DAMAGED}") from error
     return found

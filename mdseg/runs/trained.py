@@ -16,7 +16,7 @@ from mdseg.evaluation.predictor import Predictor, shifts
 from mdseg.labels.spaces import LabelSpace
 from mdseg.models.segmenter import Segmenter
 from mdseg.runs import checkpoints
-from mdseg.runs.records import check_stages
+from mdseg.runs.records import read_run
 from mdseg.system.documents import read_yaml
 from mdseg.system.wording import shortened
 
@@ -224,8 +224,7 @@ def checkpoint_file(path: Path, stage: str | None = None, checkpoint: str = "las
     if (path / "checkpoints").is_dir():
         stages = {path.name: path}
     elif (path / "config.yaml").is_file():
-        config = read_yaml(path / "config.yaml")
-        names = check_stages(path / "config.yaml", config.get("stages") if isinstance(config, dict) else None)
+        names = read_run(path / "config.yaml")["stages"]
         stages = {name: path / name for name in names if (path / name / "checkpoints").is_dir()}
     else:
         runs = sorted(str(found.parent) for found in path.glob("**/command.txt"))
