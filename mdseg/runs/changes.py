@@ -4,27 +4,19 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
-from mdseg.config.keys import plain
+from mdseg.config.keys import FREE, is_one_of, plain
 from mdseg.runs import checkpoints
 from mdseg.system.documents import read_config, read_json
 from mdseg.system.files import write_text
 from mdseg.system.wording import Remark, shortened
 
 PLANNED = "planned.json"  # in a run folder: by stage what it was planned with
-# What may change between two attempts: where and how fast a run computes, what it says, where things lie.
-FREE = (
-    *("name", "runs", "panels", "log_every", "checkpoint_every", "time_limit", "evaluation.batch_size"),
-    *("logger", "logger.*", "data.root", "datasets.*.root", "data.workers", "data.generate.workers"),
-    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy", "strategy.*")),
-    *(f"trainer.{key}" for key in ("enable_progress_bar", "benchmark", "deterministic", "detect_anomaly")),
-)
 PARTS = {  # of a fingerprint → what it is of, and what another one means
     "names": ("the names of the images", "which images a step sees follows from all of them"),
     "labels": ("the label table", "masks would be read in another way"),
@@ -48,7 +40,7 @@ class Change(NamedTuple):
 
     @property
     def is_free(self) -> bool:
-        return any(fnmatchcase(self.key, pattern) for pattern in FREE)
+        return is_one_of(self.key, FREE)
 
 
 def _shown(value: Any) -> str:
@@ -137,8 +129,8 @@ class Begun:
     def remark(self) -> None:
         """Say in a line each what has changed and is accepted."""
         if self.free:
-            below = "datasets.*.root" if "data.root" in self.free else ""  # they follow it
-            said = shortened([str(change) for key, change in self.free.items() if not fnmatchcase(key, below)], 8)
+            follow = ["datasets.*.root"] if "data.root" in self.free else []
+            said = shortened([str(change) for key, change in self.free.items() if not is_one_of(key, follow)], 8)
             warnings.warn(f"changed since the run began, nothing that it learns: {said}", Remark, stacklevel=2)
         if self.later:
             said = shortened(list(dict.fromkeys(self.later)), 8)
@@ -155,7 +147,7 @@ class Begun:
         Raises:
             ValueError: it names the dataset.
         """
-        moved = any(fnmatchcase(key, pattern) for key in self.free for pattern in ROOTS)
+        moved = any(is_one_of(key, ROOTS) for key in self.free)
         images = self.planned.get(stage, {}).get("images", {}) if self.any_weights else {}
         for what, before in images.items():
             found = now.get(what, {})

@@ -47,7 +47,7 @@ class Record:
         """Results of the stages that are done, in the order of the run."""
         stages = {} if self.results is None else self.results["stages"]
         # Who wants a stage trained anew deletes `done`; the results stay until it has been.
-        return {name: stage for name, stage in stages.items() if name not in self._undone}
+        return {name: stages[name] for name in self.stages if name in stages and name not in self._undone}
 
     @property
     def stages(self) -> list[str]:
