@@ -28,7 +28,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from mdseg import conf_dir
-from mdseg.config.composition import call, check_row, compose_with_datasets, refuse_foreign_flags, settle
+from mdseg.config.composition import call, check_choices, check_row, compose_with_datasets, refuse_foreign_flags, settle
 from mdseg.config.keys import check_overrides, check_run
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.config.packages import check_packages
@@ -213,6 +213,8 @@ def start_new() -> None:
     """Hydra composes the command line and calls :func:`start`; it only warns of a search path that does not exist."""
     warnings.filterwarnings("error", "provider=hydra.searchpath")
     try:
+        with mistakes_as_messages():
+            check_choices(sys.argv[1:])
         call(start)
     except UserWarning as warning:
         missing = re.search(r"path=(.*) is not available", str(warning), re.DOTALL)

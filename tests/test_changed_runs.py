@@ -14,7 +14,7 @@ from smoke import SMOKE
 
 from mdseg.config.building import prepare_data
 from mdseg.run import load_config, resume
-from mdseg.runs.changes import PLANNED, Begun, changes
+from mdseg.runs.changes import PARTS, PLANNED, Begun, changes, fingerprint
 from mdseg.system.wording import Remark
 
 STEPS = ["stage.null_bce.steps=2", "stage.class_relational.steps=2"]
@@ -314,6 +314,26 @@ def test_a_root_that_has_moved_must_have_the_same_files(own, tmp_path):
     cv2.imwrite(str(image), np.random.default_rng(0).integers(0, 256, cv2.imread(str(image)).shape, np.uint8))
     with refused("the sizes of files of bdd changed since the run began, and others lie where they were"):
         planned(own, tmp_path)
+
+
+def test_files_of_the_same_names_and_sizes_with_other_contents_are_told_apart(tmp_path):
+    def remembered(folder, value):
+        (tmp_path / folder).mkdir()
+        paths = [tmp_path / folder / f"{number}.bmp" for number in range(9)]
+        for path in paths:
+            cv2.imwrite(str(path), np.full((4, 6, 3), value, np.uint8))
+        return fingerprint("d", [path.name for path in paths], paths, "labels")
+
+    before, same, other = remembered("a", 1), remembered("b", 1), remembered("c", 2)
+    assert before == same
+    assert [part for part in PARTS if before[part] != other[part]] == ["contents"]
+    keep(tmp_path, {"fit": {"config": {}, "images": {"stream": before}}})
+    begun = Begun(tmp_path)
+    with pytest.warns(Remark, match="the contents of files of d changed since the run began; that is right only where"):
+        begun.check_images("fit", {"stream": other})
+    begun.free = {"datasets.d.root": None}
+    with refused("the contents of files of d changed since the run began, and others lie where they were"):
+        begun.check_images("fit", {"stream": other})
 
 
 def test_a_list_of_labelled_images_that_was_edited_is_refused(composed, tmp_path):

@@ -21,7 +21,10 @@ PARTS = {  # of a fingerprint → what it is of, and what another one means
     "names": ("the names of the images", "which images a step sees follows from all of them"),
     "labels": ("the label table", "masks would be read in another way"),
     "sizes": ("the sizes of files", "others lie where they were"),
+    "contents": ("the contents of files", "others lie where they were"),
 }
+OF_FILES = ("sizes", "contents")
+LOOKED_INTO, BYTES = 4, 1 << 16  # files of a dataset, and of each as much: the sizes of uncompressed ones are equal
 OF_TRAINING = ("callbacks", "loops", "optimizer_states", "lr_schedulers")  # of a checkpoint to go on from
 ROOTS = ("data.root", "datasets.*.root")
 DAMAGED = "restore it, or delete it"
@@ -139,7 +142,7 @@ class Begun:
     def check_images(self, stage: str, now: Mapping[str, Mapping[str, Any]]) -> None:
         """Refuse to go on with a stage whose images or label tables are not those that the run was planned with.
 
-        Files of other sizes are remarked, since mended ones are welcome; where a root has moved they are refused.
+        Other files are remarked, since mended ones are welcome; where a root has moved they are refused.
 
         Args:
             now: see :func:`fingerprint`, by what the stage has them for.
@@ -151,11 +154,11 @@ class Begun:
         images = self.planned.get(stage, {}).get("images", {}) if self.any_weights else {}
         for what, before in images.items():
             found = now.get(what, {})
-            for part in (part for part in PARTS if found.get(part) != before[part]):
+            for part in (part for part in PARTS if part in before and found.get(part) != before[part]):
                 name, why = PARTS[part]
                 counts = f" ({before['images']} images then, {found.get('images', 0)} now)" if part == "names" else ""
                 changed = f"{name} of {before['dataset']} changed since the run began{counts}"
-                if part == "sizes" and not moved:
+                if part in OF_FILES and not moved:
                     message = f"stage {stage}, {what}: {changed}; that is right only where files were mended"
                     warnings.warn(message, Remark, stacklevel=2)
                     continue
@@ -170,21 +173,27 @@ class Begun:
 
 
 def fingerprint(dataset: str, keys: Iterable[str], files: Iterable[Path | None], labels: Any) -> dict[str, Any]:
-    """What is remembered of images: how many, and digests of their names, of their files' sizes, and of the labels."""
-    names = list(keys)
+    """What is remembered of images: how many, and digests of names, of sizes and some contents of files, of labels."""
+    names, regular = list(keys), [file for file in files if file is not None and file.is_file()]
     return {
         "dataset": dataset,
         "images": len(names),
         "names": _digest(names),
-        "sizes": _digest(str(file.stat().st_size if file is not None and file.is_file() else 0) for file in files),
+        "sizes": _digest(str(file.stat().st_size) for file in regular),
+        "contents": _digest(map(_beginning, regular[:: max(1, len(regular) // LOOKED_INTO)][:LOOKED_INTO])),
         "labels": _digest([repr(labels)]),
     }
 
 
-def _digest(words: Iterable[str]) -> str:
+def _beginning(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(BYTES)
+
+
+def _digest(words: Iterable[str | bytes]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for word in words:
-        digest.update(word.encode() + b"\0")
+        digest.update((word if isinstance(word, bytes) else word.encode()) + b"\0")
     return digest.hexdigest()
 
 
@@ -202,7 +211,7 @@ def _read_planned(path: Path) -> dict[str, Any]:
         for stage in found.values():
             dict(stage["config"])
             for images in stage["images"].values():
-                [images[part] for part in ("dataset", "images", *PARTS)]
+                [images[part] for part in ("dataset", "images", "names", "sizes", "labels")]
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(f"{path}: damaged, or of another version of mdseg ({said}); {DAMAGED}") from error
