@@ -106,13 +106,30 @@ def test_a_checkpoint_whose_configuration_refers_to_foreign_code_is_refused(trai
         (lambda saved: saved["views"]["all"].pop("label_space"), "cannot be read (KeyError: 'label_space')"),
         (lambda saved: saved["views"].update(all=3), "cannot be read (TypeError: "),
         (lambda saved: saved.update(SegmentationDataModule={}), "cannot be read (KeyError: 'step')"),
+        (lambda saved: saved["SegmentationDataModule"].update(step="3"), "step: expected a whole number, got '3'"),
+        (lambda saved: saved["config"].update(datasets=None), "config.datasets: expected keys with values, got null"),
+        (
+            lambda saved: saved["config"].update(evaluation=None),
+            "config.evaluation: expected keys with values",
+        ),
+        (
+            lambda saved: saved["config"].update(evaluate={"seen": "bdd"}),
+            "config.evaluate.seen: expected a list",
+        ),
+        (lambda saved: saved["config"].update(name=5), "config.name: expected text, got 5"),
+        (lambda saved: saved["config"]["model"].update(widths="8"), "small: widths: expected a list of whole numbers"),
+        (lambda saved: saved["config"]["model"].update(_target_="mdseg.models.small.smal"), "there is no smal in"),
+        (
+            lambda saved: saved["views"]["all"]["label_space"]["names"].__setitem__(0, "a\x1b[31m"),
+            "a control character",
+        ),
     ],
 )
 def test_checkpoints_that_say_something_else_of_themselves_are_named(trained_run, tmp_path, change, said):
     saved = torch.load(trained_run / "null_bce/checkpoints/last.ckpt", weights_only=True)
     change(saved)
     torch.save(saved, tmp_path / "last.ckpt")
-    with refused(f"{tmp_path / 'last.ckpt'} is ", said):
+    with refused(f"{tmp_path / 'last.ckpt'}", said):
         load_trained(tmp_path / "last.ckpt")
 
 
