@@ -258,7 +258,7 @@ def main() -> None:
         sys.exit(usage)
     try:
         records, problems = read_records(Path(sys.argv[1]))
-    except FileNotFoundError as error:
+    except (OSError, ValueError) as error:
         sys.exit(f"mdseg: {error}")
     if text := summary(records):
         print(text, flush=True)

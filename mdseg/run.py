@@ -227,7 +227,7 @@ def show_plan(arguments: list[str]) -> None:
     """Print what a run would do, of a new one or of one that is resumed."""
     resumed = [argument.split("=", 1)[1] for argument in arguments if argument.startswith("resume=")]
     if resumed:
-        folder = Path(resumed[0])
+        folder = Path(resumed[0]).expanduser()
         cfg = load_config(folder)
         with advising(folder):
             check_run(cfg)
@@ -261,7 +261,7 @@ def main() -> None:
             show_plan([*resuming, *others])
     elif resuming:
         with mistakes_as_messages():
-            resume(Path(resuming[0].split("=", 1)[1]))
+            resume(Path(resuming[0].split("=", 1)[1]).expanduser())
     else:
         start_new()
 

@@ -253,3 +253,10 @@ def test_a_folder_that_is_none_is_named(tmp_path, run, name, said):
     run("1")
     with pytest.raises(FileNotFoundError, match=said):
         read_records(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["n" * 5000, "null\0byte", "nowhere"])
+def test_a_name_that_is_no_folder_s_ends_with_a_message(name, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["report", name])
+    with pytest.raises(SystemExit, match="^mdseg: "):
+        main()

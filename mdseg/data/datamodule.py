@@ -22,6 +22,7 @@ from mdseg.data.streams import SampleKey, StreamSampler, keyed_generator
 from mdseg.data.transforms import evaluation_factor, network_input, pad_to_multiple, resize_mask, shifted
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
+from mdseg.system.signals import SIGNALS
 
 Batch = dict[str, Any]
 
@@ -239,8 +240,8 @@ def check_labelled(dataset: SegmentationDataset, mask: np.ndarray, train_ids: np
 def start_worker(_: int) -> None:
     """Workers leave signals to the main process, which saves first, and OpenCV's threads off."""
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def kill_workers() -> None:
