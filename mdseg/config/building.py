@@ -223,7 +223,7 @@ def label_table(cfg: DictConfig, name: str) -> LabelTable:
 def build_label_space(cfg: DictConfig) -> LabelSpace:
     """The run's label space, from the tables of the datasets in labelled streams."""
     tables = {name: label_table(cfg, name) for name in labelled_datasets(cfg)}
-    return instantiate(cfg.label_space, _convert_="all")(tables)
+    return bound(cfg.label_space)(tables)
 
 
 def evaluated_tables(cfg: DictConfig) -> dict[str, Evaluated]:
@@ -264,4 +264,4 @@ def prepare_data(cfg: DictConfig) -> None:
         if is_generated(cfg, name):
             counts = cfg.data.counts[tree(cfg, name)]
             counts = {split: math.ceil(number * cfg.data.fraction) for split, number in counts.items()}
-            instantiate(cfg.data.generate)(root=cfg.data.root, dataset=name, counts=counts)
+            bound(cfg.data.generate)(root=cfg.data.root, dataset=name, counts=counts)

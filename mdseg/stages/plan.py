@@ -138,12 +138,13 @@ def make_plan(cfg: DictConfig, folder: Path) -> Plan:
     for name, own in planned.items():
         begun.check(name, own["config"])
     begun.remark()
-    space = trainable_space(cfg)
-    prepare_data(cfg)
-    datasets, folders = Datasets(), {name: folder.resolve() / name for name in cfg.stages}
+    folders = {name: folder.resolve() / name for name in cfg.stages}
     left = {name: own for name, own in configs.items() if not (folders[name] / "done").exists()}
     for name in left:
-        check_targets(planned[name]["config"], leave_out="datasets")  # with layouts more is said
+        check_targets(planned[name]["config"], leave_out="datasets")  # of layouts more is said
+    space = trainable_space(cfg)
+    prepare_data(cfg)
+    datasets = Datasets()
     stages = {name: build_stage(name, own, cfg, space, datasets, folders) for name, own in left.items()}
     devices = world_size(cfg.trainer)
     for name, stage in stages.items():
