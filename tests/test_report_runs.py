@@ -260,3 +260,17 @@ def test_a_name_that_is_no_folder_s_ends_with_a_message(name, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["report", name])
     with pytest.raises(SystemExit, match="^mdseg: "):
         main()
+
+
+def test_what_a_terminal_would_obey_is_shown_as_it_is_written(tmp_path, run, monkeypatch, capsys):
+    run("1", ["note=\x1b[2J", "other=\u202ex"])
+    run("cut\x1b[31m\nred", seed=1, done=())
+    (run("spoilt\x1b[31m", seed=2) / "results.json").write_text("{")
+    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert r"note=\x1b[2J other=\u202ex" in printed.out
+    assert r"cut\x1b[31m\nred: not finished" in printed.out
+    assert r"spoilt\x1b[31m/results.json: damaged" in printed.err

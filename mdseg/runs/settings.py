@@ -11,6 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from mdseg.config.keys import FREE, is_one_of
 from mdseg.runs.records import COMMAND, Record
 from mdseg.system.documents import shown
+from mdseg.system.wording import visible
 
 # What may differ between runs of one setting; `trainer` is the group.
 NO_SETTINGS = ("experiment", "row", "scale", "seed", "val_every", "trainer", "hydra.*", *FREE)
@@ -120,7 +121,7 @@ def _setting(group: Sequence[Record]) -> Setting:
         newest[_run(record)] = record
     kept = [record for record in group if any(record is each for each in newest.values())]
     common = set.intersection(*({key for key, _ in _words(record)} for record in group))
-    words = tuple(word for key, word in _words(kept[-1]) if key in common)
+    words = tuple(visible(word) for key, word in _words(kept[-1]) if key in common)
     if any(record.words is None for record in group):
         words = (UNKNOWN,)
     return Setting(words, kept, [(record, newest[_run(record)]) for record in repeated])

@@ -26,6 +26,12 @@ def shortened(names: Sequence[str], count: int = 5) -> str:
     return ", ".join(names) if more <= 1 else f"{', '.join(names[:count])} and {more} more"
 
 
+def visible(text: object) -> str:
+    """A text in one line as a terminal may get it: what it would not show, or would obey, is written as an escape."""
+    letters = (each if each.isprintable() else each.encode("unicode_escape", "replace").decode() for each in str(text))
+    return "".join(letters)
+
+
 def excerpt(value: object) -> str:
     """A value as it stands in YAML or nearly so: in one line, what cannot be seen escaped, cut where it is long."""
     return "null" if value is None else _SHORT.repr(value)
