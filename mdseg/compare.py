@@ -107,7 +107,7 @@ def draw(overrides: Sequence[str]) -> None:
         for label, run in zip(names, runs, strict=True)
     }
     documents = {"compare.json": {"on": name, "runs": entries}}
-    lines = {label: f"mIoU {100 * number_mean(answers.iou):.1f} %" for label, answers in found.items()}
+    lines = {label: miou_said(answers.iou, name) for label, answers in found.items()}
     if shared is not None:
         of_runs = dict(zip(names, runs, strict=True))
         pictures["tsne.png"], documents["tsne.json"] = features_drawn(of_runs, shared, device, cfg)
@@ -173,7 +173,9 @@ def measured(
         evaluation_short_side=predictor.short_side,
         score_at=evaluation.score_at,
         multiple=predictor.multiple,
+        refusal=getattr(run.model, "refusal", None),
     )
+    data.check(world_size=1)
     data.shifts = run.shifts_of([dataset.name])
     space = run.view.of(table, dataset.name)
     found = answers(predictor, space, data.val_dataloader(), cfg.count, cfg.logits, cfg.seed)
@@ -244,6 +246,14 @@ def features_drawn(
     figure = feature_figure(features, shared.pixels, cfg.tsne.perplexity, cfg.seed, title)
     counted = {name: len(places.label) for name, places in shared.places.items()}
     return figure, {"pixels": counted, "neighbours": cfg.tsne.neighbours, "runs": numbers}
+
+
+def miou_said(iou: Any, dataset: str) -> str:
+    """The mean IoU in words."""
+    miou = as_number(number_mean(iou))
+    if miou is None:
+        return f"mIoU undefined: no labelled pixel of {dataset} is of a class that the model tells from others"
+    return f"mIoU {100 * miou:.1f} %"
 
 
 def said(mixing: float | None, matching: float | None, chance: float | None) -> str:

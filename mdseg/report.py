@@ -25,6 +25,7 @@ from mdseg.evaluation.tables import ZERO, by_network, percent, render
 from mdseg.runs.records import CONFIG, Record, read_records
 from mdseg.runs.settings import Setting, settings_of
 from mdseg.system.output import outlive_readers
+from mdseg.system.wording import visible
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,16 @@ def remarks(records: Sequence[Record], settings: Sequence[Setting]) -> Iterator[
     """A line for every run that no table has, and for what is not known of one that is there."""
     for setting in settings:
         for left_out, counted in setting.repeated:
-            yield f"left out: {left_out.folder}: settings and seed are those of {counted.folder}, which is newer"
+            newer = visible(counted.folder)
+            yield f"left out: {visible(left_out.folder)}: settings and seed are those of {newer}, which is newer"
     for record in records:
+        folder = visible(record.folder)
         if record.missing:
-            yield f"left out: {record.folder}: not finished; {record.progress}"
+            yield f"left out: {folder}: not finished; {record.progress}"
         elif not record.evaluations:
-            yield f"left out: {record.folder}: it has evaluated nothing"
+            yield f"left out: {folder}: it has evaluated nothing"
         elif record.config is None:
-            yield f"{record.folder}: there is no {CONFIG}, so it may lack stages"
+            yield f"{folder}: there is no {CONFIG}, so it may lack stages"
 
 
 def mean_table(settings: dict[tuple[str, str], list[Setting]], width: int = 130) -> str:
@@ -258,12 +261,12 @@ def main() -> None:
         sys.exit(usage)
     try:
         records, problems = read_records(Path(sys.argv[1]))
-    except FileNotFoundError as error:
-        sys.exit(f"mdseg: {error}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"mdseg: {visible(error)}")
     if text := summary(records):
         print(text, flush=True)
     for problem in problems:
-        print(f"mdseg: left out: {problem}", file=sys.stderr)
+        print(f"mdseg: left out: {visible(problem)}", file=sys.stderr)
     sys.exit(1 if problems else 0)
 
 

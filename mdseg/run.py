@@ -19,17 +19,16 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import hydra
-import yaml
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mdseg import conf_dir
-from mdseg.config.composition import call, check_row, compose_with_datasets, refuse_foreign_flags, settle
+from mdseg.config.composition import call, check_choices, check_row, compose_with_datasets, refuse_foreign_flags, settle
 from mdseg.config.keys import check_overrides, check_run
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.config.packages import check_packages
@@ -41,6 +40,7 @@ from mdseg.runs.folders import (
     no_run,
     write_provenance,
 )
+from mdseg.system.documents import read_config
 from mdseg.system.ranks import launched_outside, main_process
 
 if TYPE_CHECKING:
@@ -109,15 +109,12 @@ def load_config(folder: Path) -> DictConfig:
 
     Raises:
         FileNotFoundError: it is no run folder.
-        ValueError: the file is damaged.
+        ValueError: the file is damaged, or no configuration.
     """
     saved = folder / "config.yaml"
-    if not saved.is_file() or not (folder / "command.txt").is_file():
+    if not saved.exists() or not (folder / "command.txt").is_file():
         raise FileNotFoundError(f"resume={folder}: {no_run(folder)}")
-    try:
-        return cast(DictConfig, OmegaConf.load(saved))
-    except yaml.YAMLError as error:
-        raise ValueError(f"{saved}: not readable YAML ({' '.join(str(error).split())})") from error
+    return read_config(saved)
 
 
 def carry_out(plan: "Plan", stop: StopSignals) -> float | None:
@@ -216,6 +213,8 @@ def start_new() -> None:
     """Hydra composes the command line and calls :func:`start`; it only warns of a search path that does not exist."""
     warnings.filterwarnings("error", "provider=hydra.searchpath")
     try:
+        with mistakes_as_messages():
+            check_choices(sys.argv[1:])
         call(start)
     except UserWarning as warning:
         missing = re.search(r"path=(.*) is not available", str(warning), re.DOTALL)
@@ -228,17 +227,19 @@ def show_plan(arguments: list[str]) -> None:
     """Print what a run would do, of a new one or of one that is resumed."""
     resumed = [argument.split("=", 1)[1] for argument in arguments if argument.startswith("resume=")]
     if resumed:
-        folder = Path(resumed[0])
+        folder = Path(resumed[0]).expanduser()
         cfg = load_config(folder)
+        with advising(folder):
+            check_run(cfg)
+            print(planned(cfg, folder))
     else:
         cfg = compose_with_datasets("run", arguments)
         check_row(HydraConfig.get())
         check_values(cfg)
         check_overrides(cfg, arguments)
         settle(cfg)
-        folder = Path(str(cfg.runs)) / cfg.name / "<time>"
-    check_run(cfg)
-    print(planned(cfg, folder))
+        check_run(cfg)
+        print(planned(cfg, Path(str(cfg.runs)) / cfg.name / "<time>"))
 
 
 def main() -> None:
@@ -260,7 +261,7 @@ def main() -> None:
             show_plan([*resuming, *others])
     elif resuming:
         with mistakes_as_messages():
-            resume(Path(resuming[0].split("=", 1)[1]))
+            resume(Path(resuming[0].split("=", 1)[1]).expanduser())
     else:
         start_new()
 

@@ -7,6 +7,7 @@ import torch
 from mistakes import cut, refused
 
 from mdseg.run import resume
+from mdseg.runs.records import read_record
 from mdseg.runs.trained import load_all, load_trained
 
 
@@ -105,13 +106,30 @@ def test_a_checkpoint_whose_configuration_refers_to_foreign_code_is_refused(trai
         (lambda saved: saved["views"]["all"].pop("label_space"), "cannot be read (KeyError: 'label_space')"),
         (lambda saved: saved["views"].update(all=3), "cannot be read (TypeError: "),
         (lambda saved: saved.update(SegmentationDataModule={}), "cannot be read (KeyError: 'step')"),
+        (lambda saved: saved["SegmentationDataModule"].update(step="3"), "step: expected a whole number, got '3'"),
+        (lambda saved: saved["config"].update(datasets=None), "config.datasets: expected keys with values, got null"),
+        (
+            lambda saved: saved["config"].update(evaluation=None),
+            "config.evaluation: expected keys with values",
+        ),
+        (
+            lambda saved: saved["config"].update(evaluate={"seen": "bdd"}),
+            "config.evaluate.seen: expected a list",
+        ),
+        (lambda saved: saved["config"].update(name=5), "config.name: expected text, got 5"),
+        (lambda saved: saved["config"]["model"].update(widths="8"), "small: widths: expected a list of whole numbers"),
+        (lambda saved: saved["config"]["model"].update(_target_="mdseg.models.small.smal"), "there is no smal in"),
+        (
+            lambda saved: saved["views"]["all"]["label_space"]["names"].__setitem__(0, "a\x1b[31m"),
+            "a control character",
+        ),
     ],
 )
 def test_checkpoints_that_say_something_else_of_themselves_are_named(trained_run, tmp_path, change, said):
     saved = torch.load(trained_run / "null_bce/checkpoints/last.ckpt", weights_only=True)
     change(saved)
     torch.save(saved, tmp_path / "last.ckpt")
-    with refused(f"{tmp_path / 'last.ckpt'} is ", said):
+    with refused(f"{tmp_path / 'last.ckpt'}", said):
         load_trained(tmp_path / "last.ckpt")
 
 
@@ -152,6 +170,27 @@ def test_a_finished_run_is_resumed_without_work_and_shows_its_results_again(trai
     resume(folder)
     assert "class_relational: done before" in capsys.readouterr().out
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"seed: 0\nstages: [fit]\nseed: 1\n", ", line 3: not readable YAML: key 'seed' twice"),
+        (b"stages: !!python/object/apply:os.getcwd []", ", line 1: not readable YAML: could not determine"),
+        (b"stages: " + b"[" * 3000, ": damaged, or no YAML at all (more than 50 levels)"),
+        (b"log_every: 010", ", line 1: not readable YAML: 010 would be read as 8"),
+        (b"\x89PNG\r\n", ": expected text in UTF-8, found other bytes"),
+        (b"", ": expected YAML, found an empty file"),
+        (b"- a\n- b\n", ", keys with values, found ['a', 'b']"),
+    ],
+    ids=["key twice", "tag", "deep", "number", "binary", "empty", "list"],
+)
+def test_a_configuration_that_cannot_be_read_is_named_in_the_same_words_by_all(tmp_path, content, said):
+    (tmp_path / "config.yaml").write_bytes(content)
+    (tmp_path / "command.txt").touch()
+    for read in (resume, load_trained, read_record):
+        with refused(f"{tmp_path / 'config.yaml'}", said):
+            read(tmp_path)
 
 
 @pytest.mark.parametrize(("name", "text"), [("config.yaml", "a: [1"), ("results.json", '{"stages"')])

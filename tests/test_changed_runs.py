@@ -1,5 +1,6 @@
 """A run goes on as it began: what has changed since, in its configuration or on disk, is refused or named."""
 
+import json
 import shutil
 
 import cv2
@@ -13,7 +14,7 @@ from smoke import SMOKE
 
 from mdseg.config.building import prepare_data
 from mdseg.run import load_config, resume
-from mdseg.runs.changes import PLANNED, Begun, changes
+from mdseg.runs.changes import PARTS, PLANNED, Begun, changes, fingerprint
 from mdseg.system.wording import Remark
 
 STEPS = ["stage.null_bce.steps=2", "stage.class_relational.steps=2"]
@@ -164,6 +165,55 @@ def test_a_checkpoint_from_elsewhere_is_refused(unfinished, change):
         resume(unfinished)
 
 
+def weights_alone(folder):
+    checkpoints = folder / "class_relational/checkpoints"
+    shutil.copy(checkpoints / "best.ckpt", checkpoints / "last.ckpt")
+
+
+def without_results(folder):
+    (folder / "results.json").unlink()
+
+
+def without_a_stage(folder):
+    write_results(folder, stages={"class_relational": {}})
+
+
+def of_another_seed(folder):
+    write_results(folder, seed=5)
+
+
+def of_another_experiment(folder):
+    write_results(folder, stages={"source": {}, "adapt": {}})
+
+
+def write_results(folder, **values):
+    path = folder / "results.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (weights_alone, "last.ckpt holds weights alone, as best.ckpt does: without callbacks, "),
+        (without_results, "results.json has nothing of what is done, null_bce, relations: put the file back, or"),
+        (without_a_stage, "results.json has nothing of what is done, null_bce, relations: put the file back, or"),
+        (of_another_seed, "config.yaml has seed 0 and results.json 5: one of them was changed after the run"),
+        (of_another_experiment, "config.yaml has no stage source and results.json one: one of them was changed"),
+    ],
+)
+def test_what_a_run_has_left_behind_must_be_its_own_and_all_of_it(unfinished, spoil, message):
+    spoil(unfinished)
+    with refused(message):
+        resume(unfinished)
+
+
+def test_a_finished_run_whose_results_are_gone_says_so(trained_run, tmp_path):
+    folder = shutil.copytree(trained_run, tmp_path / "run")
+    without_results(folder)
+    with refused("has nothing of what is done, null_bce, relations, class_relational: put the file back"):
+        resume(folder)
+
+
 def test_class_relations_that_were_edited_while_a_stage_learns_them_are_refused(unfinished):
     path = unfinished / "relations/relations.yaml"
     path.write_text("idd: {car: [road]}\n")
@@ -174,7 +224,7 @@ def test_class_relations_that_were_edited_while_a_stage_learns_them_are_refused(
 @pytest.mark.parametrize("text", ['{"null_bce": ', "[]", '{"null_bce": 3}', '{"null_bce": {"config": {}}}', ""])
 def test_a_damaged_record_is_named(tmp_path, text):
     (tmp_path / PLANNED).write_text(text)
-    with refused(f"{tmp_path / PLANNED}: damaged"):
+    with refused(f"{tmp_path / PLANNED}: ", "; restore it, or delete it"):
         Begun(tmp_path)
 
 
@@ -264,6 +314,26 @@ def test_a_root_that_has_moved_must_have_the_same_files(own, tmp_path):
     cv2.imwrite(str(image), np.random.default_rng(0).integers(0, 256, cv2.imread(str(image)).shape, np.uint8))
     with refused("the sizes of files of bdd changed since the run began, and others lie where they were"):
         planned(own, tmp_path)
+
+
+def test_files_of_the_same_names_and_sizes_with_other_contents_are_told_apart(tmp_path):
+    def remembered(folder, value):
+        (tmp_path / folder).mkdir()
+        paths = [tmp_path / folder / f"{number}.bmp" for number in range(9)]
+        for path in paths:
+            cv2.imwrite(str(path), np.full((4, 6, 3), value, np.uint8))
+        return fingerprint("d", [path.name for path in paths], paths, "labels")
+
+    before, same, other = remembered("a", 1), remembered("b", 1), remembered("c", 2)
+    assert before == same
+    assert [part for part in PARTS if before[part] != other[part]] == ["contents"]
+    keep(tmp_path, {"fit": {"config": {}, "images": {"stream": before}}})
+    begun = Begun(tmp_path)
+    with pytest.warns(Remark, match="the contents of files of d changed since the run began; that is right only where"):
+        begun.check_images("fit", {"stream": other})
+    begun.free = {"datasets.d.root": None}
+    with refused("the contents of files of d changed since the run began, and others lie where they were"):
+        begun.check_images("fit", {"stream": other})
 
 
 def test_a_list_of_labelled_images_that_was_edited_is_refused(composed, tmp_path):

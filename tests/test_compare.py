@@ -3,6 +3,7 @@ import math
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -68,6 +69,55 @@ def test_a_run_that_cannot_be_read_is_named_and_the_others_are_compared(trained_
         draw([runs, "on=cityscapes", "count=1", "logits=0", f"output={tmp_path / 'out'}"])
     assert list(json.loads((tmp_path / "out/compare.json").read_text())["runs"]) == ["uniseg_cib, class_relational"]
     assert f"mdseg: left out: {tmp_path}/half.ckpt is not a readable checkpoint" in capsys.readouterr().err
+
+
+@pytest.fixture
+def labelled_as(tmp_path):
+    """Arguments that add a dataset of two images of which every pixel has one raw id, by that id."""
+
+    def dataset(raw_id):
+        for kind, pixels in (
+            ("images", np.zeros((40, 60, 3), np.uint8)),
+            ("masks", np.full((40, 60), raw_id, np.uint8)),
+        ):
+            (tmp_path / kind / "val").mkdir(parents=True)
+            for name in "ab":
+                cv2.imwrite(str(tmp_path / kind / "val" / f"{name}.png"), pixels)
+        layout = {"_target_": "mdseg.data.layouts.folder", "_partial_": True}
+        layout |= {f"{kind}_dir": f"{kind}s/{{split}}" for kind in ("image", "mask")}
+        classes = [{"name": name, "raw_ids": [number], "color": [number, 0, 0]} for number, name in enumerate(CLASSES)]
+        labels = {"encoding": "id", "classes": classes, "ignore_ids": [255]}
+        (tmp_path / "conf/dataset").mkdir(parents=True)
+        (tmp_path / "conf/dataset/mine.yaml").write_text(
+            f"# @package datasets.mine\nlayout: {json.dumps(layout)}\nroot: {tmp_path}\nevaluation_split: val\n"
+            f"labels: {json.dumps(labels)}\n"
+        )
+        return [f"hydra.searchpath=[file://{tmp_path}/conf]", "on=mine", f"output={tmp_path / 'out'}"]
+
+    return dataset
+
+
+CLASSES = ("road", "sky", "zebra")
+
+
+def test_a_dataset_of_whose_classes_the_model_has_none_is_said_to_have_no_miou(
+    trained_run, labelled_as, tmp_path, capsys
+):
+    draw([f"runs=[{trained_run}]", "count=1", *labelled_as(CLASSES.index("zebra"))])
+    assert "mIoU undefined: no labelled pixel of mine is of a class that the model tells" in capsys.readouterr().out
+    (numbers,) = json.loads((tmp_path / "out/compare.json").read_text())["runs"].values()
+    assert numbers["miou"] is None
+
+
+def test_a_dataset_of_which_every_pixel_is_ignored_is_refused(trained_run, labelled_as, tmp_path):
+    with pytest.raises(ValueError, match="dataset 'mine': none of its 2 masks has a pixel of a class that counts"):
+        draw([f"runs=[{trained_run}]", "count=1", *labelled_as(255)])
+    assert not (tmp_path / "out").exists()
+
+
+def test_few_pixels_are_no_reason_to_fail(trained_run, labelled_as, tmp_path):
+    draw([f"runs=[{trained_run}]", "count=1", "logits=1", *labelled_as(CLASSES.index("road"))])
+    assert (tmp_path / "out/logits.png").is_file()
 
 
 def test_mean_probability_is_over_the_annotated_pixels_predicted_as_the_class():

@@ -22,6 +22,9 @@ CONFIG = {
     "datasets": {"a": {"root": "/a"}},
     "data": {"root": "/", "workers": 2},
     "optimizer": {"_target_": "sgd", "lr": 0.01},
+    "time_limit": None,
+    "evaluation": {"batch_size": 1},
+    "trainer": {"accelerator": "cpu", "devices": 1, "strategy": "auto", "precision": "32-true"},
 }
 
 
@@ -82,8 +85,16 @@ def shown(folder, width=200):
         (["scale=demo"], {}),
         ([], {"datasets__a__root": "/elsewhere"}),
         ([], {"accumulate": 1}),
+        (["time_limit='1 hour'"], {"time_limit": "1 hour"}),
+        (["evaluation.batch_size=4"], {"evaluation__batch_size": 4}),
+        (["trainer.devices=2", "trainer.strategy=ddp"], {"trainer__devices": 2, "trainer__strategy": "ddp"}),
+        (["trainer=gpu"], {"trainer__accelerator": "gpu", "trainer__precision": "16-mixed"}),
+        (["stage.adapt.panels=0"], {"stage__adapt": {"from": "source", "panels": 0}}),
     ],
-    ids=["number", "reference", "group", "where it ran", "scale", "another machine", "key of another version"],
+    ids=[
+        *("number", "reference", "group", "where it ran", "scale", "another machine", "key of another version"),
+        *("limit of time", "batches of an evaluation", "devices", "precision of a GPU", "pictures of a stage"),
+    ],
 )
 def test_a_default_given_explicitly_is_no_setting_of_its_own(tmp_path, run, words, config):
     run("1")
@@ -99,9 +110,14 @@ def test_a_default_given_explicitly_is_no_setting_of_its_own(tmp_path, run, word
         (["+optimizer.amsgrad=true"], {"optimizer__amsgrad": True}, "+optimizer.amsgrad=true"),
         (["~loss.supervised.scope"], {"loss__supervised": {"_target_": "ce"}}, "~loss.supervised.scope"),
         (["datasets.a.root=/b"], {"datasets__a__root": "/b"}, "datasets.a.root=/b"),
+        (["trainer.precision=bf16-mixed"], {"trainer__precision": "bf16-mixed"}, "trainer.precision=bf16-mixed"),
+        (["+trainer.gradient_clip_val=1"], {"trainer__gradient_clip_val": 1}, "+trainer.gradient_clip_val=1"),
         ([], {"optimizer__lr": 0.1}, "optimizer.lr=0.1"),
     ],
-    ids=["number", "null", "added", "removed", "root", "a YAML file that was edited in between"],
+    ids=[
+        *("number", "null", "added", "removed", "root", "precision", "clipping"),
+        "a YAML file that was edited in between",
+    ],
 )
 def test_what_differs_in_the_configuration_is_another_setting(tmp_path, run, words, config, setting):
     run("1")
@@ -145,7 +161,10 @@ def test_runs_in_linked_folders_are_found(tmp_path, run):
 
 
 def test_stages_stand_in_the_order_of_the_run(tmp_path, run):
-    run("1")
+    folder = run("1")
+    assert [line[3] for line in lines(shown(tmp_path))] == ["source", "adapt"]
+    document = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps(document, sort_keys=True))
     assert [line[3] for line in lines(shown(tmp_path))] == ["source", "adapt"]
 
 
@@ -234,3 +253,24 @@ def test_a_folder_that_is_none_is_named(tmp_path, run, name, said):
     run("1")
     with pytest.raises(FileNotFoundError, match=said):
         read_records(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["n" * 5000, "null\0byte", "nowhere"])
+def test_a_name_that_is_no_folder_s_ends_with_a_message(name, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["report", name])
+    with pytest.raises(SystemExit, match="^mdseg: "):
+        main()
+
+
+def test_what_a_terminal_would_obey_is_shown_as_it_is_written(tmp_path, run, monkeypatch, capsys):
+    run("1", ["note=\x1b[2J", "other=\u202ex"])
+    run("cut\x1b[31m\nred", seed=1, done=())
+    (run("spoilt\x1b[31m", seed=2) / "results.json").write_text("{")
+    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path)])
+    with pytest.raises(SystemExit):
+        main()
+    printed = capsys.readouterr()
+    assert "\x1b" not in printed.out + printed.err
+    assert r"note=\x1b[2J other=\u202ex" in printed.out
+    assert r"cut\x1b[31m\nred: not finished" in printed.out
+    assert r"spoilt\x1b[31m/results.json: damaged" in printed.err

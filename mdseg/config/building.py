@@ -8,15 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from mdseg.config.datasets import LABELS, LAYOUT, LAYOUTS
+from mdseg.config.datasets import LABELS, LAYOUT
 from mdseg.config.hints import check_options
 from mdseg.config.keys import descriptor, is_generated, label_source, labelled_datasets, laid_over, plain, present, tree
-from mdseg.data import layouts
+from mdseg.config.targets import locate
 from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset, load_table
 from mdseg.data.listing import NoSplit
 from mdseg.data.selection import LoadedStream, divided, select_streams
@@ -33,10 +32,11 @@ def bound(node: DictConfig) -> partial:
     """Class or function of a node with the node's options, still to be called.
 
     Raises:
-        ValueError: there is none, or it has no such option, or not of such a value.
+        ValueError: there is none, it has no such option, or not of such a value.
     """
     if "_target_" not in node:
         raise ValueError(f"options without a class or function that takes them: {OmegaConf.to_container(node)}")
+    locate(node["_target_"])
     function = instantiate(node, _partial_=True, _convert_="all")
     _check_arguments(node, function)
     check_options(function.func, function.keywords)
@@ -94,13 +94,12 @@ def layout_of(cfg: DictConfig, name: str) -> Callable[[str | Path, str], list[Sa
     """
     node, where = descriptor(cfg, name).layout, f"datasets.{name}.layout"
     try:
+        locate(node["_target_"])
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}; such as {LAYOUT}") from error
+    try:
         function = bound(node)
         inspect.signature(function.func).bind(root="", split="", **function.keywords)
-    except InstantiationException as error:
-        module, _, asked = node["_target_"].rpartition(".")
-        known = [key for key, value in vars(layouts).items() if inspect.isfunction(value) and not key.startswith("_")]
-        hint = nearest(asked, known) if f"{module}." == LAYOUTS else ""
-        raise ValueError(f"{where}: there is no function {node['_target_']}{hint}; such as {LAYOUT}") from error
     except TypeError as error:
         raise ValueError(f"{where}: {node['_target_']}: {error}; such as {LAYOUT}") from error
     except ValueError as error:
@@ -224,7 +223,7 @@ def label_table(cfg: DictConfig, name: str) -> LabelTable:
 def build_label_space(cfg: DictConfig) -> LabelSpace:
     """The run's label space, from the tables of the datasets in labelled streams."""
     tables = {name: label_table(cfg, name) for name in labelled_datasets(cfg)}
-    return instantiate(cfg.label_space, _convert_="all")(tables)
+    return bound(cfg.label_space)(tables)
 
 
 def evaluated_tables(cfg: DictConfig) -> dict[str, Evaluated]:
@@ -265,4 +264,4 @@ def prepare_data(cfg: DictConfig) -> None:
         if is_generated(cfg, name):
             counts = cfg.data.counts[tree(cfg, name)]
             counts = {split: math.ceil(number * cfg.data.fraction) for split, number in counts.items()}
-            instantiate(cfg.data.generate)(root=cfg.data.root, dataset=name, counts=counts)
+            bound(cfg.data.generate)(root=cfg.data.root, dataset=name, counts=counts)

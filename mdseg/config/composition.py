@@ -1,5 +1,6 @@
 """Composing a configuration from the arguments of a command, and what Hydra says against them in short."""
 
+import json
 import os
 import re
 import sys
@@ -44,6 +45,7 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
     Raises:
         ValueError: an option, key or value that does not exist; the nearest one that does is named.
     """
+    check_choices(overrides)
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         try:
             parsed = OverridesParser.create().parse_overrides(list(overrides))
@@ -109,6 +111,23 @@ def values(overrides: Sequence[str]) -> dict[str, Any]:
     except HydraException as error:
         raise ValueError(in_short(error, overrides)) from error
     return {override.key_or_group: override.value() for override in parsed}
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Refuse `trainer=null`, `optimizer=[sgd,adam]`: an option of a group is chosen by its name, of most groups one.
+
+    Raises:
+        ValueError: it names the options that there are.
+    """
+    for key, value in values([override for override in overrides if "=" in override and override[0] != "-"]).items():
+        group = key.partition("@")[0]
+        several = isinstance(value, list) and group != "dataset"
+        if (several or isinstance(value, int | float | None)) and (conf_dir() / group).is_dir():
+            options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+            given = json.dumps(value).replace('"', "")
+            raise ValueError(
+                f"{key}={given}: expected the name of an option of {group}; there are {', '.join(options)}"
+            )
 
 
 def _take_datasets(cfg: DictConfig, run: DictConfig, moved: bool) -> None:
@@ -187,7 +206,7 @@ def call(start: Callable[[], Any]) -> Any:
     os.environ[TRACEBACKS] = "1"
     try:
         return start()
-    except (CompactHydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+    except (CompactHydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         if WANTED:
             raise
         sys.exit(f"mdseg: {in_short(error, sys.argv[1:])}")
@@ -222,6 +241,8 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
         return f"there is no {group} {name!r}{nearest(name, options)}; there are {', '.join(options)}"
     if isinstance(error, OverrideParseException):
         reason = error.message.splitlines()[0]
+        if "=~" in str(error.override):
+            return f"{error.override}: neither the shell nor Hydra knows ~ there; write $HOME"
         return f"{error.override}: not key=value as Hydra reads it ({reason}); quote what a value holds besides words"
     required = re.match(r"You must specify '(\S+)'.*?options:\s+(.*)", str(error), re.DOTALL)
     if required:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, cast
 
@@ -37,6 +38,13 @@ OPTIONAL = (
     "alternate",
 )  # of a stream; null where they are left out
 FROM_GROUPS = ("data", "label_space", "logger", "method", "model", "optimizer", "scheduler", "trainer", "transform")
+# Where and how fast a run computes, what it says, where things lie: keys that change nothing that it learns.
+FREE = (
+    *("name", "runs", "panels", "log_every", "checkpoint_every", "time_limit", "evaluation.batch_size"),
+    *("logger", "logger.*", "data.root", "datasets.*.root", "data.workers", "data.generate.workers"),
+    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy", "strategy.*")),
+    *(f"trainer.{key}" for key in ("enable_progress_bar", "benchmark", "deterministic", "detect_anomaly")),
+)
 FOR_OTHERS = (
     "blv_sigma",
     "discriminator_width",
@@ -119,6 +127,11 @@ def _check_parts(cfg: DictConfig, key: str, stream: DictConfig) -> None:
             raise ValueError(
                 f"{key}.{dataset}: there is no such dataset{nearest(dataset, known)}; the stream has {has}"
             )
+
+
+def is_one_of(key: str, patterns: Iterable[str]) -> bool:
+    """Whether a full key is among others, in which `*` stands for any part."""
+    return any(fnmatchcase(key, pattern) for pattern in patterns)
 
 
 def plain(node: DictConfig, resolve: bool = False) -> dict[str, Any]:

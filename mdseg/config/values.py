@@ -39,9 +39,10 @@ def number(least: float = 0, above: bool = False) -> Kind:
     return Kind(expected, lambda value: is_number(value) and (value > least or (value == least and not above)))
 
 
-def one_of(*words: str | None) -> Kind:
+def one_of(*words: str | int | None) -> Kind:
     """One of these words."""
-    return Kind(" or ".join("null" if word is None else word for word in words), lambda value: value in words)
+    said = dict.fromkeys("null" if word is None else str(word) for word in words)
+    return Kind(" or ".join(said), lambda value: not isinstance(value, bool) and value in words)
 
 
 def either(*kinds: Kind) -> Kind:
@@ -96,6 +97,9 @@ SUBSET = Kind(
     "all, a number of images, a share such as 1/8, a text file, or one of these for each dataset",
     lambda value: is_whole(value) or _is_text(value) or KEYS.fits(value),
 )
+
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true", "64-true")
+SHORT_PRECISIONS = ("32", "16", "bf16", "64", 32, 16, 64, None)  # as Lightning takes them too
 
 OF_TRANSFORM = {
     "short_side": either(whole(1), NULL),
@@ -194,7 +198,7 @@ KINDS: dict[str, Kind] = {  # `*` stands for any key; a value that is not there 
     "trainer.strategy": either(
         one_of("auto", "ddp", "ddp_find_unused_parameters_true", "ddp_find_unused_parameters_false"), OBJECT
     ),
-    "trainer.precision": either(TEXT, one_of(None), whole(16)),
+    "trainer.precision": one_of(*PRECISIONS, *SHORT_PRECISIONS),
     "trainer.sync_batchnorm": FLAG,
     "trainer.enable_progress_bar": FLAG,
     "trainer.benchmark": either(FLAG, NULL),

@@ -9,12 +9,14 @@ from typing import Any, ClassVar
 import cv2
 from torch.utils.data import DataLoader
 
+from mdseg.system.signals import SIGNALS
+
 
 def start_worker(_: int) -> None:
     """Workers leave signals to the main process, which saves first, and OpenCV's threads off."""
     cv2.setNumThreads(0)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Loader(DataLoader):

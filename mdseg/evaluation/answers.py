@@ -121,7 +121,7 @@ def stacked(
     logits: list[np.ndarray], labels: list[np.ndarray], channels: int, per_class: int, seed: int
 ) -> tuple[Float[np.ndarray, "m k"], Int64[np.ndarray, " m"]]:
     """Up to `per_class` of the pixels of every class, from all images."""
-    if not labels:
+    if not any(map(len, labels)):
         return np.zeros((0, channels), np.float32), np.zeros(0, np.int64)
     every, classes = np.concatenate(logits), np.concatenate(labels)
     generator = np.random.default_rng([seed, len(classes)])

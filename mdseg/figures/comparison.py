@@ -15,6 +15,7 @@ from mdseg.labels.tables import Color
 
 WIDTH = 12.0  # inches
 MARKERS = "o^sDvPX*"  # of datasets
+FEWEST = 4  # points that are worth a t-SNE
 
 
 @dataclass(frozen=True)
@@ -100,9 +101,9 @@ def class_figure(answers: Mapping[str, Answers], names: Sequence[str], title: st
         axis.set_axisbelow(True)
     axes[1].set_ylim(0, 1)
     # Frequencies span four orders of magnitude; a tenth of a permille is as good as nothing.
+    axes[2].set_ylim(1e-3, 100)  # before the scale, which would look for a positive value among them
     axes[2].set_yscale("log")
     axes[2].yaxis.set_major_formatter("{x:g}")  # no formula: they are drawn as they are written
-    axes[2].set_ylim(1e-3, 100)
     annotated = np.maximum(100 * first.annotated[order], 1e-3)
     edges = np.arange(len(names) + 1) - 0.5
     axes[2].stairs(annotated, edges, baseline=None, color="black", linewidth=1.5, label="annotated")
@@ -120,12 +121,15 @@ def logit_figure(
     figure.suptitle(title, fontsize=11)
     axes = figure.subplots(1, len(answers), squeeze=False)[0]
     for axis, (name, answer) in zip(axes, answers.items(), strict=True):
-        perplexity = min(30.0, (len(answer.logits) - 1) / 3)
-        embedding = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(answer.logits)
-        axis.scatter(*embedding.T, s=7, c=np.array(colors)[answer.labels] / 255, edgecolors="0.4", linewidths=0.15)
         axis.set_title(name, fontsize=9)
         axis.set_xticks([])
         axis.set_yticks([])
+        if len(answer.logits) < FEWEST:
+            axis.text(0.5, 0.5, f"only {len(answer.logits)} pixels", ha="center", color="0.5", transform=axis.transAxes)
+            continue
+        perplexity = min(30.0, (len(answer.logits) - 1) / 3)
+        embedding = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(answer.logits)
+        axis.scatter(*embedding.T, s=7, c=np.array(colors)[answer.labels] / 255, edgecolors="0.4", linewidths=0.15)
     occurring = np.unique(next(iter(answers.values())).labels).tolist()
     figure.legend(
         handles=legend(occurring, names, colors), loc="outside lower center", ncols=10, fontsize=7, frameon=False

@@ -91,7 +91,8 @@ def load(path: str | Path, space: LabelSpace) -> Int8[Tensor, "d k k"]:
         file = conf_dir() / "relations" / f"{path}.yaml"
     if not file.is_file():
         raise FileNotFoundError(
-            f"no class relations '{path}' ({file} does not exist); stage relations of a UniSeg run writes one"
+            f"no class relations '{path}' ({file} does not exist); stage relations of a UniSeg run writes one, "
+            "again where its file `done` is deleted"
         )
     pairs = read_yaml(file)
     try:

@@ -95,7 +95,7 @@ class LabelSpace:
     def __post_init__(self) -> None:
         where = f"label space of {', '.join(self.class_train_ids)}"
         check_classes(where, self.names)
-        for name in self.classes:
+        for name in dict.fromkeys([*self.names, *self.classes]):
             check_name(where, name)
         annotated = torch.zeros(len(self.class_train_ids), len(self.names), dtype=torch.bool)
         for row, train_ids in zip(annotated, self.class_train_ids.values(), strict=True):

@@ -4,35 +4,30 @@ import hashlib
 import json
 import warnings
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-import yaml
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
-from mdseg.config.keys import plain
+from mdseg.config.keys import FREE, is_one_of, plain
 from mdseg.runs import checkpoints
+from mdseg.system.documents import read_config, read_json
 from mdseg.system.files import write_text
 from mdseg.system.wording import Remark, shortened
 
 PLANNED = "planned.json"  # in a run folder: by stage what it was planned with
-# What may change between two attempts: where and how fast a run computes, what it says, where things lie.
-FREE = (
-    *("name", "runs", "panels", "log_every", "checkpoint_every", "time_limit", "evaluation.batch_size"),
-    *("logger", "logger.*", "data.root", "datasets.*.root", "data.workers", "data.generate.workers"),
-    *(f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy", "strategy.*")),
-    *(f"trainer.{key}" for key in ("enable_progress_bar", "benchmark", "deterministic", "detect_anomaly")),
-)
 PARTS = {  # of a fingerprint → what it is of, and what another one means
     "names": ("the names of the images", "which images a step sees follows from all of them"),
     "labels": ("the label table", "masks would be read in another way"),
     "sizes": ("the sizes of files", "others lie where they were"),
+    "contents": ("the contents of files", "others lie where they were"),
 }
+OF_FILES = ("sizes", "contents")
+LOOKED_INTO, BYTES = 4, 1 << 16  # files of a dataset, and of each as much: the sizes of uncompressed ones are equal
+OF_TRAINING = ("callbacks", "loops", "optimizer_states", "lr_schedulers")  # of a checkpoint to go on from
 ROOTS = ("data.root", "datasets.*.root")
-OF_YAML = (yaml.YAMLError, OmegaConfBaseException)
+DAMAGED = "restore it, or delete it"
 NOTHING = object()  # in the place of a value that is not there
 
 
@@ -48,7 +43,7 @@ class Change(NamedTuple):
 
     @property
     def is_free(self) -> bool:
-        return any(fnmatchcase(self.key, pattern) for pattern in FREE)
+        return is_one_of(self.key, FREE)
 
 
 def _shown(value: Any) -> str:
@@ -91,7 +86,7 @@ class Begun:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.free, self.later = folder, dict[str, Change](), list[str]()
-        self.planned = _read(folder / PLANNED, _planned) if (folder / PLANNED).is_file() else {}
+        self.planned = _read_planned(folder / PLANNED) if (folder / PLANNED).exists() else {}
         self.any_weights = any(any(folder.glob(f"*/{left}")) for left in ("done", "checkpoints/last.ckpt"))
 
     def check(self, stage: str, now: Mapping[str, Any]) -> None:
@@ -109,12 +104,17 @@ class Begun:
         folder = self.folder / stage
         last, done = folder / "checkpoints" / "last.ckpt", (folder / "done").is_file()
         before = self.planned.get(stage, {}).get("config")
-        if done and before is None and (folder / "config.yaml").is_file():
-            before = _read(folder / "config.yaml", _yaml)
+        if done and before is None and (folder / "config.yaml").exists():
+            before = plain(read_config(folder / "config.yaml"), resolve=True)
         elif not done and last.is_file():
             saved = checkpoints.load(last, lazily=True)
             if saved.get("stage", stage) != stage:
                 raise ValueError(f"{last} is of stage {saved['stage']}, not of {stage}; {checkpoints.ADVICE}")
+            if lacks := [part for part in OF_TRAINING if part not in saved]:
+                raise ValueError(
+                    f"{last} holds weights alone, as best.ckpt does: without {shortened(lacks)} training cannot go on "
+                    f"from it; {checkpoints.ADVICE}"
+                )
             before = saved.get("config", before)
         if not isinstance(before, Mapping):
             return
@@ -132,8 +132,8 @@ class Begun:
     def remark(self) -> None:
         """Say in a line each what has changed and is accepted."""
         if self.free:
-            below = "datasets.*.root" if "data.root" in self.free else ""  # they follow it
-            said = shortened([str(change) for key, change in self.free.items() if not fnmatchcase(key, below)], 8)
+            follow = ["datasets.*.root"] if "data.root" in self.free else []
+            said = shortened([str(change) for key, change in self.free.items() if not is_one_of(key, follow)], 8)
             warnings.warn(f"changed since the run began, nothing that it learns: {said}", Remark, stacklevel=2)
         if self.later:
             said = shortened(list(dict.fromkeys(self.later)), 8)
@@ -142,7 +142,7 @@ class Begun:
     def check_images(self, stage: str, now: Mapping[str, Mapping[str, Any]]) -> None:
         """Refuse to go on with a stage whose images or label tables are not those that the run was planned with.
 
-        Files of other sizes are remarked, since mended ones are welcome; where a root has moved they are refused.
+        Other files are remarked, since mended ones are welcome; where a root has moved they are refused.
 
         Args:
             now: see :func:`fingerprint`, by what the stage has them for.
@@ -150,15 +150,15 @@ class Begun:
         Raises:
             ValueError: it names the dataset.
         """
-        moved = any(fnmatchcase(key, pattern) for key in self.free for pattern in ROOTS)
+        moved = any(is_one_of(key, ROOTS) for key in self.free)
         images = self.planned.get(stage, {}).get("images", {}) if self.any_weights else {}
         for what, before in images.items():
             found = now.get(what, {})
-            for part in (part for part in PARTS if found.get(part) != before[part]):
+            for part in (part for part in PARTS if part in before and found.get(part) != before[part]):
                 name, why = PARTS[part]
                 counts = f" ({before['images']} images then, {found.get('images', 0)} now)" if part == "names" else ""
                 changed = f"{name} of {before['dataset']} changed since the run began{counts}"
-                if part == "sizes" and not moved:
+                if part in OF_FILES and not moved:
                     message = f"stage {stage}, {what}: {changed}; that is right only where files were mended"
                     warnings.warn(message, Remark, stacklevel=2)
                     continue
@@ -173,48 +173,46 @@ class Begun:
 
 
 def fingerprint(dataset: str, keys: Iterable[str], files: Iterable[Path | None], labels: Any) -> dict[str, Any]:
-    """What is remembered of images: how many, and digests of their names, of their files' sizes, and of the labels."""
-    names = list(keys)
+    """What is remembered of images: how many, and digests of names, of sizes and some contents of files, of labels."""
+    names, regular = list(keys), [file for file in files if file is not None and file.is_file()]
     return {
         "dataset": dataset,
         "images": len(names),
         "names": _digest(names),
-        "sizes": _digest(str(file.stat().st_size if file is not None and file.is_file() else 0) for file in files),
+        "sizes": _digest(str(file.stat().st_size) for file in regular),
+        "contents": _digest(map(_beginning, regular[:: max(1, len(regular) // LOOKED_INTO)][:LOOKED_INTO])),
         "labels": _digest([repr(labels)]),
     }
 
 
-def _digest(words: Iterable[str]) -> str:
+def _beginning(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(BYTES)
+
+
+def _digest(words: Iterable[str | bytes]) -> str:
     digest = hashlib.blake2b(digest_size=8)
     for word in words:
-        digest.update(word.encode() + b"\0")
+        digest.update((word if isinstance(word, bytes) else word.encode()) + b"\0")
     return digest.hexdigest()
 
 
-def _planned(text: str) -> Any:
-    """The record of :meth:`Begun.keep`."""
-    found = json.loads(text)
-    for stage in found.values():
-        dict(stage["config"])
-        for images in stage["images"].values():
-            [images[part] for part in ("dataset", "images", "names", "sizes", "labels")]
-    return found
-
-
-def _yaml(text: str) -> Any:
-    return OmegaConf.to_container(OmegaConf.create(text))
-
-
-def _read(path: Path, parse: Any) -> Mapping[str, Any]:
-    """What a file of a run folder says.
+def _read_planned(path: Path) -> dict[str, Any]:
+    """The record of :meth:`Begun.keep`.
 
     Raises:
-        ValueError: it is damaged.
+        OSError, ValueError: it cannot be read, or is something else.
     """
     try:
-        found = parse(path.read_text(encoding="utf-8"))
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError, *OF_YAML) as error:
-        raise ValueError(f"{path}: damaged ({' '.join(str(error).split())}); restore it, or delete it") from error
-    if not isinstance(found, Mapping):
-        raise ValueError(f"{path}: damaged (expected keys with values); restore it, or delete it")
+        found = read_json(path)
+    except ValueError as error:
+        raise ValueError(f"{error}; {DAMAGED}") from error
+    try:
+        for stage in found.values():
+            dict(stage["config"])
+            for images in stage["images"].values():
+                [images[part] for part in ("dataset", "images", "names", "sizes", "labels")]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(f"{path}: damaged, or of another version of mdseg ({said}); {DAMAGED}") from error
     return found

@@ -70,8 +70,15 @@ def check_finite(weights: Any, path: Path) -> None:
 
 
 def trained_steps(checkpoint: dict[str, Any]) -> int:
-    """Batches that a checkpoint's weights were trained on."""
-    return checkpoint["SegmentationDataModule"]["step"]
+    """Batches that a checkpoint's weights were trained on.
+
+    Raises:
+        ValueError: it says something else than a number.
+    """
+    step = checkpoint["SegmentationDataModule"]["step"]
+    if not isinstance(step, int):
+        raise ValueError(f"a checkpoint's step: expected a whole number, got {step!r}")
+    return step
 
 
 def trained_on(checkpoint: dict[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from mdseg.system.documents import read_json, read_text, read_yaml, shown
 RESULTS, CONFIG, COMMAND = "results.json", "config.yaml", "command.txt"
 MODULE = ["python", "-m", "mdseg.run"]  # what the command of a run begins with
 LONGEST_NAME = 255  # bytes of a folder's name
+OF_BOTH = ("seed", "row", "family", "scale")  # what results say of the configuration
 AN_END = 4096  # bytes, more than the last row of a log
 
 
@@ -46,7 +47,7 @@ class Record:
         """Results of the stages that are done, in the order of the run."""
         stages = {} if self.results is None else self.results["stages"]
         # Who wants a stage trained anew deletes `done`; the results stay until it has been.
-        return {name: stage for name, stage in stages.items() if name not in self._undone}
+        return {name: stages[name] for name in self.stages if name in stages and name not in self._undone}
 
     @property
     def stages(self) -> list[str]:
@@ -136,14 +137,30 @@ def read_record(folder: Path) -> Record:
         OSError, ValueError: one of its files cannot be read, or is something else; it is named.
     """
     paths = (folder / name for name in (RESULTS, CONFIG, COMMAND))
-    readers: tuple[Callable[[Path], Any], ...] = (read_results, _read_config, _read_words)
+    readers: tuple[Callable[[Path], Any], ...] = (read_results, read_run, _read_words)
     results, config, words = (read(path) if path.exists() else None for read, path in zip(readers, paths, strict=True))
-    if results and config and config.get("seed", results["seed"]) != results["seed"]:
-        raise ValueError(
-            f"{folder}: {CONFIG} has seed {shown(config['seed'])} and {RESULTS} {results['seed']}: one of them was "
-            "changed after the run, whose settings are not known then"
-        )
+    if results is not None and config is not None:
+        check_same_run(folder, results, config)
     return Record(folder, results, config, words)
+
+
+def check_same_run(folder: Path, results: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Refuse results that are not of the run that a configuration describes.
+
+    Raises:
+        ValueError: it names the key.
+    """
+    differ = [
+        f"{key} {shown(config[key])} and {RESULTS} {shown(results[key])}"
+        for key in OF_BOTH
+        if key in results and key in config and config[key] != results[key]
+    ]
+    differ += [f"no stage {name} and {RESULTS} one" for name in results["stages"] if name not in config["stages"]]
+    if differ:
+        raise ValueError(
+            f"{folder}: {CONFIG} has {differ[0]}: one of them was changed after the run, whose settings are not known "
+            "then; put back what was there"
+        )
 
 
 def read_results(path: Path) -> dict[str, Any]:
@@ -244,25 +261,23 @@ def _share(where: str, value: Any, or_null: bool = False) -> None:
         raise ValueError(f"{where}: expected a number from 0 to 1{' or null' if or_null else ''}, got {shown(value)}")
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    config = read_yaml(path)
-    if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
-        raise ValueError(f"{path}: expected the configuration of a run, keys with values, found {shown(config)}")
-    check_stages(path, config.get("stages"))
-    return config
-
-
-def check_stages(path: Path, stages: Any) -> list[str]:
-    """The names of a run's stages, unless a configuration has something else there.
+def read_run(path: Path) -> dict[str, Any]:
+    """The configuration of a run in plain types, references as they are written; `stages` are names of folders.
 
     Raises:
-        ValueError: it has.
+        OSError, ValueError: the file cannot be read, or is something else.
     """
+    config = read_yaml(path)
+    if not isinstance(config, dict):
+        raise ValueError(f"{path}: expected the configuration of a run, keys with values, found {shown(config)}")
+    for key in config:
+        _text(f"{path}: a key", key)
+    stages = config.get("stages")
     if not isinstance(stages, list) or not stages:
         raise ValueError(f"{path}: stages: expected a list of names, got {shown(stages)}")
     for name in stages:
         _file_name(f"{path}: stages", name)
-    return stages
+    return config
 
 
 def _read_words(path: Path) -> dict[str, str]:

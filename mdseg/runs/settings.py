@@ -8,18 +8,19 @@ from typing import Any
 
 from omegaconf.errors import OmegaConfBaseException
 
+from mdseg.config.keys import FREE, is_one_of
 from mdseg.runs.records import COMMAND, Record
 from mdseg.system.documents import shown
+from mdseg.system.wording import visible
 
-# What may differ between runs of one setting: keys or what is above them.
-NO_SETTINGS = {
-    *("experiment", "row", "scale", "seed", "name", "runs", "trainer", "logger", "hydra"),
-    *("data.root", "data.workers", "panels", "log_every", "val_every", "checkpoint_every"),
-}
+# What may differ between runs of one setting; `trainer` is the group.
+NO_SETTINGS = ("experiment", "row", "scale", "seed", "val_every", "trainer", "hydra.*", *FREE)
 GROUPS = {"dataset": "datasets"}  # groups whose choice lies at another key
 # Each seed starts from weights of its own: where they lie is no setting, that they come from elsewhere is one.
 FROM = re.compile(r"(stage\.[^.]+\.)?from(\.\w+)*")
-ROOT = re.compile(r"datasets\.[^.]+\.root")  # where a dataset lies; a setting where a command names it
+# Where a dataset lies, what suits a device: settings where a command names them.
+WHERE_NAMED = ("datasets.*.root", "trainer._target_", "trainer.precision", "trainer.sync_batchnorm")
+OF_STAGE = re.compile(r"^stage\.[^.]+\.")
 ELSEWHERE = "..."
 UNKNOWN = f"settings unknown (no {COMMAND})"
 MOST_SHOWN = 3  # keys in which settings differ whose commands do not tell them apart
@@ -64,7 +65,7 @@ def differences(first: Record, second: Record) -> list[str]:
     one, other = (dict(_leaves(record.config)) for record in (first, second))
     found = []
     for key in dict.fromkeys([*one, *other]):
-        if _is_below(key, NO_SETTINGS) or (ROOT.fullmatch(key) and not _is_below(key, given)):
+        if not _is_below(key, given) and (_is_no_setting(key) or is_one_of(key, WHERE_NAMED)):
             continue
         if key not in one or key not in other:
             if _is_below(key, given) or _is_below(key, {*one, *other} - {key}):  # or one of them has a value above it
@@ -91,6 +92,10 @@ def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, node
 
 
+def _is_no_setting(key: str) -> bool:
+    return is_one_of(key, NO_SETTINGS) or is_one_of(OF_STAGE.sub("", key), FREE)
+
+
 def _is_below(key: str, keys: set[str]) -> bool:
     """Whether a key, or one above it, is among others."""
     parts = key.split(".")
@@ -103,7 +108,7 @@ def _words(record: Record) -> Iterator[tuple[str, str]]:
         given, _, value = word.partition("=")
         key = given.lstrip("+~").replace("/", ".")
         key = GROUPS.get(key, key)
-        if not _is_below(key, NO_SETTINGS):
+        if is_one_of(key, WHERE_NAMED) or not _is_no_setting(key):
             yield key, f"{given}={ELSEWHERE}" if FROM.fullmatch(key) and "/" in value else word
 
 
@@ -116,7 +121,7 @@ def _setting(group: Sequence[Record]) -> Setting:
         newest[_run(record)] = record
     kept = [record for record in group if any(record is each for each in newest.values())]
     common = set.intersection(*({key for key, _ in _words(record)} for record in group))
-    words = tuple(word for key, word in _words(kept[-1]) if key in common)
+    words = tuple(visible(word) for key, word in _words(kept[-1]) if key in common)
     if any(record.words is None for record in group):
         words = (UNKNOWN,)
     return Setting(words, kept, [(record, newest[_run(record)]) for record in repeated])

@@ -11,12 +11,13 @@ import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg.config.building import build
+from mdseg.config.values import check_kinds
 from mdseg.evaluation.evaluator import Answer, View, answers_of
 from mdseg.evaluation.predictor import Predictor, shifts
 from mdseg.labels.spaces import LabelSpace
 from mdseg.models.segmenter import Segmenter
 from mdseg.runs import checkpoints
-from mdseg.runs.records import check_stages
+from mdseg.runs.records import read_run
 from mdseg.system.documents import read_yaml
 from mdseg.system.wording import shortened
 
@@ -96,6 +97,8 @@ def load_trained(
     saved = checkpoints.load(file)
     try:
         return _read_back(saved, file, network)
+    except ValueError as error:
+        raise error if str(file) in str(error) else ValueError(f"{file}: {error}") from error
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(
@@ -120,6 +123,7 @@ def _read_back(saved: dict[str, Any], file: Path, network: str | None) -> Traine
                 "folder names too: leave a checkpoint of code of your own in its run folder"
             )
     cfg = OmegaConf.create(config)
+    check_kinds(OmegaConf.create({key: config[key] for key in READ}), "config.")
     answers = answers_of(saved["networks"], saved["views"])
     name = chosen_answer(network, answers, saved, file)
     view = saved["views"][answers[name].view]
@@ -224,8 +228,7 @@ def checkpoint_file(path: Path, stage: str | None = None, checkpoint: str = "las
     if (path / "checkpoints").is_dir():
         stages = {path.name: path}
     elif (path / "config.yaml").is_file():
-        config = read_yaml(path / "config.yaml")
-        names = check_stages(path / "config.yaml", config.get("stages") if isinstance(config, dict) else None)
+        names = read_run(path / "config.yaml")["stages"]
         stages = {name: path / name for name in names if (path / name / "checkpoints").is_dir()}
     else:
         runs = sorted(str(found.parent) for found in path.glob("**/command.txt"))

@@ -22,7 +22,7 @@ def check_options(stage: str, cfg: DictConfig, method: Method) -> None:
 
     Raises:
         ValueError: `accumulate` of a method whose step is no sum over images, gradient clipping of one that steps its
-            optimisers itself.
+            optimisers itself, or without a value.
     """
     reason = method.why_whole() if cfg.accumulate > 1 else None
     if reason is not None:
@@ -31,6 +31,10 @@ def check_options(stage: str, cfg: DictConfig, method: Method) -> None:
         raise ValueError(
             f"stage {stage}: accumulate={cfg.accumulate}: {reason}. Stages of methods supervised, uniseg and "
             f"target_loss take it: set it for those alone, stage.<name>.accumulate{more}"
+        )
+    if cfg.trainer.get("gradient_clip_algorithm") and not cfg.trainer.get("gradient_clip_val"):
+        raise ValueError(
+            f"stage {stage}: trainer.gradient_clip_algorithm does nothing without trainer.gradient_clip_val; set both"
         )
     if cfg.trainer.get("gradient_clip_val") and not method.automatic_optimization:
         why = f"with accumulate={cfg.accumulate}" if cfg.accumulate > 1 else f"{type(method).__name__}"

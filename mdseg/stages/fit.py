@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
 from mdseg.config.building import Datasets, bound, build, build_transforms, count_steps, evaluated_tables
+from mdseg.config.targets import locate
 from mdseg.data.datamodule import EvaluationData, SegmentationDataModule
 from mdseg.data.dataset import SegmentationDataset, with_images
 from mdseg.data.selection import LoadedStream
@@ -116,7 +116,7 @@ class Fit(Stage):
             ValueError: a slot that the method does not have.
         """
         nodes = {slot: node for slot, node in self.cfg.loss.items() if node is not None and slot != "variation"}
-        classes = get_class(self.cfg.method["_target_"]).__mro__
+        classes = locate(self.cfg.method["_target_"]).__mro__
         inits = [vars(each)["__init__"] for each in classes[:-1] if "__init__" in vars(each)]  # without object's
         accepted = {name for init in inits for name in inspect.signature(init).parameters}
         for slot in nodes:

@@ -10,12 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from mdseg.config.building import Datasets, bound, build, build_label_space, prepare_data
 from mdseg.config.keys import plain, stage_config
+from mdseg.config.targets import check_targets
 from mdseg.data.dataset import SegmentationDataset
 from mdseg.evaluation.results import numbers
 from mdseg.labels.spaces import LabelSpace
 from mdseg.runs.changes import Begun, fingerprint
 from mdseg.runs.dashboard import Dashboard, WandB
-from mdseg.runs.records import read_results
+from mdseg.runs.records import check_same_run, read_results
 from mdseg.stages.fit import Fit
 from mdseg.stages.stage import Stage
 from mdseg.stages.trainer import device_line, quieten_lightning, world_size
@@ -78,12 +79,23 @@ class Plan:
         return self.folder / "results.json"
 
     def known_results(self) -> dict[str, Any]:
-        """What earlier attempts have written, or what a new run's results begin with."""
-        if self.results_path.exists():
-            return read_results(self.results_path)
+        """What earlier attempts have written, or what a new run's results begin with.
+
+        Raises:
+            ValueError: what they have written is damaged, of another run, or lacks a stage that is done.
+        """
         cfg = self.cfg
         results = {"experiment": cfg.name, "row": cfg.row, "family": cfg.family, "scale": cfg.scale}
-        return results | {"seed": cfg.seed, "stages": {}}
+        results |= {"seed": cfg.seed, "stages": {}}
+        if self.results_path.exists():
+            results = read_results(self.results_path)
+            check_same_run(self.folder, results, plain(cfg))
+        if lost := [name for name in cfg.stages if name not in self.stages and name not in results["stages"]]:
+            raise ValueError(
+                f"{self.results_path} has nothing of what is done, {', '.join(lost)}: put the file back, or have the "
+                f"weights evaluated again, for which `done` must be deleted there, such as {self.folder / lost[0]}/done"
+            )
+        return results
 
     def open_dashboard(self) -> Dashboard:
         """What `logger` asks for, in the main process."""
@@ -126,10 +138,13 @@ def make_plan(cfg: DictConfig, folder: Path) -> Plan:
     for name, own in planned.items():
         begun.check(name, own["config"])
     begun.remark()
+    folders = {name: folder.resolve() / name for name in cfg.stages}
+    left = {name: own for name, own in configs.items() if not (folders[name] / "done").exists()}
+    for name in left:
+        check_targets(planned[name]["config"], leave_out="datasets")  # of layouts more is said
     space = trainable_space(cfg)
     prepare_data(cfg)
-    datasets, folders = Datasets(), {name: folder.resolve() / name for name in cfg.stages}
-    left = {name: own for name, own in configs.items() if not (folders[name] / "done").exists()}
+    datasets = Datasets()
     stages = {name: build_stage(name, own, cfg, space, datasets, folders) for name, own in left.items()}
     devices = world_size(cfg.trainer)
     for name, stage in stages.items():

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg.config.building import build
+from mdseg.config.keys import plain
 from mdseg.runs.checkpoints import AtomicCheckpointIO
 from mdseg.system.devices import device_name
 from mdseg.system.ranks import launched_outside, launched_processes
@@ -27,9 +28,8 @@ def build_trainer(node: DictConfig, folder: Path, **options: Any) -> pl.Trainer:
     Raises:
         ValueError: there is no such device, or Lightning has no such option.
     """
-    if node.accelerator == "auto":  # Lightning's own prefers Apple's GPU, which has no float64
-        chosen: Any = OmegaConf.merge(node, {"accelerator": "gpu" if torch.cuda.is_available() else "cpu"})
-        node = chosen
+    if node.get("accelerator", "auto") == "auto":  # Lightning's own prefers Apple's GPU, which has no float64
+        node = OmegaConf.create(plain(node) | {"accelerator": "gpu" if torch.cuda.is_available() else "cpu"})
     try:
         return build(
             node,
@@ -44,6 +44,8 @@ def build_trainer(node: DictConfig, folder: Path, **options: Any) -> pl.Trainer:
             plugins=[AtomicCheckpointIO()],
             **options,
         )
+    except ValueError as error:
+        raise ValueError(f"trainer: {error}; trainer=auto takes a GPU if there is one, else the CPU") from error
     except RuntimeError as error:  # a cluster's variables that contradict each other
         raise ValueError(f"trainer: {error}") from error
 
@@ -77,7 +79,7 @@ def device_line(node: DictConfig) -> str:
     there = torch.cuda.device_count()
     several = f"{count} × " if count > 1 else ""
     if device.type == "cpu":
-        why = "since torch sees no GPU" if not there else f"as trainer.accelerator={node.accelerator} says"
+        why = "since torch sees no GPU" if not there else f"as trainer.accelerator={node.get('accelerator')} says"
         more = f"; trainer=auto takes {'the' if there == 1 else 'one of the ' + str(there)} GPU" if there else ""
         return f"device: {several}cpu, {why}{more}"
     rest = f", of {there}" if there > trainer.num_devices else ""

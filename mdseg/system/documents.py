@@ -5,7 +5,7 @@ They are read strictly: nothing that stands in one is dropped, or taken for some
 
 import json
 import reprlib
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -68,7 +68,7 @@ def read_json(path: Path) -> Any:
     Raises:
         OSError, ValueError: it cannot be read; see :func:`read_text`.
     """
-    return _parsed(path, "JSON", lambda text: json.loads(text, parse_constant=_no_number))
+    return _parsed(path, "JSON", lambda text: json.loads(text, parse_constant=_no_number, object_pairs_hook=_once))
 
 
 def read_yaml(path: Path) -> Any:
@@ -116,6 +116,15 @@ def _parsed(path: Path, kind: str, parse: Callable[[str], Any]) -> Any:
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number")
+
+
+def _once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object in which no key stands twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} twice")
+    return found
 
 
 def _shallow(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Being told to stop: SIGTERM from a scheduler, SIGINT from Ctrl-C, a limit of time."""
+"""Being told to stop: SIGTERM of a scheduler, SIGINT of Ctrl-C, SIGHUP of a terminal that is gone, a limit of time."""
 
 import signal
 import sys
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import Any
 
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 OUT_OF_TIME = 124  # exit code, that of the command `timeout`
 
 
@@ -45,7 +46,9 @@ class StopSignals:
             forward: hands SIGTERM on to processes that this one has started.
         """
         self.forward = forward
-        return {number: signal.signal(number, self._receive) for number in (signal.SIGTERM, signal.SIGINT)}
+        outlives = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN  # started by nohup
+        taken = [number for number in SIGNALS if number != signal.SIGHUP or not outlives]
+        return {number: signal.signal(number, self._receive) for number in taken}
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

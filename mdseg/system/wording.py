@@ -26,14 +26,14 @@ def shortened(names: Sequence[str], count: int = 5) -> str:
     return ", ".join(names) if more <= 1 else f"{', '.join(names[:count])} and {more} more"
 
 
-def visible(text: str, lines: bool = False) -> str:
+def visible(text: object, lines: bool = False) -> str:
     """A text in which nothing steers a terminal or hides: names of files may hold anything but `/`.
 
     Args:
         lines: whether it may have several.
     """
     return "".join(
-        letter if letter.isprintable() or (lines and letter == "\n") else ascii(letter)[1:-1] for letter in text
+        letter if letter.isprintable() or (lines and letter == "\n") else ascii(letter)[1:-1] for letter in str(text)
     )
 
 

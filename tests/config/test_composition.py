@@ -1,9 +1,14 @@
+import re
+import sys
+
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from mistakes import refused
 
 from mdseg import conf_dir
 from mdseg.config.composition import check_row, compose_with_datasets, settle
+from mdseg.run import main
 
 ALONE = ["~experiment", "family=supervised"]
 
@@ -55,6 +60,35 @@ def hydra_of(*overrides):
     """Hydra's own configuration of a command."""
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         return compose("run", list(overrides), return_hydra_config=True)
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        ("trainer=null", "trainer=null: expected the name of an option of trainer; there are auto, cpu, ddp, gpu"),
+        (
+            "loss/variation=3",
+            "loss/variation=3: expected the name of an option of loss/variation; there are blv, ",
+        ),
+        ("data=true", "data=true: expected the name of an option of data; there are disk, scenes"),
+        ("dataset=null", "dataset=null: expected the name of an option of dataset; there are bdd, "),
+        (
+            "optimizer=[sgd,adam]",
+            "optimizer=[sgd, adam]: expected the name of an option of optimizer; there are ",
+        ),
+    ],
+)
+def test_an_option_of_a_group_is_chosen_by_its_name(choice, message, monkeypatch):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        compose_with_datasets("run", ["experiment=supervised_bdd", choice])
+    monkeypatch.setattr(sys, "argv", ["run", "experiment=supervised_bdd", choice])
+    with refused(message):
+        main()
+
+
+def test_a_home_that_nobody_expands_is_answered_with_what_to_write():
+    with pytest.raises(ValueError, match=r"^data.root=~/data: neither the shell nor Hydra knows ~ there; write \$HOME"):
+        compose_with_datasets("run", ["experiment=supervised_bdd", "data.root=~/data"])
 
 
 @pytest.fixture

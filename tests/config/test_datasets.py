@@ -91,10 +91,13 @@ def test_a_descriptor_of_another_form_is_answered_with_the_right_one_wherever_it
     [
         (
             FOLDER | {"_target_": "mdseg.data.layouts.foldr"},
-            "no function mdseg.data.layouts.foldr (did you mean folder?)",
+            "mdseg.data.layouts.foldr: there is no foldr in mdseg.data.layouts (did you mean folder?); such as",
         ),
-        (FOLDER | {"_target_": "no_such_module.layout"}, "no function no_such_module.layout; such as {_target_: "),
-        (FOLDER | {"_target_": "folder"}, "no function folder; such as {_target_: mdseg.data.layouts.folder"),
+        (
+            FOLDER | {"_target_": "no_such_module.layout"},
+            "no_such_module.layout: Python finds no module no_such_module. ",
+        ),
+        (FOLDER | {"_target_": "folder"}, "got 'folder'; such as {_target_: mdseg.data.layouts.folder"),
         (FOLDER | {"mask_dirs": "x"}, "has no argument mask_dirs (did you mean mask_dir?)"),
         ({k: v for k, v in FOLDER.items() if k != "mask_dir"}, "missing a required argument: 'mask_dir'; such as"),
     ],

@@ -108,7 +108,7 @@ def test_masks_without_a_table_are_said_when_data_is_checked(tree, capsys):
     ("layout", "message"),
     [
         ({"image_dir": "images/{spilt}"}, "datasets.mine.layout.image_dir: 'images/{spilt}' has {spilt}, but only"),
-        ({"_target_": "mdseg.data.layouts.foldr"}, "datasets.mine.layout: there is no function mdseg.data.layouts.fol"),
+        ({"_target_": "mdseg.data.layouts.foldr"}, "datasets.mine.layout: mdseg.data.layouts.foldr: there is no foldr"),
     ],
 )
 def test_a_descriptor_is_refused_by_every_command_in_the_same_words(composed, tree, tmp_path, command, layout, message):

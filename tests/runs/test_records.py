@@ -79,7 +79,7 @@ def test_results_that_are_none_are_named_with_what_was_expected(tmp_path, conten
         ("stages: [fit\n", "line 2: not readable YAML"),
         ("stages: !!python/object/apply:os.getcwd []", "line 1: not readable YAML"),
         ("- fit", "expected the configuration of a run, keys with values, found ['fit']"),
-        ("1: 2\nstages: [fit]", "expected the configuration of a run"),
+        ("1: 2\nstages: [fit]", "a key: expected a text without control characters, got 1"),
         ("stages: fit", "stages: expected a list of names, got 'fit'"),
         ("stages: []", "stages: expected a list of names, got []"),
         ("stages: [1]", "stages: expected a text without control characters, got 1"),

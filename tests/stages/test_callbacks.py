@@ -103,7 +103,7 @@ class SignalWhileLogging(Logger):
         pass
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_while_the_log_is_written_stops_after_the_next_step(tmp_path, number):
     """pytorch-lightning 2.6.6 ends such a fit with SIGTERMException, a SystemExit with code 0, and nothing saved."""
     stop = StopSignals()
@@ -121,6 +121,16 @@ def test_a_signal_while_the_log_is_written_stops_after_the_next_step(tmp_path, n
         trainer.fit(Regression(), DataLoader(torch.ones(10, 1)))
     assert (stopped.value.code, stopped.value.what) == (128 + number, "stopped after step 5 of 10")
     assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 5
+
+
+def test_what_nohup_has_started_outlives_its_terminal():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with StopSignals() as stop:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not stop.told()
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_sigterm_is_handed_on_to_started_processes():

@@ -69,6 +69,11 @@ def test_a_run_in_parts_has_the_steps_of_one_that_is_not_and_says_what_batch_nor
     assert [row.split(",")[0] for row in rows if ",train/supervised," in row] == ["0", "1", "2", "3"]
 
 
+def test_a_way_to_clip_without_a_value_is_refused(composed):
+    with pytest.raises(ValueError, match="gradient_clip_algorithm does nothing without trainer.gradient_clip_val"):
+        planned(composed(*FIT, "+trainer.gradient_clip_algorithm=value"))
+
+
 def test_gradients_of_a_method_that_steps_itself_are_not_said_to_be_clipped(composed):
     cfg = composed(*FIT, "+trainer.gradient_clip_val=1.0")
     method = planned(cfg).stages["fit"].method

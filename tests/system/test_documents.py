@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from mdseg.system.documents import read_yaml
+from mdseg.system.documents import read_config, read_json, read_yaml
 
 
 def written(folder, content):
@@ -44,3 +44,20 @@ def test_what_would_be_dropped_or_taken_for_something_else_is_refused_in_one_lin
     with pytest.raises(ValueError, match=re.escape(message)) as refused:
         read_yaml(written(tmp_path, content))
     assert "\n" not in str(refused.value)
+
+
+def test_a_key_that_stands_twice_in_json_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="mine.yaml: damaged, or no JSON at all \\(key 'seed' twice\\)"):
+        read_json(written(tmp_path, '{"runs": [{"seed": 0, "x": 1, "seed": 1}]}'))
+
+
+def test_aliases_that_stand_for_more_than_a_configuration_can_hold_are_refused(tmp_path):
+    lines = [f"k{number}: &k{number} [*k{number - 1}, *k{number - 1}]" for number in range(1, 40)]
+    for content in ("\n".join(["k0: &k0 [x]", *lines]), "x: &x [*x]"):
+        with pytest.raises(ValueError, match="more than 50 levels or 1000000 values"):
+            read_config(written(tmp_path, content))
+
+
+def test_a_configuration_is_read_with_its_references_and_numbers_as_they_are_written(tmp_path):
+    cfg = read_config(written(tmp_path, "seed: 3\nlr: 1e-3\nother: ${seed}\n"))
+    assert (cfg.lr, cfg.other) == (0.001, 3)
