@@ -17,7 +17,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -25,10 +25,12 @@ import hydra
 import yaml
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
+from mdseg.config.choices import check_choices
 from mdseg.config.composition import call, check_row, compose_with_datasets, refuse_foreign_flags, settle
 from mdseg.config.keys import check_overrides, check_run
 from mdseg.config.messages import mistakes_as_messages
@@ -216,6 +218,8 @@ def start_new() -> None:
     """Hydra composes the command line and calls :func:`start`; it only warns of a search path that does not exist."""
     warnings.filterwarnings("error", "provider=hydra.searchpath")
     try:
+        with suppress(HydraException), mistakes_as_messages():  # what Hydra cannot read it says itself
+            check_choices([argument for argument in sys.argv[1:] if not argument.startswith("-")])
         call(start)
     except UserWarning as warning:
         missing = re.search(r"path=(.*) is not available", str(warning), re.DOTALL)

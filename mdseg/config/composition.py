@@ -20,12 +20,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
 from mdseg.config import references
+from mdseg.config.choices import check_choices, dataset_names
 from mdseg.config.expansion import expand
-from mdseg.config.packages import check_packages
+from mdseg.config.packages import check_packages, damaged
 from mdseg.config.paths import origin_in_full, write_in_full
 from mdseg.config.values import INSTEAD, check_kinds, check_references
 from mdseg.system.files import refuse_irregular
-from mdseg.system.names import check_names, check_path
+from mdseg.system.names import check_path
 from mdseg.system.wording import closest, nearest
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
@@ -47,10 +48,14 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         try:
             parsed = OverridesParser.create().parse_overrides(list(overrides))
+            check_choices(overrides)
             asked = [dataset_names(override.value()) for override in parsed if override.key_or_group == "on"]
             missing = [name for names in asked[-1:] for name in names if name not in known]
             load = [f"dataset=[{','.join(missing)}]"] if missing else []
-            cfg = compose(config_name, overrides=[*overrides, *load], return_hydra_config=True)
+            try:
+                cfg = compose(config_name, overrides=[*overrides, *load], return_hydra_config=True)
+            except UNSAID as error:
+                raise ValueError(unsaid(error, overrides)) from error
             check_packages(cfg.hydra, [*overrides, *load])
         except (HydraException, yaml.YAMLError) as error:
             raise ValueError(in_short(error, overrides)) from error
@@ -78,7 +83,7 @@ def compose_as_in_run(config_name: str, overrides: Sequence[str], run: DictConfi
         ValueError: an option, key or value that does not exist.
     """
     given = values(overrides)
-    known = set(run.datasets) - set(dataset_names(given["dataset"]) if "dataset" in given else ())
+    known = set(run.datasets) - set(dataset_names(given["dataset"], "dataset") if "dataset" in given else ())
     of_run = {key: value for key, value in given.items() if key.startswith("datasets.") and key.split(".")[1] in known}
     others = [override for override in overrides if override.partition("=")[0].lstrip("+~") not in of_run]
     cfg = compose_with_datasets(config_name, others, known)
@@ -165,19 +170,6 @@ def quoted(argument: str, keys: Collection[str]) -> str:
     return f"{key}='{escaped}'"
 
 
-def dataset_names(on: object) -> list[str]:
-    """What `on=` names: `on=[a,b]`, or one without brackets.
-
-    Raises:
-        ValueError: anything else, such as `on=a,b`.
-    """
-    names = [on] if isinstance(on, str) else on
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-        raise ValueError("on: expected names of datasets in brackets, such as on=[cityscapes,idd]")
-    check_names("on", names)
-    return names
-
-
 def call(start: Callable[[], Any]) -> Any:
     """Call what `hydra.main` made of a function; what Hydra says against the command line becomes one short message.
 
@@ -191,6 +183,10 @@ def call(start: Callable[[], Any]) -> Any:
         if WANTED:
             raise
         sys.exit(f"mdseg: {in_short(error, sys.argv[1:])}")
+    except UNSAID as error:
+        if WANTED or TRACEBACKS not in os.environ:  # the function had taken over
+            raise
+        sys.exit(f"mdseg: {unsaid(error, sys.argv[1:])}")
     finally:
         composed()
 
@@ -212,6 +208,14 @@ def refuse_foreign_flags(arguments: Sequence[str]) -> None:
 FLAGS_WITH_VALUE = ("config-path", "config-name", "config-dir", "package", "info", "experimental-rerun")
 
 
+UNSAID = (ValueError, TypeError, AttributeError, AssertionError)  # what Hydra raises at files it has not foreseen
+
+
+def unsaid(error: Exception, overrides: Sequence[str]) -> str:
+    """What is wrong where Hydra breaks on a file without naming it."""
+    return damaged([conf_dir(), *_search_path(overrides)]) or " ".join(str(error).split())
+
+
 def in_short(error: Exception, overrides: Sequence[str]) -> str:
     """What is wrong with a command line or a YAML file, in a line: the key or option, and what was probably meant."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -219,6 +223,9 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
             return irregular
         group, _, name = error.missing_cfg_file.rpartition("/")
         options = error.options or _options(group, overrides)
+        if not options:  # a path in place of a name
+            group, name = group.partition("/")[0], error.missing_cfg_file.partition("/")[2]
+            options = _options(group, overrides)
         return f"there is no {group} {name!r}{nearest(name, options)}; there are {', '.join(options)}"
     if isinstance(error, OverrideParseException):
         reason = error.message.splitlines()[0]
@@ -287,14 +294,18 @@ def chooses_family(path: Path) -> bool:
 
 def _irregular(file: str, overrides: Sequence[str]) -> str | None:
     """What stands in the place of a file of configuration, but is no regular one: Hydra passes it over."""
-    given = values([override for override in overrides if override.startswith("hydra.searchpath=")])
-    places = [str(place).removeprefix("file://") for places in given.values() for place in places]
     try:
-        for folder in (conf_dir(), *map(Path, places)):
+        for folder in (conf_dir(), *_search_path(overrides)):
             refuse_irregular(folder / file)
     except ValueError as error:
         return str(error)
     return None
+
+
+def _search_path(overrides: Sequence[str]) -> list[Path]:
+    """Folders of configuration that a command line adds."""
+    given = values([override for override in overrides if override.startswith("hydra.searchpath=")])
+    return [Path(str(place).removeprefix("file://")) for places in given.values() for place in places]
 
 
 def _options(group: str, overrides: Sequence[str]) -> list[str]:

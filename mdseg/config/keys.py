@@ -301,12 +301,12 @@ def descriptor(cfg: DictConfig, name: str) -> DictConfig:
         ValueError: there is no such dataset, it is not loaded, or it is not described so.
     """
     if name not in cfg.get("datasets", {}):
-        loaded = ",".join(cfg.get("datasets", {}))
+        loaded = ",".join([*cfg.get("datasets", {}), name])
         known = {*cfg.get("datasets", {}), *(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))}
         if name not in known and nearest(name, known):
             raise ValueError(f"there is no dataset {name!r}{nearest(name, known)}")
         raise ValueError(
-            f"dataset {name!r} is used but not loaded; write dataset=[{loaded},{name}] (conf/dataset has them all)"
+            f"dataset {name!r} is used but not loaded; write dataset=[{loaded}] (conf/dataset has them all)"
         )
     check_descriptor(name, cfg.datasets[name])
     return cfg.datasets[name]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mdseg import conf_dir
-from mdseg.config.composition import NO_ROOT, compose_with_datasets, dataset_names, settle
+from mdseg.config.choices import dataset_names
+from mdseg.config.composition import NO_ROOT, compose_with_datasets, settle
 from mdseg.config.keys import descriptor, label_source, labelled_datasets, plain, stage_config
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.config.values import check_kinds, check_values

@@ -23,6 +23,7 @@ from mdseg.data.listing import (
 )
 from mdseg.data.lists import Chosen, columns_of, lines_of, there
 from mdseg.data.survey import surveyed
+from mdseg.system.templates import check_template
 from mdseg.system.wording import Remark, shortened
 
 
@@ -66,6 +67,9 @@ def folder(
     """
     check_option("without_mask", without_mask, ("error", "unlabelled"))
     root = checked_root(root, split)
+    for key, template in (("image_dir", image_dir), ("mask_dir", mask_dir), ("lists", lists)):
+        if template is not None or key == "image_dir":
+            check_template(key, template)
     called = split_names(splits, [template for template in (image_dir, mask_dir, lists) if template is not None])
 
     def at(template: str, of: str = split) -> Path:
@@ -95,7 +99,7 @@ def folder(
         masks_at = None if split == "test" and not masks else masks_at
     elif "{split}" in image_dir and "{split}" not in str(mask_dir):
         masks = {key: path for key, path in masks.items() if key in found}  # one mask folder serves all splits
-    elif split != "train" and images_at == at(image_dir, "train") and len(set(of_masks)) < 2:
+    elif split != "train" and images_at == at(image_dir, "train") and masks_at in (None, at(mask_dir or "", "train")):
         warnings.warn(f"{split} is all images of {images_at}, as train is; lists tell them apart", Remark, stacklevel=2)
     images = files.one_image_each(found)
 
@@ -129,9 +133,14 @@ def split_names(splits: Any, templates: Collection[str]) -> dict[str, str]:
 def _no_folder(folder: Path, root: Path, template: str, split: str) -> str:
     above = root / template.partition("{split}")[0].rpartition("/")[0]
     there = sorted(path.name for path in above.iterdir() if path.is_dir()) if above.is_dir() else []
-    hint = f"; {above} has {shortened(there)}, and `splits: {{{split}: <name>}}` of the layout takes one of them"
-    known = "{split}" in template and there
-    return f"no folder {folder} (set data.root or the dataset's root{hint if known else ''})"
+    hint = f"; {above} has {shortened(there)}" if there else ""
+    if "\\" in template:
+        hint = "; folders are parted by /"
+    elif hint and "{split}" in template:
+        hint += f", and `splits: {{{split}: <name>}}` of the layout takes one of them"
+    elif set(there) & set(SPLITS):
+        hint += ", and {split} in the layout's option stands for the split's name"
+    return f"no folder {folder} (set data.root or the dataset's root{hint})"
 
 
 def _of_images(masks: Found, images: Collection[str]) -> Found:

@@ -5,7 +5,7 @@ import warnings
 import pytest
 from omegaconf import OmegaConf
 
-from mdseg.config.composition import dataset_names
+from mdseg.config.choices import dataset_names
 from mdseg.config.keys import check_run
 from mdseg.config.roles import check_roles
 

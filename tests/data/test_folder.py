@@ -356,6 +356,33 @@ def test_a_split_that_is_all_images_of_train_is_remarked(tmp_path):
     ]
 
 
+def test_a_split_that_is_called_as_train_is_remarked(tmp_path):
+    photographs(tmp_path, "images/day/a.jpg")
+    masks(tmp_path, "masks/day/a.png")
+    options = {"image_dir": "images/{split}", "mask_dir": "masks/{split}", "splits": {"train": "day", "val": "day"}}
+    assert remarks(tmp_path, "train", **options) == []
+    assert remarks(tmp_path, "val", **options) == [
+        f"val is all images of {tmp_path}/images/day, as train is; lists tell them apart"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("images/{spilt}", "image_dir: 'images/{spilt}' has {spilt}, but only {split} is filled in"),
+        ("images/{}", "image_dir: 'images/{}' has {}"),
+        ("images/{split.x}", "has {split.x}, but only {split} is filled in"),
+        ("images/{split", "image_dir: 'images/{split': expected '}' before end of string"),
+        ("images/<split>", "images has train, and {split} in the layout's option stands for the split's name)"),
+        ("images\\{split}", "folders are parted by /"),
+    ],
+)
+def test_templates_of_a_layout_that_calls_this_one_are_checked_too(tmp_path, template, message):
+    photographs(tmp_path, "images/train/a.jpg")
+    with pytest.raises((ValueError, NoSplit), match=re.escape(message)):
+        folder(tmp_path, "train", template, None)
+
+
 # Photographs of which only some have masks
 
 

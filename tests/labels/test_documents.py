@@ -143,6 +143,37 @@ def test_classes_that_differ_only_in_how_they_are_written_are_remarked():
     )
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("road", "Road"),
+        ("road", "\uff52\uff4f\uff41\uff44"),  # fullwidth
+        ("fish", "\ufb01sh"),  # a ligature
+        ("Stra\xdfe", "STRASSE"),
+        ("caf\xe9", "CAF\xc9"),
+        ("lane marking - general", "lane_marking--general"),
+        ("traffic light", "traffic.light"),
+        ("road", "r\u043ead"),  # a Cyrillic o
+        ("CAR", "\u0441ar"),
+        ("level 2", "level \u00b2"),
+    ],
+)
+def test_names_that_are_drawn_or_read_alike_are_remarked(one, other):
+    with pytest.warns(Remark, match="are different classes; if they are not"):
+        union({"a": table(one, "sky"), "b": table(other, "sky")})
+
+
+def test_letters_that_are_drawn_alike_are_shown_by_their_numbers():
+    with pytest.warns(Remark, match=r"'road' \(a\) and 'r\\u043ead' \(b\)"):
+        union({"a": table("road", "sky"), "b": table("r\u043ead", "sky")})
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("one", "other"), [("+", "-"), ("car", "cart"), ("\u6c7d\u8f66", "\u8f66"), ("K1", "K2")])
+def test_other_names_are_not(one, other):
+    union({"a": table(one, "sky"), "b": table(other, "sky")})
+
+
 def test_nothing_competes_with_the_only_class_of_an_evaluated_dataset():
     with pytest.warns(UserWarning, match=r"'c' .*: nothing competes with its only class, road, whose IoU will be null"):
         space = union({"a": table("road", "sky")}).evaluation(table("road"), "c")
