@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, QuotedString, Sweep
 
 from mdseg import conf_dir
-from mdseg.system.names import check_names
+from mdseg.system.names import check_name, check_names
 from mdseg.system.wording import excerpt
 
 
@@ -56,6 +56,8 @@ def dataset_names(given: object, key: str = "on") -> list[str]:
             f"list, {key}=[cityscapes,idd]"
         )
     check_names(key, names)
+    for name in names:
+        check_name(key, name)
     return names
 
 

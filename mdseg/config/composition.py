@@ -245,6 +245,11 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
     cause, override = error.__cause__, re.search(r"To append to your config use \+(.*)", str(error))
     if override and isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None:
         return f"{override[1]}: {_unknown_key(cause.parent_node, str(cause.full_key), override[1])}"
+    merged = re.match(r"Error merging override (.*)", str(error))
+    if merged and "Cannot merge" in str(cause):
+        lists = "merge DictConfig with ListConfig" in str(cause)
+        takes = "a list, got keys with values" if lists else "keys with values, got a list"
+        return f"{merged[1]}: expected {takes}"
     if isinstance(error, OmegaConfBaseException):
         return str(error).splitlines()[0]
     return " ".join([*str(error).split(), *str(cause or "").splitlines()[:1]])
@@ -329,7 +334,8 @@ def _unknown_key(parent: DictConfig, full_key: str, override: str) -> str:
         return f"{where} does not set it; write {for_all} for all stages, or +{override} for this one"
     if where == "trainer" and missing in INSTEAD:
         return f"mdseg sets this option of Lightning's trainer itself; use {INSTEAD[missing]}"
-    if key := closest(missing, keys):
+    key = closest(missing, keys)
+    if key and (not rest or OmegaConf.select(parent, f"{key}{rest}", default=None) is not None):
         return f"there is no such key (did you mean {f'{where}.' if where else ''}{key}{rest}?)"
     last = asked.rpartition(".")[2]
     elsewhere = [path for path in _paths(parent) if path.rpartition(".")[2] == last]

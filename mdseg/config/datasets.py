@@ -8,6 +8,7 @@ from typing import Any
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mdseg.config.values import raw, references
 from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.system.names import check_key, check_names
 from mdseg.system.templates import check_template
@@ -61,6 +62,13 @@ def check_descriptor(name: str, described: Any) -> None:
         raise _wrong(where, "root", described.root)
     if not isinstance(described.get("labels"), str | DictConfig | None) or described.get("labels") == "":
         raise _wrong(where, "labels", described.labels)
+    if isinstance(described.get("labels"), DictConfig):
+        for node, key in references(described.labels):
+            if key == "name":
+                raise ValueError(
+                    f"{where}.labels: name {excerpt(raw(node, key))} refers to another key and would be replaced by "
+                    "what stands there; names are written out"
+                )
     if described.evaluation_split not in SPLITS:
         raise _wrong(where, "evaluation_split", described.evaluation_split)
     _check_layout(where, described.layout)

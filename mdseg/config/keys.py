@@ -63,6 +63,8 @@ def check_run(cfg: DictConfig) -> None:
         )
     if not any(cfg.evaluate.values()):
         raise ValueError("evaluate: no dataset to evaluate on; set evaluate.seen=[...]")
+    if not cfg.stages:
+        raise ValueError(f"stages: there is none, so nothing would be done; this family has {', '.join(cfg.stage)}")
     stages = {name: stage_config(cfg, name) for name in cfg.stages}
     for position, (name, stage) in enumerate(stages.items()):
         check_lists(stage)
@@ -103,22 +105,21 @@ def check_keys(cfg: DictConfig) -> None:
     for name, described in present(cfg.get("datasets") or {}).items():
         check_descriptor(name, described)
     for name, stream in present(cfg.streams).items():
-        _check_parts(cfg, f"streams.{name}.per_dataset", stream)
+        _check_parts(cfg, f"streams.{name}.per_dataset", stream.get("per_dataset"))
+    _check_parts(cfg, "evaluation.short_sides", cfg.evaluation.short_sides)
 
 
-def _check_parts(cfg: DictConfig, key: str, stream: DictConfig) -> None:
-    """Refuse values for a dataset that there is not; those for one that the stream does not have serve other streams.
+def _check_parts(cfg: DictConfig, key: str, values: DictConfig | None) -> None:
+    """Refuse values for a dataset that there is not; those for one that the run does not have serve other experiments.
 
     Raises:
         ValueError: it names the dataset that was probably meant.
     """
     known = {*cfg.get("datasets", {}), *(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))}
-    for dataset in map(str, stream.get("per_dataset") or ()):
+    for dataset in map(str, values or ()):
         if dataset not in known:
-            has = ", ".join(stream.datasets)
-            raise ValueError(
-                f"{key}.{dataset}: there is no such dataset{nearest(dataset, known)}; the stream has {has}"
-            )
+            has = ", ".join(cfg.get("datasets", {}))
+            raise ValueError(f"{key}.{dataset}: there is no such dataset{nearest(dataset, known)}; the run has {has}")
 
 
 def plain(node: DictConfig, resolve: bool = False) -> dict[str, Any]:

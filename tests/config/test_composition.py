@@ -43,6 +43,9 @@ def test_datasets_are_found_on_the_search_path_too(tmp_path):
             r"write val_every=800 for all stages, or \+stage.null_bce.val_every=800 for this one",
         ),
         (["experiment=uniseg_cibm", "stage.null_bce.setps=3"], r"did you mean stage.null_bce.steps\?"),
+        (["experiment=uniseg_cibm", "relations.across_only=true"], r"did you mean stage.relations.run.across_only\?"),
+        ([*ALONE, "transform.augment={a:1}"], r"^transform.augment={a:1}: expected a list, got keys with values$"),
+        ([*ALONE, "dataset=[idd,/x/bdd]"], r"there is no dataset '/x/bdd'.*; there are bdd, "),
         (["experiment=uniseg_cibm", "data=disk"], "data=disk needs data.root="),
     ],
 )

@@ -57,6 +57,10 @@ def test_a_descriptor_may_have_no_labels_and_a_layout_of_one_s_own(described):
         (MINE | {"root": "???"}, "datasets.mine: key root is missing"),
         (MINE | {"root": " "}, "datasets.mine.root: expected the dataset's folder"),
         (MINE | {"labels": [{"name": "road"}]}, "got [{'name': 'road'}]; a list of classes stands below `classes`"),
+        (
+            MINE | {"labels": {"encoding": "id", "classes": [{"name": "a ${seed}", "raw_ids": [0]}]}},
+            "datasets.mine.labels: name 'a ${seed}' refers to another key and would be replaced by what stands there",
+        ),
         (MINE | {"labels": 5}, "datasets.mine.labels: expected the name of a table in conf/labels, a YAML file"),
         (MINE | {"labels": True}, "or null where there are no masks; got True"),
         (MINE | {"evaluation_split": "valid"}, "evaluation_split: expected train, val, test; got 'valid'"),

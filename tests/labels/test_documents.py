@@ -118,6 +118,19 @@ def table(*names):
     )
 
 
+@pytest.mark.parametrize("name", ["table.json", "folder"])
+def test_what_is_no_yaml_file_is_named(tmp_path, name):
+    (tmp_path / "table.json").write_text("{}")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match=rf"{name} is no YAML file; a label table is one"):
+        LabelTable.load(str(tmp_path / name))
+
+
+def test_the_nearest_class_of_a_listed_one_is_named():
+    with pytest.warns(Remark, match=r"annotates \['Road'\] \(did you mean road\?\)"):
+        listed({"a": table("road", "sky")}, ["Road", "sky"])
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -125,6 +138,8 @@ def table(*names):
         (["road", "road"], "'road' occur more than once"),
         (5, "got 5"),
         ([1], "1 is no"),
+        ([], "no classes"),
+        ("[road,sky]", r"got '\[road,sky\]' \(write \[road,sky\]\)"),
     ],
 )
 def test_a_listed_space_needs_a_list_of_names(names, message):
