@@ -21,21 +21,21 @@ def check_choices(overrides: Sequence[str]) -> None:
         ValueError: it names the group.
         HydraException: what Hydra cannot read.
     """
-    given: dict[str, str] = {}
+    named: dict[str, str] = {}
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         group, said = override.key_or_group, str(override.input_line)
-        if override.is_delete() or not (conf_dir() / group).is_dir():
+        if override.is_delete():
             continue
-        for value in _values(override):
-            if group == "dataset" and not isinstance(value, Glob):
+        for value in _values(override) if (conf_dir() / group).is_dir() else ():
+            if isinstance(value, Glob):
+                continue
+            if group == "dataset":
                 dataset_names(value, group)
-            elif not isinstance(
-                value, str | dict | Glob
-            ):  # Hydra takes keys with values for those of the group's option
+            elif not isinstance(value, str | dict):  # Hydra takes keys with values for those of the group's option
                 raise ValueError(f"{said}: expected the name of one option of {group}, got {excerpt(value)}")
         key = str(override.get_key_element()).lstrip("+")
-        if group == "dataset" and given.setdefault(key, said) != said:
-            raise ValueError(f"{given[key]} and {said}: only the second would count; write all names into one")
+        if group in ("dataset", "on") and named.setdefault(key, said) != said:
+            raise ValueError(f"{named[key]} and {said}: only the second would count; write all names into one")
 
 
 def dataset_names(given: object, key: str = "on") -> list[str]:
@@ -44,6 +44,7 @@ def dataset_names(given: object, key: str = "on") -> list[str]:
     Raises:
         ValueError: anything else, such as `on=a,b`.
     """
+    given = ",".join(map(str, given.list)) if isinstance(given, ChoiceSweep) else given
     names = [given] if isinstance(given, str) else given
     texts = isinstance(names, list) and all(isinstance(name, str) and name.strip() for name in names)
     if not isinstance(names, list) or not texts or not (names or key == "dataset"):

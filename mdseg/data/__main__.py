@@ -141,6 +141,8 @@ def compose_browse(overrides: Sequence[str]) -> DictConfig:
     if any(override.startswith("experiment=") for override in overrides):
         # `on` chooses among the experiment's datasets; all of them stay loaded, since they make its label space.
         chosen = [override for override in overrides if override.startswith("on=")]
+        if len(set(chosen)) > 1:
+            raise ValueError(f"{' and '.join(chosen)}: only the last would count; write all names into one")
         cfg = compose_with_datasets("browse", [override for override in overrides if override not in chosen])
         cfg.on = dataset_names(plain(OmegaConf.from_dotlist(chosen[-1:]))["on"]) if chosen else None
     else:

@@ -29,7 +29,7 @@ def check_name(where: str, name: Any) -> None:
     Raises:
         ValueError: no text, empty or too long, with blanks at an end or several in a row, with characters that cannot
             be seen (control and format characters, marks of direction, line breaks, other blanks than the usual one),
-            or in another form of Unicode than NFC; marks that would be drawn over other letters, or over the line before.
+            or in another form of Unicode than NFC; marks that would be drawn over other letters or lines.
     """
     if not isinstance(name, str):
         raise ValueError(f"{where}: name {excerpt(name)} is not a string (quote it)")

@@ -50,6 +50,7 @@ def test_what_names_no_datasets_is_shown_with_what_does(value, got):
         (["dataset='[idd,bdd]'"], "'[idd,bdd]' is one text and no name"),
         (["dataset=[idd]", "dataset=[bdd]"], "dataset=[idd] and dataset=[bdd]: only the second would count"),
         (['dataset=["a\u200bb"]'], "dataset: name 'a\\u200bb' has a character that cannot be seen"),
+        (["on=[idd]", "on=[bdd]"], "on=[idd] and on=[bdd]: only the second would count"),
         (["+dataset=[idd]", "dataset=[bdd]"], "only the second would count"),
         (
             ["model=[small,hrnet_w18]"],
