@@ -22,9 +22,10 @@ from mdseg import conf_dir
 from mdseg.config import references
 from mdseg.config.choices import check_choices, dataset_names
 from mdseg.config.expansion import expand
-from mdseg.config.packages import check_packages, damaged
+from mdseg.config.packages import check_packages, damaged, hiding
 from mdseg.config.paths import origin_in_full, write_in_full
 from mdseg.config.values import INSTEAD, check_kinds, check_references
+from mdseg.system.documents import read_yaml
 from mdseg.system.files import refuse_irregular
 from mdseg.system.names import check_path
 from mdseg.system.wording import closest, nearest
@@ -236,9 +237,16 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
         return f"{group}=<name> is required; there are {options} (python -m mdseg.run --help says what they are)"
     inside = re.match(r"In '(\w+)/(\S+)': Could not override '\S+@\1\.", str(error))
     if inside:
-        return (
-            f"{inside[1]}={inside[2]}: its first line must be `# @package _global_`, or it sets keys below {inside[1]}"
-        )
+        why = hiding(_files(f"{inside[1]}/{inside[2]}", overrides))
+        line = f"its first line must be `# @package _global_`{why}"
+        return f"{inside[1]}={inside[2]}: {line}, or it sets keys below {inside[1]}"
+    mixed = re.match(r"In '(\S+)': .*Cannot merge (Dict|List)Config with", str(error), re.DOTALL)
+    if mixed and (files := _files(mixed[1], overrides)):
+        given = {key: value for key, value in read_yaml(files[0]).items() if key not in ("defaults", "stages")}
+        if lists := [key for key, value in given.items() if isinstance(value, list)]:
+            return f"{files[0]}: {' or '.join(lists)}: expected keys with values, got a list"
+        below = " or ".join(key for key, value in given.items() if isinstance(value, dict))
+        return f"{files[0]}: a list where keys with values belong, or the other way round, below {below}"
     if str(error).startswith("Could not override 'row'"):
         given = {key: value for key, _, value in (each.partition("=") for each in overrides)}
         return _method_of_its_own(given.get("row"), given.get("experiment"))
@@ -247,8 +255,7 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
         return f"{override[1]}: {_unknown_key(cause.parent_node, str(cause.full_key), override[1])}"
     merged = re.match(r"Error merging override (.*)", str(error))
     if merged and "Cannot merge" in str(cause):
-        lists = "merge DictConfig with ListConfig" in str(cause)
-        takes = "a list, got keys with values" if lists else "keys with values, got a list"
+        takes = "a list, got keys with values" if merged[1].endswith("}") else "keys with values, got a list"
         return f"{merged[1]}: expected {takes}"
     if isinstance(error, OmegaConfBaseException):
         return str(error).splitlines()[0]
@@ -295,6 +302,12 @@ def chooses_family(path: Path) -> bool:
         chooses_family(path.with_name(f"{entry}.yaml")) if isinstance(entry, str) else "override /family" in entry
         for entry in defaults
     )
+
+
+def _files(name: str, overrides: Sequence[str]) -> list[Path]:
+    """Where a file of configuration stands, `experiment/mine`, in the order in which Hydra looks."""
+    folders = (conf_dir(), *_search_path(overrides))
+    return [file for folder in folders if (file := folder / f"{name.removesuffix('.yaml')}.yaml").is_file()]
 
 
 def _irregular(file: str, overrides: Sequence[str]) -> str | None:

@@ -57,13 +57,13 @@ def check_packages(hydra_config: HydraConf, overrides: Sequence[str]) -> None:
         if default.package != package.removeprefix("_global_"):
             raise ValueError(
                 f"{group}={name}: {file} describes {default.package or 'the whole run'}, not "
-                f"{package}; its first line must be `# @package {package}`{_hidden(files)}"
+                f"{package}; its first line must be `# @package {package}`{hiding(files)}"
             )
         if arrived.setdefault(package, str(default.config_path)) != default.config_path and group == "dataset":
             raise ValueError(f"dataset={name}: {arrived[package]} is called so too; rename one of the two")
 
 
-def _hidden(files: Sequence[Path]) -> str:
+def hiding(files: Sequence[Path]) -> str:
     """Why a file's first line does not count, though it may be right."""
     marked = any(file.read_bytes().startswith(codecs.BOM_UTF8) for file in files[:1])
     return " (a byte order mark before it hides it; save the file as UTF-8 without one)" if marked else ""

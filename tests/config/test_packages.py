@@ -121,6 +121,29 @@ def test_a_dataset_that_an_experiment_names_twice_is_refused(mine):
         compose_with_datasets("run", ["experiment=mine", mine(experiment__mine=experiment)])
 
 
+def test_a_byte_order_mark_that_hides_the_line_of_an_experiment_is_named(mine):
+    experiment = "\ufeff# @package _global_\ndefaults: [{override /family: supervised}]\n"
+    with pytest.raises(
+        ValueError, match="^experiment=mine: .*its first line must be .*a byte order mark before it hides"
+    ):
+        compose_with_datasets("run", ["experiment=mine", mine(experiment__mine=experiment)])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("evaluate: [idd]", "mine.yaml: evaluate: expected keys with values, got a list"),
+        ("streams: [labelled]", "mine.yaml: streams: expected keys with values, got a list"),
+        ("streams: {labelled: [idd]}", "mine.yaml: a list where keys with values belong, or the other"),
+        ("transform: {augment: {x: 1}}", "or the other way round, below transform"),
+    ],
+)
+def test_a_list_in_the_place_of_keys_is_named(mine, text, message):
+    experiment = f"# @package _global_\ndefaults: [{{override /family: supervised}}]\n{text}\n"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        compose_with_datasets("run", ["experiment=mine", mine(experiment__mine=experiment)])
+
+
 @pytest.mark.parametrize("seed", ["064", "1:30"])
 def test_a_number_that_yaml_reads_as_another_one_is_refused_in_every_file(mine, seed):
     experiment = f"# @package _global_\ndefaults: [{{override /family: supervised}}]\nseed: {seed}\n"
