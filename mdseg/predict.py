@@ -52,7 +52,7 @@ from mdseg.config.composition import answer, compose_with_datasets, quoted
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.data.outputs import check_names, output_names
 from mdseg.system.output import outlive_readers
-from mdseg.system.wording import Remark, nearest, shortened
+from mdseg.system.wording import Remark, nearest, printable, shortened
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg answer at once
     import numpy as np
@@ -148,7 +148,7 @@ def find_images(images: Path, output: Path) -> list[Path]:
         there = f"there are {others}" if others else "it is empty"
         raise FileNotFoundError(f"images={images}: no file in it ends in {', '.join(IMAGES)}; {there}")
     if others:
-        print(f"mdseg: left out of {images}, not images by their names: {others}", file=sys.stderr)
+        print(printable(f"mdseg: left out of {images}, not images by their names: {others}"), file=sys.stderr)
     return found
 
 
@@ -284,7 +284,7 @@ def predict_all(
         except errors as error:
             message = f"mdseg: {path}: {reason(error, path)}"
             failed.append(path)
-            console.print(message, markup=False, highlight=False, soft_wrap=True)
+            console.print(printable(message), markup=False, highlight=False, soft_wrap=True)
 
     def write_all_but(count: int) -> None:
         while len(writing) > count:

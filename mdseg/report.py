@@ -25,6 +25,7 @@ from mdseg.evaluation.tables import ZERO, by_network, percent, render
 from mdseg.runs.records import CONFIG, Record, read_records
 from mdseg.runs.settings import Setting, settings_of
 from mdseg.system.output import outlive_readers
+from mdseg.system.wording import printable
 
 
 @dataclass(frozen=True)
@@ -263,7 +264,7 @@ def main() -> None:
     if text := summary(records):
         print(text, flush=True)
     for problem in problems:
-        print(f"mdseg: left out: {problem}", file=sys.stderr)
+        print(printable(f"mdseg: left out: {problem}"), file=sys.stderr)
     sys.exit(1 if problems else 0)
 
 

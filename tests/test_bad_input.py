@@ -552,6 +552,13 @@ with mistakes_as_messages():
     assert "mdseg: warning" not in "".join(foreign)
 
 
+def test_names_in_messages_do_not_command_the_terminal(configured, tree):
+    (tree / "masks/train/4.png").unlink()
+    (tree / "images/train/4.png").rename(tree / "images/train/\x1b[31m4.png")
+    with refused(r"images/train/\x1b[31m4.png"):
+        run(configured())
+
+
 def test_outside_a_command_warnings_are_python_s():
     show = warnings.showwarning
     with warnings_as_lines():

@@ -28,7 +28,7 @@ from mdseg.config.values import INSTEAD, check_kinds, check_references
 from mdseg.system.documents import read_yaml
 from mdseg.system.files import refuse_irregular
 from mdseg.system.names import check_path
-from mdseg.system.wording import closest, nearest
+from mdseg.system.wording import closest, nearest, printable
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
 WANTED = TRACEBACKS in os.environ
@@ -183,11 +183,11 @@ def call(start: Callable[[], Any]) -> Any:
     except (CompactHydraException, OmegaConfBaseException, yaml.YAMLError) as error:
         if WANTED:
             raise
-        sys.exit(f"mdseg: {in_short(error, sys.argv[1:])}")
+        sys.exit(printable(f"mdseg: {in_short(error, sys.argv[1:])}"))
     except UNSAID as error:
         if WANTED or TRACEBACKS not in os.environ:  # the function had taken over
             raise
-        sys.exit(f"mdseg: {unsaid(error, sys.argv[1:])}")
+        sys.exit(printable(f"mdseg: {unsaid(error, sys.argv[1:])}"))
     finally:
         composed()
 

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mdseg.config.composition import TRACEBACKS, WANTED, composed
 from mdseg.system.ranks import lost_another_process, main_process
-from mdseg.system.wording import Remark
+from mdseg.system.wording import Remark, printable
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def mistakes_as_messages(unless: bool = False) -> Iterator[None]:
             if unless or WANTED:
                 raise
             notes = "".join(f"\n{note}" for note in getattr(error, "__notes__", ()))
-            sys.exit(f"mdseg: {_message(error)}{notes}\n({TRACEBACKS}=1 shows where)")
+            sys.exit(printable(f"mdseg: {_message(error)}{notes}\n({TRACEBACKS}=1 shows where)"))
         except RuntimeError as error:
             if unless or WANTED or not lost_another_process(error):
                 raise
@@ -72,7 +72,7 @@ def warnings_as_lines() -> Iterator[None]:
             show(message, category, filename, lineno, file, line)
         elif str(message) not in said and main_process():
             said.add(str(message))
-            print(f"mdseg: warning: {message}", file=sys.stderr, flush=True)
+            print(printable(f"mdseg: warning: {message}"), file=sys.stderr, flush=True)
 
     warnings.showwarning = say
     try:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mdseg.data.check import Report, Split, show_size
+from mdseg.system.wording import printable
 
 EXAMPLES = 5  # files shown per problem; the JSON report has all
 
@@ -75,7 +76,7 @@ def as_text(report: Report, width: int = 120) -> str:
                 console.print(f"      {_below(file, report.root)}{': ' * bool(detail)}{detail}")
             if len(problem.files) > EXAMPLES:
                 console.print(f"      and {len(problem.files) - EXAMPLES} more")
-    return text.getvalue().rstrip()
+    return printable(text.getvalue().rstrip())
 
 
 def _split_table(report: Report) -> Table:

@@ -17,7 +17,7 @@ from mdseg.data import sunrgbd
 from mdseg.data.reading import read_header, read_image, read_raw_ids, read_size, turned
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.system.documents import read_json, shown
-from mdseg.system.wording import Remark, shortened
+from mdseg.system.wording import Remark, excerpt, nearest, shortened
 
 ORIGINALS = "originals.json"  # in a folder of images that stand for a dataset's own: what they were made of
 
@@ -325,7 +325,7 @@ Shapes = list[tuple[str, tuple[str, ...], Points]]  # what it is, labels it may 
 def _idd_shapes(document: Any) -> tuple[tuple[int, int], Shapes]:
     """(width, height) and polygons of IDD, or of Cityscapes."""
     shapes: Shapes = [
-        ("polygon", (item["label"], item["label"].removesuffix("group")), _points(item["polygon"]))
+        ("polygon", (_label(item), _label(item).removesuffix("group")), _points(item["polygon"]))
         for item in document["objects"]
         if len(item["polygon"]) >= 3 and not item.get("deleted", 0)
     ]
@@ -346,8 +346,14 @@ def _labelme_shapes(document: Any) -> tuple[tuple[int, int], Shapes]:
             points = [(x - radius, y - radius), (x + radius, y + radius)]
         elif kind != "polygon" or len(points) < 3:
             kind = f"{kind} ({len(points)} points)"
-        shapes.append((kind, (item["label"],), points))
+        shapes.append((kind, (_label(item),), points))
     return (document["imageWidth"], document["imageHeight"]), shapes
+
+
+def _label(item: Mapping[str, Any]) -> str:
+    if not isinstance(item["label"], str):
+        raise ValueError(f"expected texts as labels, found {excerpt(item['label'])}")
+    return item["label"]
 
 
 def _points(values: Any) -> Points:
@@ -360,8 +366,9 @@ def _points(values: Any) -> Points:
 def _polygon_class(labels: Sequence[str], class_of: Mapping[str, int], path: Path, table: LabelTable) -> int:
     known = [label for label in labels if label in class_of]
     if not known and table.unknown_ids == "error":
-        message = f"{path}: label '{labels[0]}' is not in label table '{table.name}' (`members`, `ignore_members`)"
-        raise UnknownLabels(message, labels[:1])
+        shown, meant = excerpt(labels[0])[1:-1], nearest(labels[0], class_of)
+        where = f"is not in label table '{table.name}' (`members`, `ignore_members`)"
+        raise UnknownLabels(f"{path}: label '{shown}'{meant} {where}", [shown])
     return class_of[known[0]] if known else IGNORE
 
 

@@ -26,6 +26,11 @@ def shortened(names: Sequence[str], count: int = 5) -> str:
     return ", ".join(names) if more <= 1 else f"{', '.join(names[:count])} and {more} more"
 
 
+def printable(text: str) -> str:
+    """A text for a terminal: names of files and what stands in them may hold what would command it, or turn a line."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1] for letter in text)
+
+
 def excerpt(value: object) -> str:
     """A value as it stands in YAML or nearly so: in one line, what cannot be seen escaped, cut where it is long."""
     return "null" if value is None else _SHORT.repr(value)
