@@ -107,7 +107,7 @@ def draw(overrides: Sequence[str]) -> None:
         for label, run in zip(names, runs, strict=True)
     }
     documents = {"compare.json": {"on": name, "runs": entries}}
-    lines = {label: f"mIoU {100 * number_mean(answers.iou):.1f} %" for label, answers in found.items()}
+    lines = {label: f"mIoU {percent(number_mean(answers.iou))}" for label, answers in found.items()}
     if shared is not None:
         of_runs = dict(zip(names, runs, strict=True))
         pictures["tsne.png"], documents["tsne.json"] = features_drawn(of_runs, shared, device, cfg)
@@ -286,6 +286,11 @@ def number_mean(iou: Any) -> float:
     """Mean over the classes that have an IoU."""
     present = [float(value) for value in iou if not math.isnan(value)]
     return sum(present) / len(present) if present else math.nan
+
+
+def percent(share: float) -> str:
+    """A share for people; where nothing competes with the only class there is none."""
+    return "undefined" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
 def class_numbers(answers: "Answers", names: Sequence[str]) -> dict[str, Any]:
