@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -32,6 +33,7 @@ from mdseg.system.wording import closest, nearest, printable
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
 WANTED = TRACEBACKS in os.environ
+NO_FOLDER = "provider=hydra.searchpath"  # how Hydra's warning of a folder that does not exist begins
 NO_ROOT = "data=disk needs data.root=<the folder that holds the datasets' folders>"
 
 
@@ -54,7 +56,11 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
             missing = [name for names in asked[-1:] for name in names if name not in known]
             load = [f"dataset=[{','.join(missing)}]"] if missing else []
             try:
-                cfg = compose(config_name, overrides=[*overrides, *load], return_hydra_config=True)
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("error", NO_FOLDER)
+                    cfg = compose(config_name, overrides=[*overrides, *load], return_hydra_config=True)
+            except UserWarning as warning:
+                raise ValueError(no_folder(warning)) from warning
             except UNSAID as error:
                 raise ValueError(unsaid(error, overrides)) from error
             check_packages(cfg.hydra, [*overrides, *load])
@@ -209,6 +215,18 @@ def refuse_foreign_flags(arguments: Sequence[str]) -> None:
 FLAGS_WITH_VALUE = ("config-path", "config-name", "config-dir", "package", "info", "experimental-rerun")
 
 
+def no_folder(warning: UserWarning) -> str:
+    """What to say where Hydra only warns of a folder of `hydra.searchpath` that does not exist.
+
+    Raises:
+        UserWarning: it warns of something else.
+    """
+    missing = re.search(r"path=(.*) is not available", str(warning), re.DOTALL)
+    if not missing:
+        raise warning
+    return f"hydra.searchpath: {missing[1]} does not exist; folders are written file://<folder>"
+
+
 UNSAID = (ValueError, TypeError, AttributeError, AssertionError)  # what Hydra raises at files it has not foreseen
 
 
@@ -323,7 +341,8 @@ def _irregular(file: str, overrides: Sequence[str]) -> str | None:
 def _search_path(overrides: Sequence[str]) -> list[Path]:
     """Folders of configuration that a command line adds."""
     given = values([override for override in overrides if override.startswith("hydra.searchpath=")])
-    return [Path(str(place).removeprefix("file://")) for places in given.values() for place in places]
+    places = [place for value in given.values() for place in (value if isinstance(value, list) else [])]
+    return [Path(str(place).removeprefix("file://")) for place in places]
 
 
 def _options(group: str, overrides: Sequence[str]) -> list[str]:

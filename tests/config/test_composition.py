@@ -46,6 +46,11 @@ def test_datasets_are_found_on_the_search_path_too(tmp_path):
         (["experiment=uniseg_cibm", "relations.across_only=true"], r"did you mean stage.relations.run.across_only\?"),
         ([*ALONE, "transform.augment={a:1}"], r"^transform.augment={a:1}: expected a list, got keys with values$"),
         ([*ALONE, "dataset=[idd,/x/bdd]"], r"there is no dataset '/x/bdd'.*; there are bdd, "),
+        (
+            [*ALONE, "hydra.searchpath=[file:///nowhere]"],
+            "^hydra.searchpath: /nowhere does not exist; folders are written",
+        ),
+        ([*ALONE, "hydra.searchpath=null"], "hydra.searchpath must be a list of strings"),
         (["experiment=uniseg_cibm", "data=disk"], "data=disk needs data.root="),
     ],
 )
