@@ -48,9 +48,9 @@ def test_datasets_are_found_on_the_search_path_too(tmp_path):
         ([*ALONE, "dataset=[idd,/x/bdd]"], r"there is no dataset '/x/bdd'.*; there are bdd, "),
         (
             [*ALONE, "hydra.searchpath=[file:///nowhere]"],
-            "^hydra.searchpath: /nowhere does not exist; folders are written",
+            "^hydra.searchpath: /nowhere does not exist",
         ),
-        ([*ALONE, "hydra.searchpath=null"], "hydra.searchpath must be a list of strings"),
+        ([*ALONE, "hydra.searchpath=null"], "hydra.searchpath=null"),
         (["experiment=uniseg_cibm", "data=disk"], "data=disk needs data.root="),
     ],
 )
