@@ -14,21 +14,30 @@ if __name__ == "__main__":
     sys.excepthook = without_traceback  # the imports that follow take a while
 
 import os
-import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import hydra
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from mdseg import conf_dir
-from mdseg.config.composition import call, check_choices, check_row, compose_with_datasets, refuse_foreign_flags, settle
+from mdseg.config.choices import check_choices
+from mdseg.config.composition import (
+    NO_FOLDER,
+    call,
+    check_row,
+    compose_with_datasets,
+    no_folder,
+    refuse_foreign_flags,
+    settle,
+)
 from mdseg.config.keys import check_overrides, check_run
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.config.packages import check_packages
@@ -211,16 +220,13 @@ def help_text() -> str:
 
 def start_new() -> None:
     """Hydra composes the command line and calls :func:`start`; it only warns of a search path that does not exist."""
-    warnings.filterwarnings("error", "provider=hydra.searchpath")
+    warnings.filterwarnings("error", NO_FOLDER)
     try:
-        with mistakes_as_messages():
-            check_choices(sys.argv[1:])
+        with suppress(HydraException), mistakes_as_messages():  # what Hydra cannot read it says itself
+            check_choices([argument for argument in sys.argv[1:] if not argument.startswith("-")])
         call(start)
     except UserWarning as warning:
-        missing = re.search(r"path=(.*) is not available", str(warning), re.DOTALL)
-        if not missing:
-            raise
-        sys.exit(f"mdseg: hydra.searchpath: {missing[1]} does not exist; folders are written file://<folder>")
+        sys.exit(f"mdseg: {no_folder(warning)}")
 
 
 def show_plan(arguments: list[str]) -> None:

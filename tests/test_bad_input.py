@@ -330,14 +330,14 @@ def test_a_union_of_more_than_255_classes_names_its_datasets(second):
 def test_an_evaluation_of_which_no_class_is_known_is_refused(second):
     table = {"encoding": "id", "classes": [{"name": "roda", "raw_ids": [0, 1, 2], "color": [0, 0, 0]}]}
     refused_before_a_folder_is_made(
-        second(table, "evaluate.unseen=[second]"), "'second'", "none of its classes (roda)", "(car, road, sky)"
+        second(table, "evaluate.seen=[folder,second]"), "'second'", "none of its classes (roda)", "(car, road, sky)"
     )
 
 
 def test_an_evaluated_class_without_a_channel_is_warned_of_and_null(second):
     classes = [{"name": "road", "raw_ids": [0, 1], "color": [0, 0, 0]}]
     classes += [{"name": "spaceship", "raw_ids": [2], "color": [1, 0, 0]}]
-    cfg = second({"encoding": "id", "classes": classes}, "evaluate.unseen=[second]", "steps=1")
+    cfg = second({"encoding": "id", "classes": classes}, "evaluate.seen=[folder,second]", "steps=1")
     with pytest.warns(UserWarning, match="no channel for 1 of its 2 classes, whose IoU will be null: spaceship"):
         folder = run(cfg)
     results = json.loads((folder / "results.json").read_text())
@@ -550,6 +550,13 @@ with mistakes_as_messages():
     assert ours.endswith(" more")
     assert "UserWarning: not of mdseg" in foreign[0]
     assert "mdseg: warning" not in "".join(foreign)
+
+
+def test_names_in_messages_do_not_command_the_terminal(configured, tree):
+    (tree / "masks/train/4.png").unlink()
+    (tree / "images/train/4.png").rename(tree / "images/train/\x1b[31m4.png")
+    with refused(r"images/train/\x1b[31m4.png"):
+        run(configured())
 
 
 def test_outside_a_command_warnings_are_python_s():

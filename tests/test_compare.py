@@ -9,7 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from mdseg.compare import captions, draw
+from mdseg.compare import captions, draw, miou_said
 from mdseg.evaluate import evaluate
 from mdseg.evaluation.answers import PixelDraw, ProbabilitySums, at_pixels
 from mdseg.labels.spaces import EvaluationSpace
@@ -190,3 +190,11 @@ def test_labels_say_what_tells_the_models_apart():
 def test_mistakes_are_named(trained_run, arguments, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         draw([argument.replace("{run}", str(trained_run)) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("iou", "said"),
+    [([math.nan], "mIoU undefined: no labelled pixel of d"), ([0.5, math.nan], "mIoU 50.0 %"), ([], "mIoU undefined")],
+)
+def test_a_mean_over_no_class_is_undefined(iou, said):
+    assert miou_said(iou, "d").startswith(said)

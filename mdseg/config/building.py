@@ -3,7 +3,8 @@
 import inspect
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from mdseg.evaluation.evaluator import Evaluated
 from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import LabelTable
-from mdseg.system.wording import Remark, nearest, shortened
+from mdseg.system.wording import Remark, excerpt, nearest, shortened
 
 
 def bound(node: DictConfig) -> partial:
@@ -106,9 +107,29 @@ def layout_of(cfg: DictConfig, name: str) -> Callable[[str | Path, str], list[Sa
         raise ValueError(f"{where}: {error}") from error
 
     def listed(root: str | Path, split: str) -> list[Sample]:
-        return build(node, root=root, split=split)
+        return _checked(build(node, root=root, split=split), str(node["_target_"]))
 
     return listed
+
+
+def _checked(listed: Any, layout: str) -> list[Sample]:
+    """What a layout has listed, perhaps one of the user's own.
+
+    Raises:
+        ValueError: something else than samples, or two of one key.
+    """
+    samples = list(listed) if isinstance(listed, Iterable) else [listed]
+    for sample in samples:
+        if not isinstance(sample, Sample) or not isinstance(sample.image, Path):
+            raise ValueError(
+                f"{layout} has listed {excerpt(sample)}; a layout returns a list of mdseg.data.dataset.Sample, whose "
+                "files are of type pathlib.Path"
+            )
+    if repeated := [key for key, count in Counter(sample.key for sample in samples).items() if count > 1]:
+        raise ValueError(
+            f"{layout} has listed {shortened(repeated)} more than once; every image needs a key of its own"
+        )
+    return samples
 
 
 class Datasets:

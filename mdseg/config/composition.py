@@ -1,9 +1,9 @@
 """Composing a configuration from the arguments of a command, and what Hydra says against them in short."""
 
-import json
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -21,16 +21,19 @@ from omegaconf.errors import OmegaConfBaseException
 
 from mdseg import conf_dir
 from mdseg.config import references
+from mdseg.config.choices import check_choices, dataset_names
 from mdseg.config.expansion import expand
-from mdseg.config.packages import check_packages
+from mdseg.config.packages import check_packages, damaged, hiding
 from mdseg.config.paths import origin_in_full, write_in_full
 from mdseg.config.values import INSTEAD, check_kinds, check_references
+from mdseg.system.documents import read_yaml
 from mdseg.system.files import refuse_irregular
-from mdseg.system.names import check_names, check_path
-from mdseg.system.wording import closest, nearest
+from mdseg.system.names import check_path
+from mdseg.system.wording import closest, nearest, visible
 
 TRACEBACKS = "HYDRA_FULL_ERROR"  # the variable by which Hydra's users ask for them
 WANTED = TRACEBACKS in os.environ
+NO_FOLDER = "provider=hydra.searchpath"  # how Hydra's warning of a folder that does not exist begins
 NO_ROOT = "data=disk needs data.root=<the folder that holds the datasets' folders>"
 
 
@@ -45,14 +48,21 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
     Raises:
         ValueError: an option, key or value that does not exist; the nearest one that does is named.
     """
-    check_choices(overrides)
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         try:
             parsed = OverridesParser.create().parse_overrides(list(overrides))
+            check_choices(overrides)
             asked = [dataset_names(override.value()) for override in parsed if override.key_or_group == "on"]
             missing = [name for names in asked[-1:] for name in names if name not in known]
             load = [f"dataset=[{','.join(missing)}]"] if missing else []
-            cfg = compose(config_name, overrides=[*overrides, *load], return_hydra_config=True)
+            try:
+                with warnings.catch_warnings():
+                    warnings.filterwarnings("error", NO_FOLDER)
+                    cfg = compose(config_name, overrides=[*overrides, *load], return_hydra_config=True)
+            except UserWarning as warning:
+                raise ValueError(no_folder(warning)) from warning
+            except UNSAID as error:
+                raise ValueError(unsaid(error, overrides)) from error
             check_packages(cfg.hydra, [*overrides, *load])
         except (HydraException, yaml.YAMLError) as error:
             raise ValueError(in_short(error, overrides)) from error
@@ -80,7 +90,7 @@ def compose_as_in_run(config_name: str, overrides: Sequence[str], run: DictConfi
         ValueError: an option, key or value that does not exist.
     """
     given = values(overrides)
-    known = set(run.datasets) - set(dataset_names(given["dataset"]) if "dataset" in given else ())
+    known = set(run.datasets) - set(dataset_names(given["dataset"], "dataset") if "dataset" in given else ())
     of_run = {key: value for key, value in given.items() if key.startswith("datasets.") and key.split(".")[1] in known}
     others = [override for override in overrides if override.partition("=")[0].lstrip("+~") not in of_run]
     cfg = compose_with_datasets(config_name, others, known)
@@ -111,23 +121,6 @@ def values(overrides: Sequence[str]) -> dict[str, Any]:
     except HydraException as error:
         raise ValueError(in_short(error, overrides)) from error
     return {override.key_or_group: override.value() for override in parsed}
-
-
-def check_choices(overrides: Sequence[str]) -> None:
-    """Refuse `trainer=null`, `optimizer=[sgd,adam]`: an option of a group is chosen by its name, of most groups one.
-
-    Raises:
-        ValueError: it names the options that there are.
-    """
-    for key, value in values([override for override in overrides if "=" in override and override[0] != "-"]).items():
-        group = key.partition("@")[0]
-        several = isinstance(value, list) and group != "dataset"
-        if (several or isinstance(value, int | float | None)) and (conf_dir() / group).is_dir():
-            options = sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
-            given = json.dumps(value).replace('"', "")
-            raise ValueError(
-                f"{key}={given}: expected the name of an option of {group}; there are {', '.join(options)}"
-            )
 
 
 def _take_datasets(cfg: DictConfig, run: DictConfig, moved: bool) -> None:
@@ -184,19 +177,6 @@ def quoted(argument: str, keys: Collection[str]) -> str:
     return f"{key}='{escaped}'"
 
 
-def dataset_names(on: object) -> list[str]:
-    """What `on=` names: `on=[a,b]`, or one without brackets.
-
-    Raises:
-        ValueError: anything else, such as `on=a,b`.
-    """
-    names = [on] if isinstance(on, str) else on
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
-        raise ValueError("on: expected names of datasets in brackets, such as on=[cityscapes,idd]")
-    check_names("on", names)
-    return names
-
-
 def call(start: Callable[[], Any]) -> Any:
     """Call what `hydra.main` made of a function; what Hydra says against the command line becomes one short message.
 
@@ -209,7 +189,11 @@ def call(start: Callable[[], Any]) -> Any:
     except (CompactHydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         if WANTED:
             raise
-        sys.exit(f"mdseg: {in_short(error, sys.argv[1:])}")
+        sys.exit(visible(f"mdseg: {in_short(error, sys.argv[1:])}", lines=True))
+    except UNSAID as error:
+        if WANTED or TRACEBACKS not in os.environ:  # the function had taken over
+            raise
+        sys.exit(visible(f"mdseg: {unsaid(error, sys.argv[1:])}", lines=True))
     finally:
         composed()
 
@@ -231,6 +215,26 @@ def refuse_foreign_flags(arguments: Sequence[str]) -> None:
 FLAGS_WITH_VALUE = ("config-path", "config-name", "config-dir", "package", "info", "experimental-rerun")
 
 
+def no_folder(warning: UserWarning) -> str:
+    """What to say where Hydra only warns of a folder of `hydra.searchpath` that does not exist.
+
+    Raises:
+        UserWarning: it warns of something else.
+    """
+    missing = re.search(r"path=(.*) is not available", str(warning), re.DOTALL)
+    if not missing:
+        raise warning
+    return f"hydra.searchpath: {missing[1]} does not exist; folders are written file://<folder>"
+
+
+UNSAID = (ValueError, TypeError, AttributeError, AssertionError)  # what Hydra raises at files it has not foreseen
+
+
+def unsaid(error: Exception, overrides: Sequence[str]) -> str:
+    """What is wrong where Hydra breaks on a file without naming it."""
+    return damaged([conf_dir(), *_search_path(overrides)]) or " ".join(str(error).split())
+
+
 def in_short(error: Exception, overrides: Sequence[str]) -> str:
     """What is wrong with a command line or a YAML file, in a line: the key or option, and what was probably meant."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
@@ -238,6 +242,9 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
             return irregular
         group, _, name = error.missing_cfg_file.rpartition("/")
         options = error.options or _options(group, overrides)
+        if not options:  # a path in place of a name
+            group, name = group.partition("/")[0], error.missing_cfg_file.partition("/")[2]
+            options = _options(group, overrides)
         return f"there is no {group} {name!r}{nearest(name, options)}; there are {', '.join(options)}"
     if isinstance(error, OverrideParseException):
         reason = error.message.splitlines()[0]
@@ -250,15 +257,26 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
         return f"{group}=<name> is required; there are {options} (python -m mdseg.run --help says what they are)"
     inside = re.match(r"In '(\w+)/(\S+)': Could not override '\S+@\1\.", str(error))
     if inside:
-        return (
-            f"{inside[1]}={inside[2]}: its first line must be `# @package _global_`, or it sets keys below {inside[1]}"
-        )
+        why = hiding(_files(f"{inside[1]}/{inside[2]}", overrides))
+        line = f"its first line must be `# @package _global_`{why}"
+        return f"{inside[1]}={inside[2]}: {line}, or it sets keys below {inside[1]}"
+    mixed = re.match(r"In '(\S+)': .*Cannot merge (Dict|List)Config with", str(error), re.DOTALL)
+    if mixed and (files := _files(mixed[1], overrides)):
+        given = {key: value for key, value in read_yaml(files[0]).items() if key not in ("defaults", "stages")}
+        if lists := [key for key, value in given.items() if isinstance(value, list)]:
+            return f"{files[0]}: {' or '.join(lists)}: expected keys with values, got a list"
+        below = " or ".join(key for key, value in given.items() if isinstance(value, dict))
+        return f"{files[0]}: a list where keys with values belong, or the other way round, below {below}"
     if str(error).startswith("Could not override 'row'"):
         given = {key: value for key, _, value in (each.partition("=") for each in overrides)}
         return _method_of_its_own(given.get("row"), given.get("experiment"))
     cause, override = error.__cause__, re.search(r"To append to your config use \+(.*)", str(error))
     if override and isinstance(cause, OmegaConfBaseException) and cause.parent_node is not None:
         return f"{override[1]}: {_unknown_key(cause.parent_node, str(cause.full_key), override[1])}"
+    merged = re.match(r"Error merging override (.*)", str(error))
+    if merged and "Cannot merge" in str(cause):
+        takes = "a list, got keys with values" if merged[1].endswith("}") else "keys with values, got a list"
+        return f"{merged[1]}: expected {takes}"
     if isinstance(error, OmegaConfBaseException):
         return str(error).splitlines()[0]
     return " ".join([*str(error).split(), *str(cause or "").splitlines()[:1]])
@@ -306,16 +324,27 @@ def chooses_family(path: Path) -> bool:
     )
 
 
+def _files(name: str, overrides: Sequence[str]) -> list[Path]:
+    """Where a file of configuration stands, `experiment/mine`, in the order in which Hydra looks."""
+    folders = (conf_dir(), *_search_path(overrides))
+    return [file for folder in folders if (file := folder / f"{name.removesuffix('.yaml')}.yaml").is_file()]
+
+
 def _irregular(file: str, overrides: Sequence[str]) -> str | None:
     """What stands in the place of a file of configuration, but is no regular one: Hydra passes it over."""
-    given = values([override for override in overrides if override.startswith("hydra.searchpath=")])
-    places = [str(place).removeprefix("file://") for places in given.values() for place in places]
     try:
-        for folder in (conf_dir(), *map(Path, places)):
+        for folder in (conf_dir(), *_search_path(overrides)):
             refuse_irregular(folder / file)
     except ValueError as error:
         return str(error)
     return None
+
+
+def _search_path(overrides: Sequence[str]) -> list[Path]:
+    """Folders of configuration that a command line adds."""
+    given = values([override for override in overrides if override.startswith("hydra.searchpath=")])
+    places = [place for value in given.values() for place in (value if isinstance(value, list) else [])]
+    return [Path(str(place).removeprefix("file://")) for place in places]
 
 
 def _options(group: str, overrides: Sequence[str]) -> list[str]:
@@ -339,7 +368,8 @@ def _unknown_key(parent: DictConfig, full_key: str, override: str) -> str:
         return f"{where} does not set it; write {for_all} for all stages, or +{override} for this one"
     if where == "trainer" and missing in INSTEAD:
         return f"mdseg sets this option of Lightning's trainer itself; use {INSTEAD[missing]}"
-    if key := closest(missing, keys):
+    key = closest(missing, keys)
+    if key and (not rest or OmegaConf.select(parent, f"{key}{rest}", default=None) is not None):
         return f"there is no such key (did you mean {f'{where}.' if where else ''}{key}{rest}?)"
     last = asked.rpartition(".")[2]
     elsewhere = [path for path in _paths(parent) if path.rpartition(".")[2] == last]

@@ -3,14 +3,15 @@
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mdseg.config.values import raw, references
 from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.system.names import check_key, check_names
+from mdseg.system.templates import check_template
 from mdseg.system.wording import Remark, excerpt, nearest
 
 DATASET = ("layout", "root", "labels", "evaluation_split")
@@ -61,6 +62,13 @@ def check_descriptor(name: str, described: Any) -> None:
         raise _wrong(where, "root", described.root)
     if not isinstance(described.get("labels"), str | DictConfig | None) or described.get("labels") == "":
         raise _wrong(where, "labels", described.labels)
+    if isinstance(described.get("labels"), DictConfig):
+        for node, key in references(described.labels):
+            if key == "name":
+                raise ValueError(
+                    f"{where}.labels: name {excerpt(raw(node, key))} refers to another key and would be replaced by "
+                    "what stands there; names are written out"
+                )
     if described.evaluation_split not in SPLITS:
         raise _wrong(where, "evaluation_split", described.evaluation_split)
     _check_layout(where, described.layout)
@@ -77,6 +85,10 @@ def _check_layout(where: str, layout: Any) -> None:
         raise _wrong(where, "layout", OmegaConf.to_container(layout) if OmegaConf.is_config(layout) else layout)
     if not layout["_target_"].startswith(LAYOUTS):
         return  # of the user's own, whose options we do not know
+    for key in ("root", "split"):
+        if key in layout:
+            beside = "root stands beside layout" if key == "root" else "a layout is asked for one split after the other"
+            raise ValueError(f"{where}.layout.{key}: {beside}; leave it out of layout")
     for key in (key for key in (*TEMPLATES, *ENDINGS, "annotation") if key in layout):
         value, at = layout[key], f"{where}.layout.{key}"
         empty = value is None and key in ("mask_dir", "lists")
@@ -84,21 +96,7 @@ def _check_layout(where: str, layout: Any) -> None:
             null = ", or null" if key in ("mask_dir", "lists") else ""
             raise ValueError(f"{at}: expected a text{null}, got {excerpt(value)}")
         if key in TEMPLATES and value is not None and layout["_target_"] == f"{LAYOUTS}folder":
-            _check_template(at, value)
-
-
-def _check_template(where: str, template: str) -> None:
-    """Refuse what `{split}` cannot be filled into."""
-    try:
-        fields = [field for field in Formatter().parse(template) if field[1] is not None]
-    except ValueError as error:
-        raise ValueError(f"{where}: {template!r}: {error}; only {{split}} stands in braces") from error
-    for _, field, form, conversion in fields:
-        if field != "split" or form or conversion:
-            raise ValueError(
-                f"{where}: {template!r} has {{{field}}}, but only {{split}} is filled in, such as "
-                f"{template.replace(f'{{{field}}}', '{split}')!r}; braces of a name are doubled"
-            )
+            check_template(at, value)
 
 
 def check_lists(cfg: DictConfig) -> None:

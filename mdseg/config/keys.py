@@ -71,6 +71,8 @@ def check_run(cfg: DictConfig) -> None:
         )
     if not any(cfg.evaluate.values()):
         raise ValueError("evaluate: no dataset to evaluate on; set evaluate.seen=[...]")
+    if not cfg.stages:
+        raise ValueError(f"stages: there is none, so nothing would be done; this family has {', '.join(cfg.stage)}")
     stages = {name: stage_config(cfg, name) for name in cfg.stages}
     for position, (name, stage) in enumerate(stages.items()):
         check_lists(stage)
@@ -111,22 +113,21 @@ def check_keys(cfg: DictConfig) -> None:
     for name, described in present(cfg.get("datasets") or {}).items():
         check_descriptor(name, described)
     for name, stream in present(cfg.streams).items():
-        _check_parts(cfg, f"streams.{name}.per_dataset", stream)
+        _check_parts(cfg, f"streams.{name}.per_dataset", stream.get("per_dataset"))
+    _check_parts(cfg, "evaluation.short_sides", cfg.evaluation.short_sides)
 
 
-def _check_parts(cfg: DictConfig, key: str, stream: DictConfig) -> None:
-    """Refuse values for a dataset that there is not; those for one that the stream does not have serve other streams.
+def _check_parts(cfg: DictConfig, key: str, values: DictConfig | None) -> None:
+    """Refuse values for a dataset that there is not; those for one that the run does not have serve other experiments.
 
     Raises:
         ValueError: it names the dataset that was probably meant.
     """
     known = {*cfg.get("datasets", {}), *(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))}
-    for dataset in map(str, stream.get("per_dataset") or ()):
+    for dataset in map(str, values or ()):
         if dataset not in known:
-            has = ", ".join(stream.datasets)
-            raise ValueError(
-                f"{key}.{dataset}: there is no such dataset{nearest(dataset, known)}; the stream has {has}"
-            )
+            has = ", ".join(cfg.get("datasets", {}))
+            raise ValueError(f"{key}.{dataset}: there is no such dataset{nearest(dataset, known)}; the run has {has}")
 
 
 def is_one_of(key: str, patterns: Iterable[str]) -> bool:
@@ -314,12 +315,12 @@ def descriptor(cfg: DictConfig, name: str) -> DictConfig:
         ValueError: there is no such dataset, it is not loaded, or it is not described so.
     """
     if name not in cfg.get("datasets", {}):
-        loaded = ",".join(cfg.get("datasets", {}))
+        loaded = ",".join([*cfg.get("datasets", {}), name])
         known = {*cfg.get("datasets", {}), *(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))}
         if name not in known and nearest(name, known):
             raise ValueError(f"there is no dataset {name!r}{nearest(name, known)}")
         raise ValueError(
-            f"dataset {name!r} is used but not loaded; write dataset=[{loaded},{name}] (conf/dataset has them all)"
+            f"dataset {name!r} is used but not loaded; write dataset=[{loaded}] (conf/dataset has them all)"
         )
     check_descriptor(name, cfg.datasets[name])
     return cfg.datasets[name]

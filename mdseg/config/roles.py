@@ -10,7 +10,8 @@ from omegaconf import DictConfig
 from mdseg.evaluation.roles import EVALUATION_ROLES
 from mdseg.system.wording import Remark
 
-OF_MASKS = ("mask_dir", "mask_ending")  # options of a layout that do not say which images there are
+# Options of a layout that do not say which images there are.
+BESIDE = ("mask_dir", "mask_ending", "without_mask", "orientation", "_partial_", "_convert_", "_recursive_")
 
 
 def check_roles(stages: Mapping[str, DictConfig], starts: Mapping[str, Collection[str]]) -> None:
@@ -41,10 +42,14 @@ def same_images(first: DictConfig, second: DictConfig) -> bool:
 
 
 def _images(described: DictConfig) -> tuple[Path, Any]:
-    options = described.layout
+    """Root and options by which images are found; a folder of images below the root is part of it."""
+    root, options = Path(str(described.root)).expanduser(), described.layout
     if isinstance(options, DictConfig):
-        options = {key: options[key] for key in options if key not in OF_MASKS}
-    return Path(str(described.root)).expanduser().resolve(), options
+        given = {key: options[key] for key in options if key not in BESIDE}
+        options = {key: value for key, value in given.items() if value not in (None, "")}  # as where they are left out
+        if isinstance(options.get("image_dir"), str) and "lists" not in options:
+            root /= options.pop("image_dir")
+    return root.resolve(), options
 
 
 def _check_evaluated(evaluate: DictConfig) -> None:

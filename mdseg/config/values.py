@@ -161,7 +161,7 @@ KINDS: dict[str, Kind] = {  # `*` stands for any key; a value that is not there 
     "datasets.*": KEYS,
     "streams": KEYS,
     "streams.*": either(KEYS, NULL),
-    "streams.*.role": TEXT,
+    "streams.*.role": one_of("labelled", "unlabelled", "target"),
     "streams.*.datasets": NAMES,
     "streams.*.split": TEXT,
     "streams.*.batch_size": either(whole(1), NULL),
@@ -265,7 +265,7 @@ def check_kinds(cfg: DictConfig, where: str = "", only: Collection[str] = ()) ->
         for key, value in _found(cfg, path) if not only or path[0] in only else ():
             if kind.fits(value) or (where and value is None and pattern == "evaluate"):
                 continue
-            meant = f", [{value}]," if isinstance(value, str) and kind is NAMES else ","
+            meant = f", [{value.strip('[]')}]," if isinstance(value, str) and kind is NAMES else ","
             raise ValueError(f"{where}{key}: expected {kind.expected}{meant} got {_shown(value)}")
     trainer = cfg.get("trainer")
     for option in map(str, trainer if isinstance(trainer, DictConfig) else ()):
@@ -316,7 +316,7 @@ def check_references(cfg: DictConfig, leave_out: Sequence[str] = ()) -> None:
     Raises:
         ValueError: it names the key that holds the reference.
     """
-    for node, key in _references(cfg, leave_out):
+    for node, key in references(cfg, leave_out):
         full = node._get_full_key(key)
         try:
             node[key]
@@ -326,18 +326,19 @@ def check_references(cfg: DictConfig, leave_out: Sequence[str] = ()) -> None:
             reason = str(error).splitlines()[0]
             if isinstance(error, RecursionError) or reason.startswith("Recursive"):
                 reason = "it leads back to itself; give a key on its way a value"
-            raise ValueError(f"{full}: {_raw(node, key)}: {reason}") from error
+            raise ValueError(f"{full}: {raw(node, key)}: {reason}") from error
 
 
-def _references(node: Any, leave_out: Sequence[str] = ()) -> Iterator[tuple[Any, Any]]:
+def references(node: Any, leave_out: Sequence[str] = ()) -> Iterator[tuple[Any, Any]]:
+    """Node and key of every value that refers to another one, `${...}`."""
     keys = range(len(node)) if isinstance(node, ListConfig) else [key for key in node if key not in leave_out]
     for key in keys:
         if OmegaConf.is_interpolation(node, key):
             yield node, key
         elif not OmegaConf.is_missing(node, key) and isinstance(node[key], Container) and node[key] is not None:
-            yield from _references(node[key])
+            yield from references(node[key])
 
 
-def _raw(node: Any, key: Any) -> str:
+def raw(node: Any, key: Any) -> str:
     """A reference as it is written."""
     return str(node._get_node(key)._value())

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from mdseg import conf_dir
-from mdseg.config.composition import NO_ROOT, compose_with_datasets, dataset_names, settle
+from mdseg.config.choices import dataset_names
+from mdseg.config.composition import NO_ROOT, compose_with_datasets, settle
 from mdseg.config.keys import descriptor, label_source, labelled_datasets, plain, stage_config
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.config.values import check_kinds, check_values
@@ -148,6 +149,8 @@ def compose_browse(overrides: Sequence[str]) -> DictConfig:
     if any(override.startswith("experiment=") for override in overrides):
         # `on` chooses among the experiment's datasets; all of them stay loaded, since they make its label space.
         chosen = [override for override in overrides if override.startswith("on=")]
+        if len(set(chosen)) > 1:
+            raise ValueError(f"{' and '.join(chosen)}: only the last would count; write all names into one")
         cfg = compose_with_datasets("browse", [override for override in overrides if override not in chosen])
         cfg.on = dataset_names(plain(OmegaConf.from_dotlist(chosen[-1:]))["on"]) if chosen else None
     else:

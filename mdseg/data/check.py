@@ -177,6 +177,8 @@ def check_dataset(
             problems += found
         if samples is not None:
             listed[wanted] = samples
+        if samples == [] and not found:
+            problems.append(Problem(True, wanted, "its layout lists no images"))
         if not table.names and any(sample.mask is not None for sample in samples or ()):
             problems.append(Problem(True, wanted, MASKS_WITHOUT_TABLE))
             listed[wanted] = [replace(sample, mask=None) for sample in listed[wanted]]

@@ -71,12 +71,12 @@ def as_text(report: Report, width: int = 120) -> str:
             console.print(heading)
         for problem in problems:
             count = f"{len(problem.files)} × " if problem.files else ""
-            console.print(f"  {problem.split}: {count}{visible(problem.what)}")
+            console.print(f"  {problem.split}: {count}{problem.what}")
             for file, detail in problem.files[:EXAMPLES]:
-                console.print(f"      {visible(f'{_below(file, report.root)}')}{': ' * bool(detail)}{visible(detail)}")
+                console.print(f"      {_below(file, report.root)}{': ' * bool(detail)}{detail}")
             if len(problem.files) > EXAMPLES:
                 console.print(f"      and {len(problem.files) - EXAMPLES} more")
-    return text.getvalue().rstrip()
+    return visible(text.getvalue().rstrip(), lines=True)
 
 
 def _split_table(report: Report) -> Table:

@@ -16,7 +16,7 @@ from mdseg.data import sunrgbd
 from mdseg.data.reading import LARGEST, read_header, read_image, read_raw_ids, read_size, turned
 from mdseg.labels.tables import IGNORE, LabelTable
 from mdseg.system.documents import read_json, shown
-from mdseg.system.wording import Remark, excerpt, shortened
+from mdseg.system.wording import Remark, excerpt, nearest, shortened
 
 FARTHEST = 1_000_000  # pixels of a polygon's point from the picture's corner; Pillow draws beyond that what it likes
 POLYGON_FILES = (
@@ -386,8 +386,9 @@ def _points(label: str, values: Any) -> Points:
 def _polygon_class(labels: Sequence[str], class_of: Mapping[str, int], path: Path, table: LabelTable) -> int:
     known = [label for label in labels if label in class_of]
     if not known and table.unknown_ids == "error":
-        where = f"label table '{table.name}' (`members`, `ignore_members`)"
-        raise UnknownLabels(f"{path}: label {excerpt(labels[0])} is not in {where}", labels[:1])
+        shown, meant = excerpt(labels[0]), nearest(labels[0], class_of)
+        where = f"is not in label table '{table.name}' (`members`, `ignore_members`)"
+        raise UnknownLabels(f"{path}: label {shown}{meant} {where}", labels[:1])
     return class_of[known[0]] if known else IGNORE
 
 

@@ -24,6 +24,7 @@ from mdseg.data.listing import (
 )
 from mdseg.data.lists import Chosen, columns_of, lines_of, there
 from mdseg.data.survey import surveyed
+from mdseg.system.templates import check_template
 from mdseg.system.wording import Remark, shortened
 
 
@@ -67,7 +68,12 @@ def folder(
     """
     check_option("without_mask", without_mask, ("error", "unlabelled"))
     root = checked_root(root, split)
-    templates = [template for template in (image_dir, mask_dir, lists) if template is not None]
+    check_template("image_dir", image_dir)
+    templates = [image_dir]
+    for key, template in (("mask_dir", mask_dir), ("lists", lists)):
+        if template is not None:
+            check_template(key, template)
+            templates.append(template)
     called = split_names(splits, templates)
 
     def at(template: str, of: str = split) -> Path:
@@ -140,9 +146,14 @@ def split_names(splits: Any, templates: Collection[str]) -> dict[str, str]:
 def _no_folder(folder: Path, root: Path, template: str, split: str) -> str:
     above = root / template.partition("{split}")[0].rpartition("/")[0]
     there = sorted(path.name for path in above.iterdir() if path.is_dir()) if above.is_dir() else []
-    hint = f"; {above} has {shortened(there)}, and `splits: {{{split}: <name>}}` of the layout takes one of them"
-    known = "{split}" in template and there
-    return f"no folder {folder} (set data.root or the dataset's root{hint if known else ''})"
+    hint = f"; {above} has {shortened(there)}" if there else ""
+    if "\\" in template:
+        hint = "; folders are parted by /"
+    elif hint and "{split}" in template:
+        hint += f", and `splits: {{{split}: <name>}}` of the layout takes one of them"
+    elif set(there) & set(SPLITS):
+        hint += ", and {split} in the layout's option stands for the split's name"
+    return f"no folder {folder} (set data.root or the dataset's root{hint})"
 
 
 def _of_images(masks: Found, images: Collection[str]) -> Found:

@@ -18,7 +18,7 @@ from mdseg.labels.documents import Color
 from mdseg.labels.remarks import remark_alike, remark_alone
 from mdseg.labels.tables import IGNORE, LabelTable, check_classes
 from mdseg.system.names import check_key, check_name, check_names
-from mdseg.system.wording import Remark, shortened
+from mdseg.system.wording import Remark, nearest, shortened
 
 MERGES = ("max", "mean")
 MERGED = ("logits", "prob")
@@ -272,12 +272,16 @@ def listed(tables: Mapping[str, LabelTable], names: Any) -> LabelSpace:
     """
     _check_tables(tables)
     check_names("label_space.names", names)
+    check_classes("label_space.names", names)
     for dataset, table in tables.items():
         if not set(names) & set(table.names):
             raise ValueError(f"dataset '{dataset}' (label table '{table.name}') annotates none of {list(names)}")
-    absent = [name for name in names if not any(name in table.names for table in tables.values())]
+    known = {name for table in tables.values() for name in table.names}
+    absent = [name for name in names if name not in known]
     if absent:
-        warnings.warn(f"label space: none of the datasets {list(tables)} annotates {absent}", Remark, stacklevel=2)
+        meant = nearest(absent[0], known - set(names)) if len(absent) == 1 else ""
+        said = f"label space: none of the datasets {list(tables)} annotates {absent}{meant}"
+        warnings.warn(said, Remark, stacklevel=2)
     return _merged(tables, names)
 
 

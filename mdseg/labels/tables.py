@@ -16,6 +16,7 @@ from mdseg.system.wording import excerpt, nearest
 
 IGNORE = 255
 
+OF_ALL = ("miou", "miou_zero")  # what stands beside subsets in reports
 MAX_CLASSES = 255  # ids are 8-bit and 255 is taken
 
 ENCODINGS = ("id", "palette", "rgb", "channel16")
@@ -97,6 +98,8 @@ class LabelTable:
     def _check_subsets(self) -> None:
         for subset, names in self.subsets.items():
             where = f"label table '{self.name}': subset '{subset}'"
+            if subset in OF_ALL:
+                raise ValueError(f"{where} is called as the mean over all classes; choose another name")
             check_classes(where, names)
             for name in names:
                 if name not in self.names:
@@ -182,6 +185,8 @@ class LabelTable:
             path = conf_dir() / "labels" / f"{labels}.yaml"
         refuse_irregular(path)
         if not path.is_file():
+            if Path(labels).expanduser().exists():
+                raise ValueError(f"labels: {labels} is no YAML file; a label table is one, .yaml or .yml")
             known = sorted(file.stem for file in (conf_dir() / "labels").glob("*.yaml"))
             raise FileNotFoundError(
                 f"no label table '{labels}'{nearest(str(labels), known)} ({path} does not exist); give a YAML file or "

@@ -19,7 +19,7 @@ from mdseg.models.segmenter import Segmenter
 from mdseg.runs import checkpoints
 from mdseg.runs.records import read_run
 from mdseg.system.documents import read_yaml
-from mdseg.system.wording import shortened
+from mdseg.system.wording import shortened, visible
 
 CHECKPOINTS = ("last", "best")
 SAID = ("stage", "networks", "views", "headline")  # what a checkpoint says of its model, beside its configuration
@@ -167,7 +167,7 @@ def load_all(paths: Sequence[Any], networks: Sequence[str | None] | None = None)
     if not found:
         raise errors[0]
     for problem in problems:
-        print(f"mdseg: left out: {problem}", file=sys.stderr, flush=True)
+        print(visible(f"mdseg: left out: {problem}", lines=True), file=sys.stderr, flush=True)
     return found, problems
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
@@ -10,6 +10,7 @@ from torch import nn
 
 from mdseg import conf_dir
 from mdseg.config.keys import is_generated
+from mdseg.data.dataset import SegmentationDataset
 from mdseg.data.selection import LoadedStream
 from mdseg.methods.base import Method
 from mdseg.system.wording import Remark
@@ -90,6 +91,20 @@ def remark_small_images(cfg: DictConfig, streams: Iterable[LoadedStream]) -> Non
                     stacklevel=2,
                 )
                 return
+
+
+def remark_trained(streams: Iterable[LoadedStream], evaluated: Mapping[str, SegmentationDataset]) -> None:
+    """Remark evaluated images that are trained on with their labels: lists or folders of splits that overlap."""
+    labelled = [loaded for loaded in streams if loaded.stream.role == "labelled"]
+    trained = {sample.image for loaded in labelled for dataset in loaded.datasets for sample in dataset.samples}
+    for name, dataset in evaluated.items():
+        if common := [sample.image for sample in dataset.samples if sample.image in trained]:
+            warnings.warn(
+                f"evaluate: {len(common)} of the {len(dataset)} images of {name} are trained on with their labels, "
+                f"such as {common[0]}: what is measured there says nothing of other images",
+                Remark,
+                stacklevel=2,
+            )
 
 
 def tables_of(method: nn.Module) -> str:

@@ -34,7 +34,7 @@ from mdseg.runs.dashboard import Dashboard
 from mdseg.runs.log import StageLog, read_metrics
 from mdseg.runs.trained import description
 from mdseg.stages.callbacks import Finite, Mirror, Save, SaveBest, Timing, peak_memory_mb
-from mdseg.stages.checks import check_options, check_parts, remark_small_images, tables_of
+from mdseg.stages.checks import check_options, check_parts, remark_small_images, remark_trained, tables_of
 from mdseg.stages.labels import LabelledPixels
 from mdseg.stages.stage import Stage
 from mdseg.system.files import write_text
@@ -185,6 +185,9 @@ class Fit(Stage):
         self.data.check(world_size)
         check_parts(self.name, self.cfg.accumulate, self.data.streams.values(), self.method, world_size)
         remark_small_images(self.cfg, self.data.streams.values())
+        remark_trained(
+            self.data.streams.values(), self.data.evaluated if self.reported is None else self.reported.evaluated
+        )
         if self.reported is not None:
             self.reported.check(world_size)
 

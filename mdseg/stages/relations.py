@@ -47,6 +47,8 @@ class EstimateRelations(Stage):
         cfg = self.cfg
         if not isinstance(across_only, bool):
             raise ValueError(f"stage {self.name}: run.across_only: expected true or false, got {across_only!r}")
+        if min_pixels < 0:
+            raise ValueError(f"stage {self.name}: run.min_pixels: expected a number of at least 0, got {min_pixels}")
         self.tau, self.score, self.min_pixels, self.across_only = tau, score, min_pixels, across_only
         network: Any = self.build_network()  # a `Segmenter`
         self.data = EvaluationData(

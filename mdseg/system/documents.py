@@ -39,7 +39,8 @@ class Strict(SAFE):
         number, digits = self.construct_yaml_int(node), node.value.replace("_", "")
         # YAML 1.1 reads 010 as 8 and 1:30 as 90.
         if ":" in digits or (digits.lstrip("+-").isdecimal() and int(digits) != number):
-            said = f"{node.value} would be read as {number}; write {number}, or in quotes what is no number"
+            meant = f"{number}, or in quotes what is no number" if ":" in digits else f"{int(digits)} or {number}"
+            said = f"{node.value} would be read as {number}; write {meant}, whichever is meant"
             raise yaml.constructor.ConstructorError(None, None, said, node.start_mark)
         return number
 

@@ -11,6 +11,7 @@ from typing import Any
 from mdseg.system.wording import excerpt
 
 LONGEST = 100  # characters of a name
+MOST_MARKS = 4  # accents, vowels, tones on one letter
 # What Unicode calls ignorable or shows as a blank, though Python calls it printable.
 INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
@@ -28,7 +29,7 @@ def check_name(where: str, name: Any) -> None:
     Raises:
         ValueError: no text, empty or too long, with blanks at an end or several in a row, with characters that cannot
             be seen (control and format characters, marks of direction, line breaks, other blanks than the usual one),
-            or in another form of Unicode than NFC.
+            or in another form of Unicode than NFC; marks that would be drawn over other letters or lines.
     """
     if not isinstance(name, str):
         raise ValueError(f"{where}: name {excerpt(name)} is not a string (quote it)")
@@ -41,6 +42,12 @@ def check_name(where: str, name: Any) -> None:
         called = unicodedata.name(unseen, "a control character").lower()
         raise ValueError(
             f"{where}: name {name!a} has a character that cannot be seen, {called} (U+{ord(unseen):04X}); leave it out"
+        )
+    marks = "".join("x" if unicodedata.category(letter).startswith("M") else " " for letter in name)
+    if marks.startswith("x") or "x" * (MOST_MARKS + 1) in marks:
+        raise ValueError(
+            f"{where}: name {excerpt(ascii(name))} has marks without a letter, or more than {MOST_MARKS} on one; leave "
+            "them out"
         )
     if (usual := " ".join(name.split())) != name:
         raise ValueError(
@@ -111,7 +118,7 @@ def check_list(where: str, values: Any) -> None:
     """
     if not isinstance(values, Sequence) or isinstance(values, str):
         short = is_scalar(values) and str(values).isprintable() and len(str(values)) <= LONGEST
-        meant = f"[{values}]" if short else "[...]"
+        meant = f"[{str(values).strip('[]')}]" if short else "[...]"  # '[a,b]' in quotes is a text
         meant = "[], or leave it out" if values is None else meant
         raise ValueError(f"{where}: expected a list, got {excerpt(values)} (write {meant})")
 

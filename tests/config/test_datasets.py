@@ -1,6 +1,8 @@
 """Descriptors of datasets, and the lists that name them."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
@@ -8,6 +10,8 @@ from omegaconf import OmegaConf
 from mdseg.config.building import layout_of
 from mdseg.config.datasets import check_descriptor, check_given_names, check_lists, remark_unused
 from mdseg.config.keys import descriptor, label_source
+from mdseg.data import layouts
+from mdseg.data.dataset import Sample
 
 FOLDER = {"_target_": "mdseg.data.layouts.folder", "_partial_": True, "image_dir": "images/{split}", "mask_dir": None}
 MINE = {"layout": FOLDER, "root": "/data/mine", "labels": "cityscapes", "evaluation_split": "val"}
@@ -53,6 +57,10 @@ def test_a_descriptor_may_have_no_labels_and_a_layout_of_one_s_own(described):
         (MINE | {"root": "???"}, "datasets.mine: key root is missing"),
         (MINE | {"root": " "}, "datasets.mine.root: expected the dataset's folder"),
         (MINE | {"labels": [{"name": "road"}]}, "got [{'name': 'road'}]; a list of classes stands below `classes`"),
+        (
+            MINE | {"labels": {"encoding": "id", "classes": [{"name": "a ${seed}", "raw_ids": [0]}]}},
+            "datasets.mine.labels: name 'a ${seed}' refers to another key and would be replaced by what stands there",
+        ),
         (MINE | {"labels": 5}, "datasets.mine.labels: expected the name of a table in conf/labels, a YAML file"),
         (MINE | {"labels": True}, "or null where there are no masks; got True"),
         (MINE | {"evaluation_split": "valid"}, "evaluation_split: expected train, val, test; got 'valid'"),
@@ -76,6 +84,9 @@ def test_a_descriptor_may_have_no_labels_and_a_layout_of_one_s_own(described):
         (MINE | {"layout": FOLDER | {"mask_dir": "masks/{}"}}, "layout.mask_dir: 'masks/{}' has {}"),
         (MINE | {"layout": FOLDER | {"mask_dir": "masks/{split"}}, "'masks/{split': expected '}' before end of string"),
         (MINE | {"layout": FOLDER | {"mask_dir": "{split.x}"}}, "has {split.x}, but only {split}"),
+        (MINE | {"layout": FOLDER | {"mask_dir": "{split:>9}"}}, "has {split:>9}, but only {split} is filled in"),
+        (MINE | {"layout": FOLDER | {"root": "/data"}}, "layout.root: root stands beside layout; leave it out"),
+        (MINE | {"layout": FOLDER | {"split": "val"}}, "layout.split: a layout is asked for one split after the other"),
         (MINE | {"layout": FOLDER | {"image_ending": None}}, "layout.image_ending: expected a text, got null"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -106,6 +117,34 @@ def test_a_layout_that_is_none_or_lacks_an_option_is_named(layout, message):
     with pytest.raises(ValueError, match=re.escape(message)) as refused:
         layout_of(configured(MINE | {"layout": layout}), "mine")
     assert str(refused.value).startswith("datasets.mine.layout: ")
+
+
+SAMPLE = Sample("a", Path("a.png"), None)
+AS_TEXT = replace(SAMPLE)
+object.__setattr__(AS_TEXT, "image", "a.png")  # what is checked in tests alone would refuse it earlier
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        (None, "has listed null; a layout returns a list of mdseg.data.dataset.Sample"),
+        (["a.png"], "has listed 'a.png'; a layout returns"),
+        ([("a", Path("a.png"), None)], "a layout returns a list"),
+        ([AS_TEXT], "whose files are of type pathlib.Path"),
+        ([SAMPLE, replace(SAMPLE, image=Path("b.png"))], "has listed a more than once; every image needs a key"),
+    ],
+)
+def test_a_layout_of_one_s_own_that_lists_something_else_is_named(monkeypatch, listed, message):
+    monkeypatch.setattr(layouts, "mine", lambda root, split: listed, raising=False)
+    layout = layout_of(configured(MINE | {"layout": {"_target_": "mdseg.data.layouts.mine"}}), "mine")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        layout("/data", "val")
+
+
+def test_a_layout_of_one_s_own_may_yield_samples(monkeypatch):
+    monkeypatch.setattr(layouts, "mine", lambda root, split: iter([SAMPLE]), raising=False)
+    layout = layout_of(configured(MINE | {"layout": {"_target_": "mdseg.data.layouts.mine"}}), "mine")
+    assert layout("/data", "val") == [SAMPLE]
 
 
 def test_a_table_is_optional():

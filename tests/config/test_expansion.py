@@ -175,6 +175,11 @@ def test_values_for_a_dataset_that_there_is_not_are_refused_with_the_nearest_nam
         check_run(cfg)
 
 
+def test_a_size_for_a_dataset_that_there_is_not_is_refused(composed):
+    with pytest.raises(ValueError, match=r"evaluation\.short_sides\.camvid1: there is no such dataset .*camvid11"):
+        check_run(composed(UNIVERSAL, "evaluation.short_sides={camvid1:360}"))
+
+
 def test_values_for_a_dataset_of_other_experiments_are_left_alone(composed):
     check_run(composed(UNIVERSAL, "+streams.labelled.per_dataset.idd.batch_size=2"))
 

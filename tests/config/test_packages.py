@@ -22,7 +22,8 @@ def mine(tmp_path):
         for name, text in files.items():
             group, _, file = name.partition("__")
             (tmp_path / group).mkdir(exist_ok=True)
-            (tmp_path / group / f"{file}.yaml").write_text(text)
+            content = text if isinstance(text, bytes) else text.encode()
+            (tmp_path / group / f"{file}.yaml").write_bytes(content)
         return f"hydra.searchpath=[file://{tmp_path}]"
 
     return write
@@ -57,6 +58,97 @@ def test_a_copy_that_keeps_the_line_of_another_is_refused(mine, datasets):
         ValueError, match=r"dataset=copy: .*copy.yaml describes datasets.one, not datasets.copy; its fi"
     ):
         composed(f"dataset={datasets}", path)
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "# @package datasets.one\r\n",
+        "#@package datasets.one\n",
+        "\n\n  # @package   datasets.one \n",
+        "# @package a\n#@package datasets.one\n",
+    ],
+)
+def test_ways_of_writing_the_line_that_hydra_reads(mine, first):
+    assert list(composed("dataset=[idd,one]", mine(dataset__one=first + DESCRIPTOR)).datasets) == ["idd", "one"]
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        "# @package: datasets.one\n",
+        "# @Package datasets.one\n",
+        "# mine\n# @package datasets.one\n",
+        "---\n# @package datasets.one\n",
+        "# @package datasets.one\n# @package datasets.two\n",
+        "# @package 'datasets.one'\n",
+        "# @package datasets.One\n",
+    ],
+)
+def test_ways_of_writing_it_that_hydra_does_not_read_are_refused(mine, first):
+    with pytest.raises(ValueError, match=r"one.yaml describes .*; its first line must be `# @package datasets.one`$"):
+        composed("dataset=[idd,one]", mine(dataset__one=first + DESCRIPTOR))
+
+
+def test_a_byte_order_mark_that_hides_the_line_is_named(mine):
+    with pytest.raises(ValueError, match=r"`# @package datasets.one` \(a byte order mark before it hides it; save"):
+        composed("dataset=[idd,one]", mine(dataset__one=f"\ufeff{header('one')}"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (header("one").encode("utf-16"), "one.yaml: expected text in UTF-8"),
+        (f"{header('one')}# caf\xe9".encode("latin-1"), "one.yaml: expected text in UTF-8"),
+        (
+            f"# @package datasets.one # mine\n{DESCRIPTOR}",
+            "one.yaml: '# @package datasets.one # mine' is no line such as",
+        ),
+        (f"# @package\n{DESCRIPTOR}", "one.yaml: '# @package' is no line such as `# @package datasets.mine`"),
+        (f"{header('one')}defaults: folder", "one.yaml: defaults: expected a list such as"),
+        (f"{header('one')}defaults: [null]", "one.yaml: defaults: expected a list such as .*, got null"),
+        (f"{header('one')}defaults: [{{/model: [a, 3]}}]", "one.yaml: defaults: expected a list such as .*'a', 3"),
+    ],
+)
+def test_a_file_that_hydra_breaks_on_is_named(mine, content, message):
+    with pytest.raises(ValueError, match=message):
+        composed("dataset=[idd,one]", mine(dataset__one=content))
+
+
+def test_a_dataset_that_an_experiment_names_twice_is_refused(mine):
+    experiment = "# @package _global_\ndefaults: [{override /family: supervised}, {override /dataset: [idd, idd]}]\n"
+    with pytest.raises(ValueError, match="dataset: idd stands there more than once"):
+        compose_with_datasets("run", ["experiment=mine", mine(experiment__mine=experiment)])
+
+
+def test_a_byte_order_mark_that_hides_the_line_of_an_experiment_is_named(mine):
+    experiment = "\ufeff# @package _global_\ndefaults: [{override /family: supervised}]\n"
+    with pytest.raises(
+        ValueError, match="^experiment=mine: .*its first line must be .*a byte order mark before it hides"
+    ):
+        compose_with_datasets("run", ["experiment=mine", mine(experiment__mine=experiment)])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("evaluate: [idd]", "mine.yaml: evaluate: expected keys with values, got a list"),
+        ("streams: [labelled]", "mine.yaml: streams: expected keys with values, got a list"),
+        ("streams: {labelled: [idd]}", "mine.yaml: a list where keys with values belong, or the other"),
+        ("transform: {augment: {x: 1}}", "or the other way round, below transform"),
+    ],
+)
+def test_a_list_in_the_place_of_keys_is_named(mine, text, message):
+    experiment = f"# @package _global_\ndefaults: [{{override /family: supervised}}]\n{text}\n"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        compose_with_datasets("run", ["experiment=mine", mine(experiment__mine=experiment)])
+
+
+@pytest.mark.parametrize("seed", ["064", "1:30"])
+def test_a_number_that_yaml_reads_as_another_one_is_refused_in_every_file(mine, seed):
+    experiment = f"# @package _global_\ndefaults: [{{override /family: supervised}}]\nseed: {seed}\n"
+    with pytest.raises(ValueError, match=rf"mine.yaml, line 3: not readable YAML: {seed} would be read as"):
+        compose_with_datasets("run", ["experiment=mine", mine(experiment__mine=experiment)])
 
 
 def test_a_dataset_of_the_whole_run_is_refused(mine):

@@ -5,7 +5,7 @@ import warnings
 import pytest
 from omegaconf import OmegaConf
 
-from mdseg.config.composition import dataset_names
+from mdseg.config.choices import dataset_names
 from mdseg.config.keys import check_run
 from mdseg.config.roles import check_roles
 
@@ -23,6 +23,10 @@ DATASETS = {
     "same_as_a": folder("/a/../a", mask_dir="other masks"),
     "other_images_of_a": folder("/a", image_dir="night"),
     "b": folder("/b"),
+    "from_above": {
+        "root": "/",
+        "layout": {"_target_": "folder", "_partial_": True, "image_dir": "a/./images", "lists": None},
+    },
 }
 
 
@@ -55,6 +59,11 @@ def checked(*stages, starts=None):
             {"labelled": stream("a")},
             {"unseen": ["same_as_a"]},
             "evaluate.unseen: same_as_a: it has the images of a, which the run trains on; write evaluate.seen",
+        ),
+        (
+            {"labelled": stream("a")},
+            {"unseen": ["from_above"]},
+            "evaluate.unseen: from_above: it has the images of a, which the run trains on",
         ),
         (
             {"labelled": stream("a", "b"), "target": stream("b", role="target")},
@@ -110,6 +119,7 @@ def test_a_dataset_that_an_earlier_stage_trained_on_is_not_unseen():
     [
         ("evaluate.unseen=[kitti,bdd]", "bdd stands in seen and in unseen"),
         ("streams.labelled.datasets=[idd,bdd,idd]", "streams.labelled.datasets: 'idd' occur more than once"),
+        ("stages=[]", "stages: there is none, so nothing would be done; this family has null_bce, "),
         ("stages=[null_bce,null_bce]", "stages: 'null_bce' occur more than once"),
     ],
 )

@@ -76,6 +76,11 @@ def changed(cfg, *overrides):
             "streams.labelled.labelled=0.5",
             "streams.labelled.labelled: expected all, a number of images, a share such",
         ),
+        ("streams.labelled.role=Labelled", "streams.labelled.role: expected labelled or unlabelled or target, got"),
+        (
+            "streams.labelled.datasets='[bdd]'",
+            "expected a list of names, [bdd], got '[bdd]'",
+        ),
         ("streams.labelled.split=1", "streams.labelled.split: expected text, got 1"),
         ("streams.labelled.micro_batches=0", "streams.labelled.micro_batches: expected a whole number of at least 1"),
         ("streams.labelled.alternate=2", "streams.labelled.alternate: expected true or false or null, got 2"),

@@ -178,6 +178,11 @@ def test_an_empty_folder_is_not_usable(tmp_path):
     assert check(tmp_path).errors
 
 
+def test_a_layout_that_lists_nothing_leaves_nothing_usable(tmp_path):
+    (problem,) = check_dataset("streets", lambda root, split: [], tmp_path, CLASSES, "val").errors
+    assert problem.what == "its layout lists no images"
+
+
 def test_the_text_shows_the_first_files_and_the_json_all(tmp_path):
     names = [f"image{number}" for number in range(EXAMPLES + 3)]
     write(tmp_path, "train", *names)

@@ -527,6 +527,23 @@ def test_so_is_one_that_is_called_as_train(tmp_path, options, where):
     ]
 
 
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("images/{spilt}", "image_dir: 'images/{spilt}' has {spilt}, but only {split} is filled in"),
+        ("images/{}", "image_dir: 'images/{}' has {}"),
+        ("images/{split.x}", "has {split.x}, but only {split} is filled in"),
+        ("images/{split", "image_dir: 'images/{split': expected '}' before end of string"),
+        ("images/<split>", "images has train, and {split} in the layout's option stands for the split's name)"),
+        ("images\\{split}", "folders are parted by /"),
+    ],
+)
+def test_templates_of_a_layout_that_calls_this_one_are_checked_too(tmp_path, template, message):
+    photographs(tmp_path, "images/train/a.jpg")
+    with pytest.raises((ValueError, NoSplit), match=re.escape(message)):
+        folder(tmp_path, "train", template, None)
+
+
 # Photographs of which only some have masks
 
 

@@ -118,6 +118,19 @@ def table(*names):
     )
 
 
+@pytest.mark.parametrize("name", ["table.json", "folder"])
+def test_what_is_no_yaml_file_is_named(tmp_path, name):
+    (tmp_path / "table.json").write_text("{}")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(ValueError, match=rf"{name} is no YAML file; a label table is one"):
+        LabelTable.load(str(tmp_path / name))
+
+
+def test_the_nearest_class_of_a_listed_one_is_named():
+    with pytest.warns(Remark, match=r"annotates \['Road'\] \(did you mean road\?\)"):
+        listed({"a": table("road", "sky")}, ["Road", "sky"])
+
+
 @pytest.mark.parametrize(
     ("names", "message"),
     [
@@ -125,6 +138,8 @@ def table(*names):
         (["road", "road"], "'road' occur more than once"),
         (5, "got 5"),
         ([1], "1 is no"),
+        ([], "no classes"),
+        ("[road,sky]", r"got '\[road,sky\]' \(write \[road,sky\]\)"),
     ],
 )
 def test_a_listed_space_needs_a_list_of_names(names, message):
@@ -141,6 +156,37 @@ def test_classes_that_differ_only_in_how_they_are_written_are_remarked():
         "label space: 'Sky' (a) and 'sky' (b), 'traffic_light' (a) and 'traffic light' (b) are different classes; if "
         "they are not, give them one name"
     )
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("road", "Road"),
+        ("road", "\uff52\uff4f\uff41\uff44"),  # fullwidth
+        ("fish", "\ufb01sh"),  # a ligature
+        ("Stra\xdfe", "STRASSE"),
+        ("caf\xe9", "CAF\xc9"),
+        ("lane marking - general", "lane_marking--general"),
+        ("traffic light", "traffic.light"),
+        ("road", "r\u043ead"),  # a Cyrillic o
+        ("CAR", "\u0441ar"),
+        ("level 2", "level \u00b2"),
+    ],
+)
+def test_names_that_are_drawn_or_read_alike_are_remarked(one, other):
+    with pytest.warns(Remark, match="are different classes; if they are not"):
+        union({"a": table(one, "sky"), "b": table(other, "sky")})
+
+
+def test_letters_that_are_drawn_alike_are_shown_by_their_numbers():
+    with pytest.warns(Remark, match=r"'road' \(a\) and 'r\\u043ead' \(b\)"):
+        union({"a": table("road", "sky"), "b": table("r\u043ead", "sky")})
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("one", "other"), [("+", "-"), ("car", "cart"), ("\u6c7d\u8f66", "\u8f66"), ("K1", "K2")])
+def test_other_names_are_not(one, other):
+    union({"a": table(one, "sky"), "b": table(other, "sky")})
 
 
 def test_nothing_competes_with_the_only_class_of_an_evaluated_dataset():

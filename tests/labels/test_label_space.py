@@ -413,6 +413,7 @@ def test_a_dataset_evaluated_in_the_union_gets_exactly_its_own_classes(name_list
         ({"classes": None}, "classes: expected a list"),
         ({"classes": [{"name": "road", "raw_ids": 0, "color": [0, 0, 0]}]}, r"raw_ids: expected a list, got 0"),
         ({"classes": [{"name": "road", "raw_ids": [0], "color": 5}]}, "three numbers"),
+        ({"subsets": {"miou": ["road"]}}, "subset 'miou' is called as the mean over all classes"),
         ({"ignore_ids": 255}, "ignore_ids: expected a list, got 255"),
         ({"ignore_rgb": [[0, 0, 0]]}, "encoding 'id' goes with ignore_ids, not ignore_rgb"),
     ],

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -13,10 +14,12 @@ from omegaconf import OmegaConf
 from running import carry_out, new_folder, planned
 from smoke import SMOKE
 
+from mdseg.data.dataset import Sample, SegmentationDataset
+from mdseg.labels.tables import LabelTable
 from mdseg.run import resume
 from mdseg.stages import trainer as trainers
 from mdseg.stages.callbacks import Save
-from mdseg.stages.checks import check_options
+from mdseg.stages.checks import check_options, remark_trained
 from mdseg.stages.trainer import build_trainer, device_line, world_size
 from mdseg.system.signals import OUT_OF_TIME, Stopped, StopSignals
 from mdseg.system.wording import Remark
@@ -27,6 +30,26 @@ FIT = ["experiment=supervised_bdd", *SMOKE, "evaluate.unseen=[]", "steps=4"]
 
 def node(**changes):
     return OmegaConf.create(CPU | changes)
+
+
+# Images that are trained on and evaluated
+
+
+def of(role, *names, label="idd"):
+    samples = [Sample(name, Path(f"{name}.png"), Path("mask.png")) for name in names]
+    dataset = SegmentationDataset(label, samples, LabelTable.load("idd"))
+    return SimpleNamespace(stream=SimpleNamespace(role=role), datasets=[dataset]), dataset
+
+
+def test_evaluated_images_that_are_trained_on_are_counted():
+    (labelled, _), (target, _) = of("labelled", "a", "b"), of("target", "c")
+    with pytest.warns(Remark, match=r"1 of the 2 images of idd are trained on with their labels, such as b.png"):
+        remark_trained([labelled, target], {"idd": of("", "b", "c")[1]})
+
+
+@pytest.mark.filterwarnings("error")
+def test_images_that_are_seen_without_labels_are_not():
+    remark_trained([of("target", "a")[0], of("labelled", "b")[0]], {"idd": of("", "a")[1]})
 
 
 # Accumulation

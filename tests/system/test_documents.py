@@ -28,7 +28,7 @@ def test_merged_keys_may_be_overwritten(tmp_path):
     [
         ("road: 1\nsky: 2\nroad: 3\n", "mine.yaml, line 3: not readable YAML: key 'road' twice"),
         ("classes: [{name: road, name: sky}]", "key 'name' twice"),
-        ("color: [128, 064, 128]", "064 would be read as 52; write 52, or in quotes what is no number"),
+        ("color: [128, 064, 128]", "064 would be read as 52; write 64 or 52, whichever is meant"),
         ("raw_ids: [-010]", "-010 would be read as -8"),
         ("raw_ids: [1:30]", "1:30 would be read as 90"),
         ("road: [1", "mine.yaml, line 2: not readable YAML: "),
