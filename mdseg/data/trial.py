@@ -11,6 +11,7 @@ import numpy as np
 from mdseg.labels.tables import IGNORE
 
 Transform: TypeAlias = albumentations.BasicTransform | albumentations.BaseCompose
+EXAMPLE = "{_target_: albumentations.HorizontalFlip, p: 0.5}"
 SEEDS = 8
 SIDE = 64  # of a small picture: most transforms do the same at any size, and are tried in milliseconds
 Seen = dict[str, list[tuple[bool, bool]]]  # transform → per seed, whether image and mask moved apart, and were resized
@@ -37,6 +38,10 @@ def check_transforms(augment: Sequence[Transform], crop: tuple[int, int]) -> Non
         ValueError: it names the transform and says what it did.
     """
     for transform in _flattened(augment):
+        if not isinstance(transform, albumentations.BasicTransform | albumentations.BaseCompose):
+            raise ValueError(
+                f"transform.augment: expected transforms of albumentations, such as {EXAMPLE}, got {transform!r}"
+            )
         _check_arguments(transform)
     scale = min(1.0, SIDE / max(crop))
     small = (max(1, round(crop[0] * scale)), max(1, round(crop[1] * scale)))

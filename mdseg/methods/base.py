@@ -240,7 +240,15 @@ class Method(Evaluator):
         return optimizer, self.build_scheduler(optimizer, steps=self.steps)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What the configured optimiser trains: the model; a method with more of its own adds groups."""
+        """What the configured optimiser trains: the model; a method with more of its own adds groups.
+
+        Raises:
+            ValueError: there is no model.
+        """
+        if self.model is None:
+            raise ValueError(
+                f"{type(self).__name__} trains a network, and model is null; choose one, such as model=small"
+            )
         lr = getattr(self.build_optimizer, "keywords", {})["lr"]
         return self.model.parameter_groups(lr, self.head_lr_factor, self.decay_norms)
 

@@ -70,8 +70,10 @@ def classifier(head: str, in_channels: int, num_classes: int, temperature: float
     """A `linear` 1×1 classifier with bias, or a `cosine` one (the only one that has a temperature).
 
     Raises:
-        ValueError: another head.
+        ValueError: another head, or a temperature that turns the order of the classes around.
     """
+    if temperature <= 0:
+        raise ValueError(f"model.temperature is {temperature}; expected a number above 0")
     if head == "cosine":
         return CosineClassifier(in_channels, num_classes, temperature)
     if head == "linear":

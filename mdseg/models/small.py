@@ -27,7 +27,15 @@ def small(
         blocks: residual blocks of each stage.
         feature_width: channels of the fused features.
         low_head: a second classifier on the third stage (stride 16), where two-level methods put theirs.
+
+    Raises:
+        ValueError: other numbers of stages than that, or nothing in one of them.
     """
+    for option, values, stages in (("widths", widths, 5), ("blocks", blocks, 4)):
+        if len(values) != stages or min(values) < 1:
+            raise ValueError(f"model.{option}: expected {stages} numbers of at least 1, got {list(values)}")
+    if feature_width < 1:
+        raise ValueError(f"model.feature_width: expected at least 1, got {feature_width}")
     backbone = SmallFPN(widths, blocks, feature_width, third_stage_too=low_head)
     return Segmenter(
         backbone,

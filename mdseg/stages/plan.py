@@ -156,7 +156,7 @@ def build_stage(
         space: the run's, which a stage has unless it sets `label_space` itself.
         folders: of all stages, in order.
     """
-    if cfg.stage[name].get("label_space") is not None:
+    if (cfg.stage[name] or {}).get("label_space") is not None:
         space = trainable_space(own)
     position = list(folders).index(name)
     common = {

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from omegaconf import OmegaConf
+from running import planned
 
 from mdseg import conf_dir
 from mdseg.config.building import bound, build
@@ -56,7 +57,30 @@ def changed(cfg, *overrides):
         ("optimizer.lr=0", "optimizer.lr: expected a number above 0, got 0"),
         ("optimizer.lr=inf", "optimizer.lr: expected a number above 0, got inf"),
         ("optimizer.weight_decay=-0.1", "optimizer.weight_decay: expected a number of at least 0, got -0.1"),
-        ("loss.supervised=ce", "loss.supervised: expected a class or function with its options or null, got 'ce'"),
+        (
+            "optimizer.betas={a:1}",
+            "optimizer.betas: expected [first, second] of two numbers from 0 to below 1, got {'a'",
+        ),
+        ("optimizer.betas=[0.9,1]", "optimizer.betas: expected [first, second] of two numbers from 0 to below 1"),
+        (
+            "streams.labelled.rare_class={temperature:cold}",
+            "streams.labelled.rare_class.temperature: expected a number above 0, got 'cold'",
+        ),
+        ("streams.labelled.rare_class={attempts:1.5}", "streams.labelled.rare_class.attempts: expected a whole number"),
+        (
+            "loss.supervised=ce",
+            "loss.supervised: expected a class or function (_target_) with its options or null, got 'ce'",
+        ),
+        (
+            "transform={crop:[32,48]}",
+            "transform: expected a class or function (_target_) with its options, got {'crop'",
+        ),
+        ("data.generate=[1,2]", "data.generate: expected a class or function (_target_) with its options or null"),
+        ("model._target_=small", "model._target_: expected a class or function with its modules, such as torch.op"),
+        ("loss.supervised._target_=null", "loss.supervised._target_: expected a class or function with its modules"),
+        ("transform.augment=[{_target_:3}]", "transform.augment[0]._target_: expected a class or function with its"),
+        ("label_space._partial_=3", "label_space._partial_: expected true or false, got 3"),
+        ("+stage.fit.run=3", "stage.fit.run: expected a class or function (_target_) with its options or null, got 3"),
         ("loss=null", "loss: expected keys with values, got null"),
         ("data.workers=-1", "data.workers: expected a whole number of at least 0, got -1"),
         ("data.fraction=0", "data.fraction: expected a number above 0, got 0"),
@@ -151,7 +175,9 @@ def test_references_of_a_stage_are_followed_in_its_own_configuration(composed):
 
 
 def test_what_a_stage_replaces_may_be_referred_to_by_others():
-    cfg = OmegaConf.create({"method": {"dimension": 3}, "stage": {"a": {"steps": "${method.nothing}"}}})
+    cfg = OmegaConf.create(
+        {"method": {"_target_": "a.B", "dimension": 3}, "stage": {"a": {"steps": "${method.nothing}"}}}
+    )
     check_values(cfg)
     with pytest.raises(ValueError, match=r"^stage\.a\.steps: "):
         check_references(cfg)
@@ -198,8 +224,12 @@ def test_a_command_that_shares_some_keys_has_others_of_the_same_name():
     ("target", "options", "message"),
     [
         ("methods.schedules.poly", {"power": "high"}, r"schedules\.poly: power: expected a number, got 'high'"),
-        ("methods.schedules.poly", {"warmup": 2.5}, "warmup: expected a whole number, got 2.5"),
-        ("methods.schedules.poly", {"falls": True}, "falls: expected a whole number or null, got True"),
+        ("methods.schedules.poly", {"warmup": 2.5}, "warmup: expected a whole number of at least 0, got 2.5"),
+        ("methods.schedules.poly", {"falls": True}, "falls: expected a whole number of at least 0 or null, got True"),
+        ("methods.schedules.poly", {"warmup": -5}, "warmup: expected a whole number of at least 0, got -5"),
+        ("losses.relational_bce.null_bce", {"band_bytes": -1}, "band_bytes: expected a whole number of at least 0 or"),
+        ("losses.relational_bce.bce", {"align_corners": "abc"}, "align_corners: expected true or false, got 'abc'"),
+        ("losses.relational_bce.class_relational_bce", {"relations": [1]}, r"relations: expected .*, got \[1\]"),
         ("models.small.small", {"widths": 8}, "widths: expected a list of whole numbers, got 8"),
         ("models.small.small", {"widths": [8, "a"]}, r"widths: expected a list of whole numbers, got \[8, 'a'\]"),
         ("models.small.small", {"low_head": 1}, "low_head: expected true or false, got 1"),
@@ -210,7 +240,11 @@ def test_a_command_that_shares_some_keys_has_others_of_the_same_name():
         ),
         ("methods.adversarial_self_training.AdversarialSelfTraining", {"mix_ignore": "no_way"}, "mix_ignore: expected"),
         ("methods.self_training.SelfTraining", {"tau": float("nan")}, "tau: expected a number, got nan"),
-        ("methods.universal.Universal", {"centroids": "three"}, "centroids: expected a whole number, got 'three'"),
+        (
+            "methods.universal.Universal",
+            {"centroids": "three"},
+            "centroids: expected a whole number of at least 0, got 'three'",
+        ),
         ("losses.cross_entropy.ce", {"global_pixel_mean": "sometimes"}, "global_pixel_mean: expected true or false"),
         ("data.layouts.folder", {"image_dir": 3}, "image_dir: expected text"),
         ("stages.relations.EstimateRelations", {"tau": "low"}, "tau: expected a number, got 'low'"),
@@ -226,6 +260,29 @@ def test_options_that_fit_are_taken():
     assert build(OmegaConf.create(node), num_classes=3).head.weight.shape[0] == 3
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"widths": [8, 8]}, r"model\.widths: expected 5 numbers of at least 1, got \[8, 8\]"),
+        ({"widths": [8, 8, 0, 8, 8]}, r"model\.widths: expected 5 numbers of at least 1"),
+        ({"blocks": [1, 1]}, r"model\.blocks: expected 4 numbers of at least 1, got \[1, 1\]"),
+        ({"blocks": [0, 1, 1, 1]}, r"model\.blocks: expected 4 numbers of at least 1"),
+        ({"feature_width": 0}, "model.feature_width: expected at least 1, got 0"),
+        ({"temperature": -20}, "model.temperature is -20; expected a number above 0"),
+    ],
+)
+def test_sizes_of_which_no_network_is_made_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        build(OmegaConf.create({"_target_": "mdseg.models.small.small", **options}), num_classes=3)
+
+
+def test_a_stage_without_values_of_its_own_and_a_method_without_a_network_get_no_traceback(composed):
+    cfg = changed(composed(*FIT), "model=null")
+    cfg.stage.fit = None
+    with pytest.raises(ValueError, match="Supervised trains a network, and model is null; choose one"):
+        planned(cfg)
+
+
 def test_an_option_of_a_merge_that_is_neither_true_nor_false_is_refused():
     with pytest.raises(ValueError, match=r"merges\.max\.mask_missing: expected true or false, got 'no_way'"):
         check_merges({"max": {"mask_missing": "no_way"}}, ["a", "b"])
@@ -234,7 +291,6 @@ def test_an_option_of_a_merge_that_is_neither_true_nor_false_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"warmup": -5}, "scheduler.warmup: expected at least 0, got -5"),
         ({"power": -1.0}, "scheduler.power: expected at least 0, got -1.0"),
         ({"falls": 0}, "scheduler.falls: expected at least 1, got 0"),
     ],
