@@ -83,7 +83,8 @@ TARGET = Kind(
     "a class or function with its modules, such as torch.optim.SGD",
     lambda value: isinstance(value, str) and re.fullmatch(r"\w+(\.\w+)+", value) is not None,
 )
-HYDRAS = {"_target_": TARGET, "_partial_": FLAG}  # what Hydra makes objects by
+# What Hydra makes objects by; a word for `_convert_` that it does not know it takes for none.
+HYDRAS = {"_target_": TARGET, "_partial_": FLAG, "_convert_": one_of("none", "partial", "object", "all")}
 KEYS = Kind("keys with values", lambda value: isinstance(value, Mapping))
 OBJECT = Kind(
     "a class or function (_target_) with its options", lambda value: isinstance(value, Mapping) and "_target_" in value

@@ -46,10 +46,15 @@ class ASPPClassifier(nn.Module):
 
     Args:
         rates: dilations, and padding, of the convolutions.
+
+    Raises:
+        ValueError: no rates, or one below 1.
     """
 
     def __init__(self, in_channels: int, num_classes: int, rates: Sequence[int]) -> None:
         super().__init__()
+        if not rates or min(rates) < 1:
+            raise ValueError(f"model.aspp_rates: expected dilations of at least 1, got {list(rates)}")
         convolutions = [
             nn.Conv2d(in_channels, num_classes, kernel_size=3, padding=rate, dilation=rate) for rate in rates
         ]

@@ -100,7 +100,8 @@ class Plan:
                 lines += ["", f"{name}: done before"]
                 continue
             stage = self.stages[name]
-            start = [f"{part} of {origin}" for part, origin in stage.origins.items()]
+            start = [f"weights {stage.weights}"] if stage.weights else []
+            start += [f"{part} of {origin}" for part, origin in stage.origins.items()]
             lines += ["", f"{name}: from {', '.join(start) or 'scratch'}"]
             if stage.space is not self.space:
                 lines.append(f"  label space of its own: {stage.space.num_classes} classes")
