@@ -61,7 +61,10 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
+        try:
+            unfinished.replace(path)
+        except OSError as error:  # which names the unfinished one
+            raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
