@@ -10,6 +10,8 @@ from omegaconf.errors import InterpolationResolutionError, InterpolationToMissin
 
 from mdseg.system.wording import nearest
 
+MOST = 2**31 - 1  # of whole numbers: what all libraries take
+
 
 class Kind(NamedTuple):
     """What a value must be: in words, and as a test."""
@@ -287,6 +289,8 @@ def check_kinds(cfg: DictConfig, where: str = "", only: Collection[str] = (), wh
     for pattern, kind in KINDS.items():
         path = pattern.split(".")
         for key, value in _found(cfg, path) if not only or path[0] in only else ():
+            if is_whole(value) and abs(value) > MOST:
+                raise ValueError(f"{where}{key}: {_shown(value)} is more than anything can be counted up to, {MOST}")
             if kind.fits(value) or (not whole and _is_part(pattern, kind, value)):
                 continue
             meant = f", [{value}]," if isinstance(value, str) and kind is NAMES else ","
@@ -314,11 +318,11 @@ def _check_targets(node: Any, where: str) -> None:
     elif isinstance(node, ListConfig):
         children = {key: node._get_node(key) for key in range(len(node)) if not OmegaConf.is_missing(node, key)}
     for key, child in children.items():
-        if isinstance(child, Container) and not (child._is_none() or child._is_interpolation()):
-            _check_targets(child, where)
-        elif key in HYDRAS and not OmegaConf.is_interpolation(node, key) and not HYDRAS[key].fits(node[key]):
+        if key in HYDRAS and not OmegaConf.is_interpolation(node, key) and not HYDRAS[key].fits(node[key]):
             full = f"{where}{node._get_full_key(key)}"
             raise ValueError(f"{full}: expected {HYDRAS[key].expected}, got {_shown(node[key])}")
+        if isinstance(child, Container) and not (child._is_none() or child._is_interpolation()):
+            _check_targets(child, where)
 
 
 def _check_trainer_key(full: str, key: str) -> None:
