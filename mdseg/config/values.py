@@ -166,7 +166,7 @@ KINDS: dict[str, Kind] = {  # `*` stands for any key; a value that is not there 
     "data": KEYS,
     "data.root": TEXT,
     "data.workers": whole(0),
-    "data.height": whole(1),
+    "data.height": whole(8),
     "data.fraction": number(above=True),
     "data.generate": either(OBJECT, NULL),
     "data.generate.workers": whole(0),

@@ -88,7 +88,7 @@ def changed(cfg, *overrides):
         ("loss=null", "loss: expected keys with values, got null"),
         ("data.workers=-1", "data.workers: expected a whole number of at least 0, got -1"),
         ("data.fraction=0", "data.fraction: expected a number above 0, got 0"),
-        ("data.height=tall", "data.height: expected a whole number of at least 1, got 'tall'"),
+        ("data.height=tall", "data.height: expected a whole number of at least 8, got 'tall'"),
         ("data.counts.bdd.train=-5", "data.counts.bdd.train: expected a whole number of at least 0, got -5"),
         ("datasets=7", "datasets: expected keys with values, got 7"),
         ("streams=3", "streams: expected keys with values, got 3"),
