@@ -61,6 +61,8 @@ def check_run(cfg: DictConfig) -> None:
         raise ValueError(
             "no labelled stream has datasets; name them with dataset=[...] or streams.labelled.datasets=[...]"
         )
+    if not cfg.stages:
+        raise ValueError(f"stages: there is nothing to do; this family has {', '.join(cfg.stage)}")
     if not any(cfg.evaluate.values()):
         raise ValueError("evaluate: no dataset to evaluate on; set evaluate.seen=[...]")
     stages = {name: stage_config(cfg, name) for name in cfg.stages}

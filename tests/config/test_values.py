@@ -178,6 +178,11 @@ def test_references_of_a_stage_are_followed_in_its_own_configuration(composed):
         check_run(changed(cfg, "stage.null_bce.panels='${stages}'"))
 
 
+def test_a_run_without_stages_is_refused(composed):
+    with pytest.raises(ValueError, match="stages: there is nothing to do; this family has fit"):
+        check_run(changed(composed(*FIT), "stages=[]"))
+
+
 def test_what_a_stage_replaces_may_be_referred_to_by_others():
     cfg = OmegaConf.create(
         {"method": {"_target_": "a.B", "dimension": 3}, "stage": {"a": {"steps": "${method.nothing}"}}}
@@ -267,11 +272,12 @@ def test_options_that_fit_are_taken():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"widths": [8, 8]}, r"model\.widths: expected 5 numbers of at least 1, got \[8, 8\]"),
-        ({"widths": [8, 8, 0, 8, 8]}, r"model\.widths: expected 5 numbers of at least 1"),
-        ({"blocks": [1, 1]}, r"model\.blocks: expected 4 numbers of at least 1, got \[1, 1\]"),
-        ({"blocks": [0, 1, 1, 1]}, r"model\.blocks: expected 4 numbers of at least 1"),
-        ({"feature_width": 0}, "model.feature_width: expected at least 1, got 0"),
+        ({"widths": [8, 8]}, r"model\.widths: expected 5 numbers from 1 to 4096, got \[8, 8\]"),
+        ({"widths": [8, 8, 0, 8, 8]}, r"model\.widths: expected 5 numbers from 1 to 4096"),
+        ({"blocks": [1, 1]}, r"model\.blocks: expected 4 numbers from 1 to 4096, got \[1, 1\]"),
+        ({"blocks": [10**9, 1, 1, 1]}, r"model\.blocks: expected 4 numbers from 1 to 4096"),
+        ({"blocks": [0, 1, 1, 1]}, r"model\.blocks: expected 4 numbers from 1 to 4096"),
+        ({"feature_width": 0}, "model.feature_width: expected a number from 1 to 4096, got 0"),
         ({"temperature": -20}, "model.temperature is -20; expected a number above 0"),
     ],
 )
