@@ -34,6 +34,7 @@ from omegaconf import DictConfig, ListConfig
 
 from mdseg.config.composition import answer, compose_as_in_run, quoted, values
 from mdseg.config.messages import mistakes_as_messages
+from mdseg.config.values import check_command
 from mdseg.runs.folders import create_dated_folder
 from mdseg.system.output import outlive_readers
 
@@ -80,7 +81,9 @@ def wants_tsne(cfg: DictConfig) -> bool:
 def draw(overrides: Sequence[str]) -> None:
     """Measure the models of a command and draw the figures."""
     overrides = [quoted(override, ["output"]) for override in overrides]
-    runs, problems = load_runs(values(overrides))
+    given = values(overrides)
+    check_command("compare", given)
+    runs, problems = load_runs(given)
     names = captions(runs)
     cfg = compose_as_in_run("compare", overrides, runs[0].cfg, on=evaluated_by(runs[:1]))
     check(cfg)

@@ -231,6 +231,53 @@ KINDS: dict[str, Kind] = {  # `*` stands for any key; a value that is not there 
     **{f"{transform}.{key}": kind for transform in TRANSFORMS for key, kind in OF_TRANSFORM.items()},
     **{f"{optimizer}.{key}": kind for optimizer in OPTIMIZERS for key, kind in OF_OPTIMIZER.items()},
 }
+TEXT_OR_NULL, PATHS = either(TEXT, NULL), either(TEXT, Kind("a list of paths", NAMES.fits))
+OF_TRAINED = {
+    "run": TEXT,
+    "stage": TEXT_OR_NULL,
+    "checkpoint": one_of("last", "best"),
+    "network": TEXT_OR_NULL,
+    "device": TEXT,
+    "output": TEXT_OR_NULL,
+}
+OF_DATA = {
+    "data": either(TEXT, NULL),
+    "data.root": TEXT_OR_NULL,
+    "data.workers": either(whole(0), NULL),
+    "dataset": either(TEXT, Kind("a list of names", lambda value: value == [] or NAMES.fits(value))),
+    "trainer": TEXT,
+    "split": TEXT_OR_NULL,
+    "output": TEXT_OR_NULL,
+    "seed": whole(0),
+    "count": whole(1),
+}
+COMMANDS: dict[str, dict[str, Kind]] = {  # what they take on the command line beside keys of a run
+    "evaluate": {**OF_TRAINED, **OF_DATA, "classes": either(FLAG, NULL), "evaluation": KEYS},
+    "predict": {**OF_TRAINED, "images": TEXT, "space": TEXT_OR_NULL, "overwrite": FLAG},
+    "compare": {
+        **OF_DATA,
+        "runs": PATHS,
+        "networks": either(Kind("a name or null for each run", _is_list), TEXT, NULL),
+        "logits": whole(0),
+        "tsne": either(KEYS, NULL),
+        "tsne.pixels": either(whole(2), NULL),
+        "tsne.datasets": either(NAMES, NULL),
+        "tsne.classes": either(NAMES, NULL),
+        "tsne.perplexity": number(above=True),
+        "tsne.neighbours": whole(1),
+        "device": TEXT,
+    },
+    "activations": {**OF_DATA, "runs": PATHS, "images": either(PATHS, NULL), "classes": either(NAMES, NULL)},
+    "browse": {
+        "split": TEXT,
+        "samples": whole(1),
+        "versions": whole(1),
+        "output": TEXT,
+        "data": TEXT,
+        "dataset": OF_DATA["dataset"],
+    },
+    "check": {"split": TEXT_OR_NULL, "output": TEXT_OR_NULL, "data": TEXT, "dataset": OF_DATA["dataset"]},
+}
 ONLY_OF_RUN = ("name", "row", "family", "scale", "runs", "time_limit", "logger", "stages", "stage")
 INSTEAD = {  # options of Lightning's trainer that mdseg sets itself → what to write
     "max_steps": "steps",
@@ -254,6 +301,20 @@ INSTEAD = {  # options of Lightning's trainer that mdseg sets itself → what to
     "callbacks": "configure_callbacks of a method of your own",
     "use_distributed_sampler": "trainer.devices: batches are dealt out to the devices anyway",
 }
+
+
+def check_command(command: str, given: Mapping[str, Any]) -> None:
+    """Refuse values of another kind than the options of a command take.
+
+    Args:
+        given: key → value, as on the command line.
+
+    Raises:
+        ValueError: it names the key.
+    """
+    for key, kind in COMMANDS.get(command, {}).items():
+        if key in given and not kind.fits(given[key]):
+            raise ValueError(f"{key}: expected {kind.expected}, got {_shown(given[key])}")
 
 
 def check_values(cfg: DictConfig) -> None:

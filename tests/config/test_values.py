@@ -1,5 +1,7 @@
 """Every key takes values of one kind, and references lead somewhere."""
 
+import re
+
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -9,7 +11,16 @@ from mdseg import conf_dir
 from mdseg.config.building import bound, build
 from mdseg.config.composition import compose_with_datasets, values
 from mdseg.config.keys import FROM_GROUPS, STREAM, check_run
-from mdseg.config.values import INSTEAD, KINDS, check_kinds, check_references, check_values, seconds_of
+from mdseg.config.values import (
+    COMMANDS,
+    INSTEAD,
+    KINDS,
+    check_command,
+    check_kinds,
+    check_references,
+    check_values,
+    seconds_of,
+)
 from mdseg.evaluation.evaluator import check_merges
 
 FIT = ["experiment=supervised_bdd", "data.fraction=0.02"]
@@ -218,6 +229,37 @@ def test_every_key_of_a_run_and_of_a_stream_has_a_kind():
     missing = {*run, *FROM_GROUPS} - {pattern.split(".")[0] for pattern in KINDS} - {"defaults", "hydra"}
     assert not missing
     assert {f"streams.*.{key}" for key in STREAM} <= set(KINDS)
+
+
+@pytest.mark.parametrize(
+    ("command", "given", "message"),
+    [
+        ("evaluate", {"stage": [1, 2]}, "stage: expected text or null, got [1, 2]"),
+        ("evaluate", {"evaluation": None}, "evaluation: expected keys with values, got null"),
+        ("evaluate", {"data.root": 3.0}, "data.root: expected text or null, got 3.0"),
+        ("evaluate", {"data": [1]}, "data: expected text or null, got [1]"),
+        ("evaluate", {"classes": "all"}, "classes: expected true or false or null, got 'all'"),
+        ("predict", {"overwrite": "yes please"}, "overwrite: expected true or false, got 'yes please'"),
+        ("predict", {"checkpoint": 5}, "checkpoint: expected last or best, got 5"),
+        ("compare", {"tsne.perplexity": True}, "tsne.perplexity: expected a number above 0, got true"),
+        ("compare", {"runs": [3]}, "runs: expected text or a list of paths, got [3]"),
+        ("activations", {"classes": "road"}, "classes: expected a list of names or null, got 'road'"),
+        ("browse", {"samples": 2.5}, "samples: expected a whole number of at least 1, got 2.5"),
+        ("check", {"split": []}, "split: expected text or null, got []"),
+    ],
+)
+def test_commands_take_values_of_one_kind_too(command, given, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_command(command, given)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_defaults_of_commands_are_of_their_kind(command):
+    """Hydra composes them; here they are read as they are written."""
+    written = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{command}.yaml"))
+    flat = {f"tsne.{key}": value for key, value in written.get("tsne", {}).items()} | written
+    given = {key: value for key, value in flat.items() if value != "???" and key not in ("data", "dataset")}
+    check_command(command, given)
 
 
 def test_a_command_that_shares_some_keys_has_others_of_the_same_name():
