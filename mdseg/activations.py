@@ -71,8 +71,6 @@ def check(cfg: DictConfig) -> None:
         raise ValueError(f"on: one dataset at a time, got {', '.join(cfg.on)}")
     if cfg.classes is not None and not cfg.classes:
         raise ValueError("classes: name at least one, or leave it out for the most active ones")
-    if not isinstance(cfg.count, int) or cfg.count < 1:
-        raise ValueError(f"count: expected a number of images, got {cfg.count!r}")
     if Path(cfg.output).suffix.lower() != ".png" or Path(cfg.output).is_dir():
         raise ValueError(f"output={cfg.output}: expected the name of a PNG file, such as maps.png")
 

@@ -271,7 +271,7 @@ COMMANDS: dict[str, dict[str, Kind]] = {  # what they take on the command line b
     "browse": {
         "split": TEXT,
         "samples": whole(1),
-        "versions": whole(1),
+        "versions": whole(0),
         "output": TEXT,
         "data": TEXT,
         "dataset": OF_DATA["dataset"],
