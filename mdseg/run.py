@@ -29,7 +29,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mdseg import conf_dir
-from mdseg.config.composition import call, check_row, compose_with_datasets, refuse_foreign_flags, settle
+from mdseg.config.composition import call, check_choices, check_row, compose_with_datasets, refuse_foreign_flags, settle
 from mdseg.config.keys import check_overrides, check_run
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.config.packages import check_packages
@@ -215,6 +215,8 @@ def help_text() -> str:
 def start_new() -> None:
     """Hydra composes the command line and calls :func:`start`; it only warns of a search path that does not exist."""
     warnings.filterwarnings("error", "provider=hydra.searchpath")
+    with mistakes_as_messages():
+        check_choices([argument for argument in sys.argv[1:] if "=" in argument])
     try:
         call(start)
     except UserWarning as warning:

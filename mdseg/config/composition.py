@@ -13,6 +13,7 @@ from hydra.conf import HydraConf
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Sweep
 from hydra.errors import CompactHydraException, HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -45,6 +46,7 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
         ValueError: an option, key or value that does not exist; the nearest one that does is named.
     """
     check_command(config_name, values(overrides))
+    check_choices(overrides)
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         try:
             parsed = OverridesParser.create().parse_overrides(list(overrides))
@@ -139,6 +141,20 @@ def _change(cfg: DictConfig, key: str, value: Any) -> None:
         known = list(node) if isinstance(node, DictConfig) else [f"datasets.{name}" for name in cfg.on]
         raise ValueError(f"{key}: there is no such key{nearest(last, known)}; {parent} has {', '.join(known)}")
     node[last] = value
+
+
+def check_choices(overrides: Sequence[str]) -> None:
+    """Refuse what is no name where a file of a group is chosen: Hydra's message does not say where.
+
+    Raises:
+        ValueError: it names the group and what can be chosen.
+    """
+    for key, value in values([override for override in overrides if not override.startswith(("~", "-"))]).items():
+        group = key.partition("@")[0]
+        names = value if isinstance(value, list) else [value]
+        if (conf_dir() / group).is_dir() and not all(isinstance(name, str | Sweep) for name in names):
+            shown = "null" if value is None else value
+            raise ValueError(f"{group}={shown}: expected a name, such as {', '.join(_options(group, overrides))}")
 
 
 def answer(arguments: Sequence[str], config_name: str, help_text: str) -> bool:

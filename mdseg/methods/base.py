@@ -249,7 +249,9 @@ class Method(Evaluator):
             raise ValueError(
                 f"{type(self).__name__} trains a network, and model is null; choose one, such as model=small"
             )
-        lr = getattr(self.build_optimizer, "keywords", {})["lr"]
+        lr = getattr(self.build_optimizer, "keywords", {}).get("lr")
+        if lr is None:
+            raise ValueError("optimizer.lr: the learning rate is missing")
         return self.model.parameter_groups(lr, self.head_lr_factor, self.decay_norms)
 
     def configure_optimizers(self) -> Any:

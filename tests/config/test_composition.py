@@ -3,7 +3,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 
 from mdseg import conf_dir
-from mdseg.config.composition import check_row, compose_with_datasets, settle
+from mdseg.config.composition import check_choices, check_row, compose_with_datasets, settle
 
 ALONE = ["~experiment", "family=supervised"]
 
@@ -153,3 +153,22 @@ def test_a_stage_s_origin_is_written_in_full(tmp_path, monkeypatch):
     settle(cfg)
     assert cfg.stage.class_relational["from"] == {"model": str(tmp_path / "other"), "relations": "relations"}
     assert cfg.stage.relations["from"] == str(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model=null", "model=null: expected a name, such as deeplab_v2, "),
+        ("model=[1,2]", r"model=\[1, 2\]: expected a name, such as deeplab_v2, "),
+        ("loss/supervised=7", "loss/supervised=7: expected a name, such as bce, "),
+        ("dataset={a:1}", "dataset={'a': 1}: expected a name, such as "),
+    ],
+)
+def test_what_is_no_name_of_a_group_s_file_is_refused_with_what_there_is(override, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        compose_with_datasets("run", ["experiment=supervised_bdd", override])
+
+
+@pytest.mark.parametrize("override", ["model=small,smp", "dataset=[bdd,idd]", "~logger", "data.root=null", "+a/b=3"])
+def test_other_choices_and_values_are_not(override):
+    check_choices([override])
