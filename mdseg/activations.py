@@ -27,6 +27,7 @@ from omegaconf import DictConfig
 
 from mdseg.config.composition import answer, compose_as_in_run, quoted, values
 from mdseg.config.messages import mistakes_as_messages
+from mdseg.config.values import check_command
 from mdseg.system.output import outlive_readers
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
@@ -70,8 +71,6 @@ def check(cfg: DictConfig) -> None:
         raise ValueError(f"on: one dataset at a time, got {', '.join(cfg.on)}")
     if cfg.classes is not None and not cfg.classes:
         raise ValueError("classes: name at least one, or leave it out for the most active ones")
-    if not isinstance(cfg.count, int) or cfg.count < 1:
-        raise ValueError(f"count: expected a number of images, got {cfg.count!r}")
     if Path(cfg.output).suffix.lower() != ".png" or Path(cfg.output).is_dir():
         raise ValueError(f"output={cfg.output}: expected the name of a PNG file, such as maps.png")
 
@@ -83,9 +82,11 @@ def draw(overrides: Sequence[str]) -> None:
         ValueError: no runs, or options that do not go together.
     """
     overrides = quoted_all(overrides)
-    paths = values(overrides).get("runs")
+    given = values(overrides)
+    paths = given.get("runs")
     if not paths:
         raise ValueError("runs=[...] is required: run folders, their stages' folders, or checkpoints")
+    check_command("activations", given)
     from mdseg.config.keys import short_side
     from mdseg.evaluation import maps
     from mdseg.figures.drawing import save

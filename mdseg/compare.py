@@ -30,10 +30,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from mdseg.config.composition import answer, compose_as_in_run, quoted, values
 from mdseg.config.messages import mistakes_as_messages
+from mdseg.config.values import check_command
 from mdseg.runs.folders import create_dated_folder
 from mdseg.system.output import outlive_readers
 
@@ -56,18 +57,9 @@ def check(cfg: DictConfig) -> None:
     """
     if len(cfg.on) != 1:
         raise ValueError(f"on=<dataset>: name one dataset to compare on, got {', '.join(cfg.on) or 'none'}")
-    for key, least in (("count", 1), ("logits", 0), ("seed", 0)):
-        if not isinstance(cfg[key], int) or cfg[key] < least:
-            raise ValueError(f"{key}: expected a whole number of at least {least}, got {cfg[key]!r}")
-    tsne = cfg.tsne
-    for key, least in (("pixels", 2), ("neighbours", 1)) if wants_tsne(cfg) else ():
-        if not isinstance(tsne[key], int) or tsne[key] < least:
-            raise ValueError(f"tsne.{key}: expected a whole number of at least {least}, got {tsne[key]!r}")
     for key in ("datasets", "classes") if wants_tsne(cfg) else ():
-        if tsne[key] is not None and (not isinstance(tsne[key], ListConfig) or not tsne[key]):
-            raise ValueError(f"tsne.{key}: expected names in brackets, got {tsne[key]!r}")
-    if wants_tsne(cfg) and (not isinstance(tsne.perplexity, int | float) or tsne.perplexity <= 0):
-        raise ValueError(f"tsne.perplexity: expected a positive number, got {tsne.perplexity!r}")
+        if cfg.tsne[key] is not None and not cfg.tsne[key]:
+            raise ValueError(f"tsne.{key}: expected names in brackets, got none")
     if cfg.output is not None and Path(cfg.output).expanduser().is_file():
         raise ValueError(f"output={cfg.output}: that is a file; name a folder")
 
@@ -80,7 +72,9 @@ def wants_tsne(cfg: DictConfig) -> bool:
 def draw(overrides: Sequence[str]) -> None:
     """Measure the models of a command and draw the figures."""
     overrides = [quoted(override, ["output"]) for override in overrides]
-    runs, problems = load_runs(values(overrides))
+    given = values(overrides)
+    check_command("compare", given)
+    runs, problems = load_runs(given)
     names = captions(runs)
     cfg = compose_as_in_run("compare", overrides, runs[0].cfg, on=evaluated_by(runs[:1]))
     check(cfg)

@@ -138,13 +138,14 @@ def compose(overrides: Sequence[str]) -> "tuple[Trained, DictConfig]":
         FileNotFoundError: there is no such run.
         ValueError: an option that is missing or does not exist.
     """
-    from mdseg.config.values import check_kinds
+    from mdseg.config.values import check_command, check_kinds
     from mdseg.runs.trained import load_trained
 
     overrides = [quoted(override, PATHS) for override in overrides]
     given = values(overrides)
     if given.get("run") is None:
         raise ValueError("run=<run folder or checkpoint> is required")
+    check_command("evaluate", given)
     path = Path(given["run"]).expanduser()
     trained = load_trained(path, given.get("stage"), given.get("checkpoint", "last"), given.get("network"))
     evaluated = [name for names in trained.cfg.evaluate.values() for name in names]

@@ -50,6 +50,7 @@ from omegaconf import DictConfig, OmegaConf
 from mdseg import conf_dir
 from mdseg.config.composition import answer, compose_with_datasets, quoted
 from mdseg.config.messages import mistakes_as_messages
+from mdseg.config.values import whole
 from mdseg.data.outputs import check_names, output_names
 from mdseg.system.output import outlive_readers
 from mdseg.system.wording import Remark, nearest, shortened, visible
@@ -65,6 +66,7 @@ if TYPE_CHECKING:  # torch is imported only when work starts: --help and --cfg a
 
 PATHS = ("run", "images", "output", "space")
 FOLDERS = ("id", "color", "overlay")
+NOTED = "predict.yaml"  # what was predicted with, in the output
 OPACITY = 0.5  # of the colours over the photograph
 JPEG_LIMIT = 65500  # pixels a side
 THREADS = 4
@@ -106,7 +108,7 @@ def predict(overrides: Sequence[str]) -> None:
     trained.model.to(device)
     write_text(output / "classes.csv", classes_csv(space, shown))
     record = f"# python -m mdseg.predict {shlex.join(overrides)}\n{OmegaConf.to_yaml(cfg)}"
-    write_text(output / "predict.yaml", visible(record, lines=True))
+    write_text(output / NOTED, visible(record, lines=True))
     failed = predict_all(files, output, trained.predictor(cfg.short_side), space, encode, alone=large(headers))
     print(f"{len(files) - len(failed)} images: {output} ({', '.join(FOLDERS)}, classes.csv)", flush=True)
     if failed:
@@ -123,7 +125,7 @@ def check(cfg: DictConfig) -> None:
     for key in ("run", "images", "output"):
         if OmegaConf.is_missing(cfg, key) or cfg[key] is None:
             raise ValueError(f"{key}=... is required; --help says what it is")
-    if cfg.short_side not in ("run", None) and not (isinstance(cfg.short_side, int) and cfg.short_side > 0):
+    if cfg.short_side not in ("run", None) and not whole(1).fits(cfg.short_side):
         raise ValueError(f"short_side: expected a number of pixels, null or run, got {cfg.short_side!r}")
     if cfg.ids not in ("index", "raw"):
         raise ValueError(f"ids: expected index or raw, got {cfg.ids!r}")
@@ -143,7 +145,8 @@ def find_images(images: Path, output: Path) -> list[Path]:
 
     if not os.path.lexists(images):
         raise FileNotFoundError(f"images={images}: there is no such file or folder")
-    found, no_images = listed_images(images, without=[output / folder for folder in FOLDERS])
+    earlier = FOLDERS if (output / NOTED).is_file() else ()  # elsewhere a folder of this name holds photographs
+    found, no_images = listed_images(images, without=[output / folder for folder in earlier])
     others = shortened([path.name for path in no_images])
     if not found:
         there = f"there are {others}" if others else "it is empty"

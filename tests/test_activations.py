@@ -181,7 +181,7 @@ def test_data_is_read_from_elsewhere_when_asked(runs, moved, tmp_path, monkeypat
         (["classes=[autoricksaw]"], r"no run has a channel 'autoricksaw' \(did you mean autorickshaw\?\)"),
         (["classes=[zzz]"], "no run has a channel 'zzz'; there are autorickshaw, "),
         (["classes=[]"], "name at least one"),
-        (["count=0"], "count: expected a number of images, got 0"),
+        (["count=0"], "count: expected a whole number of at least 1, got 0"),
         (["output=maps.jpg"], "expected the name of a PNG file"),
         (["images=photos"], "either on=<dataset> or images="),
         (["on=[bdd,idd]"], "one dataset at a time"),

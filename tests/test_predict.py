@@ -180,11 +180,20 @@ def test_an_output_folder_that_is_not_empty_is_refused(trained_run, photograph, 
 
 
 def test_hidden_files_and_earlier_outputs_are_no_photographs(tmp_path, capsys):
-    for name in ("a.jpg", "._a.jpg", ".cache/b.jpg", "masks/id/a.png", "masks/c.webp", "notes.txt"):
+    for name in (
+        "a.jpg",
+        "._a.jpg",
+        ".cache/b.jpg",
+        "masks/id/a.png",
+        "masks/predict.yaml",
+        "masks/c.webp",
+        "id/b.png",
+        "notes.txt",
+    ):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     found = find_images(tmp_path, tmp_path / "masks")
-    assert [str(path.relative_to(tmp_path)) for path in found] == ["a.jpg", "masks/c.webp"]
+    assert [str(path.relative_to(tmp_path)) for path in found] == ["a.jpg", "id/b.png", "masks/c.webp"]
     assert "notes.txt" in capsys.readouterr().err
 
 
@@ -265,6 +274,8 @@ def test_a_device_that_does_not_exist_is_an_error(name):
         (["images=EMPTY"], "no file in it ends in .png, .jpg"),
         (["images=EMPTY", "spac=bdd"], r"spac=bdd: there is no such key \(did you mean space\?\)"),
         (["images=EMPTY", "short_side=big"], "short_side: expected a number of pixels"),
+        (["images=EMPTY", "short_side=true"], "short_side: expected a number of pixels"),
+        (["images=EMPTY", "short_side=0"], "short_side: expected a number of pixels"),
         (["images=EMPTY", "ids=raw"], "ids=raw: raw ids are those of a label table; set space="),
         (["images=EMPTY", "ids=names", "space=bdd"], "ids: expected index or raw, got 'names'"),
         ([], "images=... is required"),

@@ -25,7 +25,7 @@ from mdseg.config.choices import check_choices, dataset_names
 from mdseg.config.expansion import expand
 from mdseg.config.packages import check_packages, damaged, hiding
 from mdseg.config.paths import origin_in_full, write_in_full
-from mdseg.config.values import INSTEAD, check_kinds, check_references
+from mdseg.config.values import INSTEAD, check_command, check_kinds, check_references
 from mdseg.system.documents import read_yaml
 from mdseg.system.files import refuse_irregular
 from mdseg.system.names import check_path
@@ -48,6 +48,7 @@ def compose_with_datasets(config_name: str, overrides: Sequence[str], known: Col
     Raises:
         ValueError: an option, key or value that does not exist; the nearest one that does is named.
     """
+    check_command(config_name, values(overrides))
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         try:
             parsed = OverridesParser.create().parse_overrides(list(overrides))

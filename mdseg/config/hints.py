@@ -6,17 +6,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from mdseg.config.values import is_number, is_whole
+from mdseg.config.values import is_number, whole
 
 PLAIN = (str, int, float, list, dict, type(None))  # what a configuration can hold
-WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "text"}
+WORDS = {bool: "true or false", int: whole(0).expected, float: "a number", str: "text", Path: "text"}
 WORDS[type(None)] = "null"
 
 
 def check_options(function: Callable[..., Any], options: Mapping[str, Any]) -> None:
     """Refuse options of another type than a function of mdseg, or the constructors of a class, are annotated with.
 
-    Only plain values are looked at, and only what is annotated with plain types.
+    Only plain values are looked at. Whole numbers are counts, of which none is below 0.
 
     Raises:
         ValueError: it names the function and the option.
@@ -49,7 +49,7 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint in (bool, str, type(None)):
         return isinstance(value, hint)
     if hint in (int, float):
-        return is_whole(value) if hint is int else is_number(value)
+        return whole(0).fits(value) if hint is int else is_number(value)
     kind = origin or hint
     if kind is Path:
         return isinstance(value, str)
@@ -58,13 +58,13 @@ def _fits(value: Any, hint: Any) -> bool:
     if inspect.isclass(kind) and issubclass(kind, Sequence):
         element = get_args(hint)[0] if get_args(hint) else Any
         return isinstance(value, list) and all(_fits(each, element) for each in value)
-    return True  # what else it may be is for the function to say
+    return kind is Any or not inspect.isclass(kind) or isinstance(value, kind)
 
 
 def _in_words(hint: Any) -> str:
     if get_origin(hint) in (Union, types.UnionType):
         words = dict.fromkeys(map(_in_words, get_args(hint)))
-        return " or ".join(word for word in words if (word, "a number" in words) != ("a whole number", True))
+        return " or ".join(word for word in words if (word, "a number" in words) != (WORDS[int], True))
     if get_origin(hint) is Literal:
         return " or ".join(map(repr, get_args(hint)))
     kind = get_origin(hint) or hint

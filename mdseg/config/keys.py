@@ -69,6 +69,8 @@ def check_run(cfg: DictConfig) -> None:
         raise ValueError(
             "no labelled stream has datasets; name them with dataset=[...] or streams.labelled.datasets=[...]"
         )
+    if not cfg.stages:
+        raise ValueError(f"stages: there is nothing to do; this family has {', '.join(cfg.stage)}")
     if not any(cfg.evaluate.values()):
         raise ValueError("evaluate: no dataset to evaluate on; set evaluate.seen=[...]")
     if not cfg.stages:
@@ -185,17 +187,25 @@ def restricted(stage: DictConfig, dataset: str) -> DictConfig:
     """A stage's configuration with the streams and evaluations of one dataset alone; streams of the target stay.
 
     A stream that is divided by datasets becomes one that is not, with what it has for this dataset.
+
+    Raises:
+        ValueError: a stream says of the others which images are labelled, but not of this one.
     """
     streams = plain(stage.streams, resolve=True)
     own_streams = {name: stream for name, stream in streams.items() if stream.get("role") != "target"}
     for name in [name for name, stream in own_streams.items() if dataset not in stream["datasets"]]:
         del streams[name], own_streams[name]
-    for stream in own_streams.values():
+    for name, stream in own_streams.items():
         own = (stream.get("per_dataset") or {}).get(dataset) or {}
         transform = {**(stream.get("transform") or {}), **(own.get("transform") or {})} or None
         stream |= {**own, "datasets": [dataset], "transform": transform, "per_dataset": None}
         stream |= {"micro_batches": None, "alternate": None}
         if isinstance(stream["labelled"], Mapping):
+            if dataset not in stream["labelled"]:
+                raise ValueError(
+                    f"streams.{name}.labelled: expected one value, or one for each dataset, {dataset} among them, "
+                    f"got {stream['labelled']}"
+                )
             stream["labelled"] = stream["labelled"][dataset]
         if isinstance(stream["mixing"], Mapping):
             stream["mixing"] = "concat"

@@ -43,7 +43,10 @@ def _message(error: Exception) -> str:
     if isinstance(error, InstantiationException):
         if not isinstance(error.__cause__, ValueError | OSError):
             return " ".join(str(error).split())
+        foreign = re.match(r"Error in call to target '(?!mdseg\.)([\w.]+)'", str(error))
         error = error.__cause__
+        if foreign:  # whose messages name neither themselves nor, in several lines, where they come from
+            return f"{foreign[1]}: {' '.join(str(error).split())}"
     if isinstance(error, OSError) and error.filename and error.strerror:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         return f"{error.filename}: {error.strerror}" + ("; make room, or ask for more (quota, ulimit)" if full else "")

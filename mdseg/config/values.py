@@ -10,6 +10,8 @@ from omegaconf.errors import InterpolationResolutionError, InterpolationToMissin
 
 from mdseg.system.wording import nearest
 
+MOST = 2**31 - 1  # of whole numbers: what all libraries take
+
 
 class Kind(NamedTuple):
     """What a value must be: in words, and as a test."""
@@ -65,6 +67,10 @@ def _is_range(value: Any) -> bool:
     return _is_list(value) and len(value) == 2 and all(map(is_number, value)) and 0 < value[0] <= value[1]
 
 
+def _are_betas(value: Any) -> bool:
+    return _is_list(value) and len(value) == 2 and all(is_number(beta) and 0 <= beta < 1 for beta in value)
+
+
 def _is_list(value: object) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str)
 
@@ -76,8 +82,16 @@ def _is_text(value: object) -> bool:
 TEXT = Kind("text", _is_text)
 FLAG = Kind("true or false", lambda value: isinstance(value, bool))
 NULL = Kind("null", lambda value: value is None)
+TARGET = Kind(
+    "a class or function with its modules, such as torch.optim.SGD",
+    lambda value: isinstance(value, str) and re.fullmatch(r"\w+(\.\w+)+", value) is not None,
+)
+# What Hydra makes objects by; a word for `_convert_` that it does not know it takes for none.
+HYDRAS = {"_target_": TARGET, "_partial_": FLAG, "_convert_": one_of("none", "partial", "object", "all")}
 KEYS = Kind("keys with values", lambda value: isinstance(value, Mapping))
-OBJECT = Kind("a class or function with its options", lambda value: isinstance(value, Mapping))
+OBJECT = Kind(
+    "a class or function (_target_) with its options", lambda value: isinstance(value, Mapping) and "_target_" in value
+)
 NAMES = Kind("a list of names", lambda value: _is_list(value) and all(map(_is_text, value)))
 SIZE = Kind("[height, width]", lambda value: _is_list(value) and len(value) == 2 and all(map(whole(1).fits, value)))
 TIME = Kind(
@@ -107,6 +121,13 @@ OF_TRANSFORM = {
     "crop": SIZE,
     "max_class_share": either(number(above=True), NULL),
 }
+OF_OPTIMIZER = {
+    "lr": number(above=True),
+    "weight_decay": number(),
+    "momentum": number(),
+    "betas": Kind("[first, second] of two numbers from 0 to below 1", _are_betas),
+}
+OPTIMIZERS = ("optimizer", "method.discriminator_optimizer")
 TRANSFORMS = ("transform", "streams.*.transform", "streams.*.per_dataset.*.transform")
 
 KINDS: dict[str, Kind] = {  # `*` stands for any key; a value that is not there is looked at elsewhere
@@ -142,9 +163,6 @@ KINDS: dict[str, Kind] = {  # `*` stands for any key; a value that is not there 
     "logger": either(OBJECT, NULL),
     "scheduler": either(OBJECT, NULL),
     "optimizer": either(OBJECT, NULL),
-    "optimizer.lr": number(above=True),
-    "optimizer.weight_decay": number(),
-    "optimizer.momentum": number(),
     "loss": KEYS,
     "loss.*": either(OBJECT, NULL),
     "sizes": KEYS,
@@ -152,8 +170,11 @@ KINDS: dict[str, Kind] = {  # `*` stands for any key; a value that is not there 
     "data": KEYS,
     "data.root": TEXT,
     "data.workers": whole(0),
-    "data.height": whole(1),
+    "data.height": whole(8),
     "data.fraction": number(above=True),
+    "data.generate": either(OBJECT, NULL),
+    "data.generate.workers": whole(0),
+    "data.truth": either(OBJECT, NULL),
     "data.counts": KEYS,
     "data.counts.*": KEYS,
     "data.counts.*.*": whole(0),
@@ -172,6 +193,10 @@ KINDS: dict[str, Kind] = {  # `*` stands for any key; a value that is not there 
     "streams.*.exclude_labelled": either(TEXT, NULL),
     "streams.*.transform": either(KEYS, NULL),
     "streams.*.rare_class": either(KEYS, NULL),
+    "streams.*.rare_class.temperature": number(above=True),
+    "streams.*.rare_class.in_image": number(),
+    "streams.*.rare_class.in_crop": number(),
+    "streams.*.rare_class.attempts": whole(0),
     "streams.*.per_dataset": either(KEYS, NULL),
     "streams.*.per_dataset.*": either(KEYS, NULL),
     "streams.*.per_dataset.*.batch_size": whole(1),
@@ -191,6 +216,7 @@ KINDS: dict[str, Kind] = {  # `*` stands for any key; a value that is not there 
     "stages": NAMES,
     "stage": KEYS,
     "stage.*": either(KEYS, NULL),
+    "stage.*.run": either(OBJECT, NULL),
     "trainer": OBJECT,
     "trainer.accelerator": one_of("auto", "cpu", "gpu", "cuda", "mps"),
     "trainer.devices": DEVICES,
@@ -207,6 +233,54 @@ KINDS: dict[str, Kind] = {  # `*` stands for any key; a value that is not there 
     "trainer.gradient_clip_val": either(number(), NULL),
     "trainer.gradient_clip_algorithm": one_of("norm", "value", None),
     **{f"{transform}.{key}": kind for transform in TRANSFORMS for key, kind in OF_TRANSFORM.items()},
+    **{f"{optimizer}.{key}": kind for optimizer in OPTIMIZERS for key, kind in OF_OPTIMIZER.items()},
+}
+TEXT_OR_NULL, PATHS = either(TEXT, NULL), either(TEXT, Kind("a list of paths", NAMES.fits))
+OF_TRAINED = {
+    "run": TEXT,
+    "stage": TEXT_OR_NULL,
+    "checkpoint": one_of("last", "best"),
+    "network": TEXT_OR_NULL,
+    "device": TEXT,
+    "output": TEXT_OR_NULL,
+}
+OF_DATA = {
+    "data": either(TEXT, NULL),
+    "data.root": TEXT_OR_NULL,
+    "data.workers": either(whole(0), NULL),
+    "dataset": either(TEXT, Kind("a list of names", lambda value: value == [] or NAMES.fits(value))),
+    "trainer": TEXT,
+    "split": TEXT_OR_NULL,
+    "output": TEXT_OR_NULL,
+    "seed": whole(0),
+    "count": whole(1),
+}
+COMMANDS: dict[str, dict[str, Kind]] = {  # what they take on the command line beside keys of a run
+    "evaluate": {**OF_TRAINED, **OF_DATA, "classes": either(FLAG, NULL), "evaluation": KEYS},
+    "predict": {**OF_TRAINED, "images": TEXT, "space": TEXT_OR_NULL, "overwrite": FLAG},
+    "compare": {
+        **OF_DATA,
+        "runs": PATHS,
+        "networks": either(Kind("a name or null for each run", _is_list), TEXT, NULL),
+        "logits": whole(0),
+        "tsne": either(KEYS, NULL),
+        "tsne.pixels": either(whole(2), NULL),
+        "tsne.datasets": either(NAMES, NULL),
+        "tsne.classes": either(NAMES, NULL),
+        "tsne.perplexity": number(above=True),
+        "tsne.neighbours": whole(1),
+        "device": TEXT,
+    },
+    "activations": {**OF_DATA, "runs": PATHS, "images": either(PATHS, NULL), "classes": either(NAMES, NULL)},
+    "browse": {
+        "split": TEXT,
+        "samples": whole(1),
+        "versions": whole(0),
+        "output": TEXT,
+        "data": TEXT,
+        "dataset": OF_DATA["dataset"],
+    },
+    "check": {"split": TEXT_OR_NULL, "output": TEXT_OR_NULL, "data": TEXT, "dataset": OF_DATA["dataset"]},
 }
 ONLY_OF_RUN = ("name", "row", "family", "scale", "runs", "time_limit", "logger", "stages", "stage")
 INSTEAD = {  # options of Lightning's trainer that mdseg sets itself → what to write
@@ -233,6 +307,20 @@ INSTEAD = {  # options of Lightning's trainer that mdseg sets itself → what to
 }
 
 
+def check_command(command: str, given: Mapping[str, Any]) -> None:
+    """Refuse values of another kind than the options of a command take.
+
+    Args:
+        given: key → value, as on the command line.
+
+    Raises:
+        ValueError: it names the key.
+    """
+    for key, kind in COMMANDS.get(command, {}).items():
+        if key in given and not kind.fits(given[key]):
+            raise ValueError(f"{key}: expected {kind.expected}, got {_shown(given[key])}")
+
+
 def check_values(cfg: DictConfig) -> None:
     """Refuse values of another kind than their keys take, in a run's configuration and in its stages' own values.
 
@@ -247,29 +335,59 @@ def check_values(cfg: DictConfig) -> None:
             for key in ONLY_OF_RUN:
                 if key in own:
                     raise ValueError(f"stage.{name}.{key}: {key} is of the whole run; write it without the stage")
-            check_kinds(own, f"stage.{name}.")
+            check_kinds(own, f"stage.{name}.", whole=False)
 
 
-def check_kinds(cfg: DictConfig, where: str = "", only: Collection[str] = ()) -> None:
+def check_kinds(cfg: DictConfig, where: str = "", only: Collection[str] = (), whole: bool = True) -> None:
     """Refuse values of another kind than their keys take.
 
     Args:
-        where: what stands before the keys in messages: of a stage, whose `evaluate` may be null too.
+        where: what stands before the keys in messages.
         only: the keys of a command that shares no more than these with a run; empty: all.
+        whole: false: a stage's own values, which are laid over the run's; options come without the class that takes
+            them, and `evaluate` may be null too.
 
     Raises:
         ValueError: it names the key.
     """
+    _check_targets(cfg, where)
     for pattern, kind in KINDS.items():
         path = pattern.split(".")
         for key, value in _found(cfg, path) if not only or path[0] in only else ():
-            if kind.fits(value) or (where and value is None and pattern == "evaluate"):
+            if is_whole(value) and abs(value) > MOST:
+                raise ValueError(f"{where}{key}: {_shown(value)} is more than anything can be counted up to, {MOST}")
+            if kind.fits(value) or (not whole and _is_part(pattern, kind, value)):
                 continue
             meant = f", [{value.strip('[]')}]," if isinstance(value, str) and kind is NAMES else ","
             raise ValueError(f"{where}{key}: expected {kind.expected}{meant} got {_shown(value)}")
     trainer = cfg.get("trainer")
     for option in map(str, trainer if isinstance(trainer, DictConfig) else ()):
         _check_trainer_key(f"{where}trainer.{option}", option)
+
+
+def _is_part(pattern: str, kind: Kind, value: Any) -> bool:
+    if value is None:
+        return pattern == "evaluate"
+    return OBJECT.expected in kind.expected and isinstance(value, Mapping)
+
+
+def _check_targets(node: Any, where: str) -> None:
+    """Refuse what names no class or function, wherever one is named, with a message that Hydra does not have.
+
+    Raises:
+        ValueError: it names the key.
+    """
+    children: dict[Any, Any] = {}
+    if isinstance(node, DictConfig):
+        children = {key: node._get_node(key) for key in node if not OmegaConf.is_missing(node, key)}
+    elif isinstance(node, ListConfig):
+        children = {key: node._get_node(key) for key in range(len(node)) if not OmegaConf.is_missing(node, key)}
+    for key, child in children.items():
+        if key in HYDRAS and not OmegaConf.is_interpolation(node, key) and not HYDRAS[key].fits(node[key]):
+            full = f"{where}{node._get_full_key(key)}"
+            raise ValueError(f"{full}: expected {HYDRAS[key].expected}, got {_shown(node[key])}")
+        if isinstance(child, Container) and not (child._is_none() or child._is_interpolation()):
+            _check_targets(child, where)
 
 
 def _check_trainer_key(full: str, key: str) -> None:

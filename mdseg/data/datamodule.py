@@ -278,7 +278,8 @@ class EvaluationData(pl.LightningDataModule):
         factors = {}
         for name, sizes in sampler.sizes.items():
             short_side = evaluation.short_sides[name]
-            check_evaluated(name, sizes, short_side, self.multiple, self.refusal)
+            images = max((len(batch) for batch in sampler.batches if batch[0].dataset == name), default=1)
+            check_evaluated(name, sizes, short_side, self.multiple, self.refusal, images)
             factors[name] = [evaluation_factor(size, short_side) for size in sizes]
             _, _, mask = evaluation[ImageKey(name, 0)]
             check_labelled(self.evaluated[name], mask, np.arange(IGNORE + 1, dtype=np.uint8), "evaluate")

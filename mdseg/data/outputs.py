@@ -41,7 +41,8 @@ def check_names(names: Mapping[Path, str], output: Path, folders: Sequence[str])
         folders: in which they will lie below `output`.
 
     Raises:
-        ValueError: names that are too long, that are those of folders too, or that are one to the file system.
+        ValueError: names that are too long, that are those of folders too, or that are one to the file system; a file
+            in place of a folder, or the other way round; a photograph that would be replaced.
     """
     output = output.resolve()
     longest_name, longest_path = limits(output)
@@ -52,6 +53,7 @@ def check_names(names: Mapping[Path, str], output: Path, folders: Sequence[str])
             f"(at most {longest_name} bytes for a name, {longest_path} for a path): {shortened(long)}; rename them, or "
             "choose another output"
         )
+    _check_what_is_there(names, output, folders)
     occupied = folders_of(names.values())
     if both := [
         f"{name}{suffix}" for name in names.values() for suffix in SUFFIXES if alike(name + suffix) in occupied
@@ -67,6 +69,31 @@ def check_names(names: Mapping[Path, str], output: Path, folders: Sequence[str])
             f"the file system of output={output} does not tell the names of these images apart, so that what is made "
             f"of them would overwrite each other: {shortened(same)}; rename them"
         )
+
+
+def _check_what_is_there(names: Mapping[Path, str], output: Path, folders: Sequence[str]) -> None:
+    """Refuse to replace what an earlier prediction has not written: folders, and the photographs themselves."""
+    if no_folders := [str(output / folder) for folder in folders if os.path.isfile(output / folder)]:
+        raise ValueError(
+            f"there are files where folders of predictions would lie: {shortened(no_folders)}; choose another output"
+        )
+    made = [output / folder / f"{name}{suffix}" for name in names.values() for folder in folders for suffix in SUFFIXES]
+    there = [path for path in made if os.path.lexists(path)]
+    if occupied := [str(path) for path in there if path.is_dir()]:
+        raise ValueError(
+            f"there are folders where predictions would lie, which they cannot replace: {shortened(occupied)}; choose "
+            "another output"
+        )
+    photographs = {_place(path) for path in names} | {os.path.realpath(path) for path in names} if there else set()
+    if lost := [str(path) for path in there if _place(path) in photographs]:
+        raise ValueError(
+            f"predictions would replace the photographs themselves: {shortened(lost)}; choose another output"
+        )
+
+
+def _place(path: Path) -> str:
+    """Where a file lies, links on the way followed; what is written in its place replaces a link itself."""
+    return os.path.join(os.path.realpath(path.parent), path.name)
 
 
 def alike(name: str) -> str:

@@ -1,11 +1,14 @@
 """The sizes at which a network is shown images: those that it takes, and those that blow images up."""
 
+import os
 import statistics
+import sys
 import warnings
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
+from mdseg.data.reading import LARGEST
 from mdseg.data.selection import LoadedStream
 from mdseg.data.transforms import evaluation_size
 from mdseg.system.wording import Remark, shortened
@@ -38,6 +41,7 @@ def check_crop(loaded: LoadedStream, multiple: int, refusal: Refusal, images: in
     if loaded.stream.role != "labelled":
         check_unpadded(name, transform.crop, multiple)
     height, width = (side + -side % multiple for side in transform.crop)
+    check_memory(f"streams.{name}", images, (height, width), "batch_size, or transform.crop")
     if why := refusal((height, width), images):
         raise ValueError(f"streams.{name}: transform.crop={list(transform.crop)}: {why}")
     factors = {}
@@ -63,19 +67,49 @@ def check_unpadded(name: str, crop: Size, multiple: int) -> None:
         )
 
 
+def check_memory(where: str, images: int, size: Size, smaller: str) -> None:
+    """Refuse a batch whose images alone, as they leave the disk, are more than this machine's memory.
+
+    Args:
+        size: (height, width) of each.
+        smaller: what to set lower.
+
+    Raises:
+        ValueError: it says how much it would be.
+    """
+    needed, there = 3 * images * size[0] * size[1], memory()
+    if needed > there:
+        raise ValueError(
+            f"{where}: {images} images of {size[0]} × {size[1]} pixels at once are {needed / 1e9:.0f} GB, and this "
+            f"machine has {there / 1e9:.0f} GB of memory; set {smaller} lower"
+        )
+
+
+def memory() -> int:
+    """Bytes of this machine's memory."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else sys.maxsize
+
+
 def check_evaluated(
-    name: str, stored: Collection[Size], short_side: int | None, multiple: int, refusal: Refusal
+    name: str, stored: Collection[Size], short_side: int | None, multiple: int, refusal: Refusal, images: int = 1
 ) -> None:
     """Refuse sizes at which the network would have to see a dataset's images.
 
     Args:
         stored: the sizes of the images.
+        images: of a batch, at most.
 
     Raises:
         ValueError: it says which size, and one that fits.
     """
     option = f"evaluation.short_side={'null' if short_side is None else short_side}"
     for height, width in sorted({evaluation_size(size, short_side, multiple) for size in stored}):
+        if height * width > LARGEST:
+            raise ValueError(
+                f"{option}: images of {name} would be seen at {height} × {width} (height × width), which is more than "
+                f"the {LARGEST / 1e6:.0f} megapixels of an image that can be read; set it lower"
+            )
+        check_memory(f"evaluate: {name}", images, (height, width), "evaluation.batch_size or evaluation.short_side")
         if why := refusal((height, width), None):
             raise ValueError(f"{option}: images of {name} would be seen at {height} × {width} (height × width): {why}")
 

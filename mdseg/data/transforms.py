@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Int16, UInt8
 
 from mdseg.data.rare_class import Wanted
+from mdseg.data.reading import LARGEST
 from mdseg.data.statistics import count_classes
 from mdseg.data.trial import check_transforms
 from mdseg.labels.tables import IGNORE
@@ -58,6 +59,11 @@ class RandomCrop:
             raise ValueError(f"transform.scale: expected two rising positive factors, got {scale}")
         if not _are_two(crop) or not all(isinstance(side, int) for side in crop) or min(crop) < 1:
             raise ValueError(f"transform.crop: expected a positive height and width, got {crop}")
+        if crop[0] * crop[1] > LARGEST:
+            raise ValueError(
+                f"transform.crop: {crop[0]} × {crop[1]} pixels are more than the {LARGEST / 1e6:.0f} megapixels of an "
+                "image that can be read; set it lower"
+            )
         check_list("transform.augment", augment)
         if max_class_share is not None and not 0 < max_class_share <= 1:
             raise ValueError(f"transform.max_class_share: expected a share in (0, 1] or null, got {max_class_share}")

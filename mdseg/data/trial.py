@@ -11,6 +11,7 @@ import numpy as np
 from mdseg.labels.tables import IGNORE
 
 Transform: TypeAlias = albumentations.BasicTransform | albumentations.BaseCompose
+EXAMPLE = "{_target_: albumentations.HorizontalFlip, p: 0.5}"
 SEEDS = 8
 SIDE = 64  # of a small picture: most transforms do the same at any size, and are tried in milliseconds
 Seen = dict[str, list[tuple[bool, bool]]]  # transform → per seed, whether image and mask moved apart, and were resized
@@ -37,6 +38,10 @@ def check_transforms(augment: Sequence[Transform], crop: tuple[int, int]) -> Non
         ValueError: it names the transform and says what it did.
     """
     for transform in _flattened(augment):
+        if not isinstance(transform, albumentations.BasicTransform | albumentations.BaseCompose):
+            raise ValueError(
+                f"transform.augment: expected transforms of albumentations, such as {EXAMPLE}, got {transform!r}"
+            )
         _check_arguments(transform)
     scale = min(1.0, SIDE / max(crop))
     small = (max(1, round(crop[0] * scale)), max(1, round(crop[1] * scale)))
@@ -55,7 +60,8 @@ def _flattened(transforms: Sequence[Transform]) -> Iterator[Any]:
 def _check_arguments(transform: Transform) -> None:
     """What spoils labels at some of the values that a transform draws, of which a few are tried."""
     name = f"transform.augment: {type(transform).__name__}"
-    if (fill := getattr(transform, "fill_mask", None)) not in (None, IGNORE):
+    fill = getattr(transform, "fill_mask", None) if _fills(transform) else None
+    if fill not in (None, IGNORE):
         raise ValueError(f"{name} fills the mask with {fill}, a class; set fill_mask: {IGNORE}")
     if getattr(transform, "mask_interpolation", None) not in (None, *NEAREST):
         raise ValueError(
@@ -63,6 +69,12 @@ def _check_arguments(transform: Transform) -> None:
         )
     if getattr(transform, "area_for_downscale", None) == "image_mask":
         raise ValueError(f"{name} averages the classes of the mask; set area_for_downscale: image")
+
+
+def _fills(transform: Any) -> bool:
+    """Whether a transform may need something beyond the mask's border."""
+    mirrors = getattr(transform, "border_mode", cv2.BORDER_CONSTANT) != cv2.BORDER_CONSTANT
+    return not mirrors and getattr(transform, "pad_if_needed", True)
 
 
 def _in_turn(transforms: Sequence[Transform]) -> list[list[Transform]]:

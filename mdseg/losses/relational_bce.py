@@ -174,14 +174,30 @@ class ClassRelationalBCE(SupervisedLoss):
         return super().forward(*args, **options)
 
 
-def bce(space: LabelSpace, **options: Any) -> SupervisedLoss:
+def bce(
+    space: LabelSpace,
+    *,
+    align_corners: bool = True,
+    reduction: str = "labelled",
+    global_pixel_mean: bool = False,
+    band_bytes: int | None = None,
+) -> SupervisedLoss:
     """Plain BCE: every class but the label is a negative, also those the dataset does not annotate; an ablation."""
-    return relational_bce(space, tables.plain(space), **options)
+    options: dict[str, Any] = {"reduction": reduction, "global_pixel_mean": global_pixel_mean, "band_bytes": band_bytes}
+    return relational_bce(space, tables.plain(space), align_corners=align_corners, **options)
 
 
-def null_bce(space: LabelSpace, **options: Any) -> SupervisedLoss:
+def null_bce(
+    space: LabelSpace,
+    *,
+    align_corners: bool = True,
+    reduction: str = "labelled",
+    global_pixel_mean: bool = False,
+    band_bytes: int | None = None,
+) -> SupervisedLoss:
     """Null BCE: only the classes of the image's dataset learn from it; Kim et al., ECCV 2022, eq. 4."""
-    return relational_bce(space, tables.null(space), **options)
+    options: dict[str, Any] = {"reduction": reduction, "global_pixel_mean": global_pixel_mean, "band_bytes": band_bytes}
+    return relational_bce(space, tables.null(space), align_corners=align_corners, **options)
 
 
 def class_relational_bce(
@@ -189,7 +205,9 @@ def class_relational_bce(
     relations: str | Path | Int8[Tensor, "d K K"] | None = None,
     *,
     align_corners: bool = True,
-    **options: Any,
+    reduction: str = "labelled",
+    global_pixel_mean: bool = False,
+    band_bytes: int | None = None,
 ) -> ClassRelationalBCE:
     """Class-Relational BCE: Null BCE with several positives per pixel (Kim et al., ECCV 2022, section 3.3).
 
@@ -201,4 +219,5 @@ def class_relational_bce(
         FileNotFoundError, ValueError: there is no such file, or it does not fit the space.
     """
     table = tables.load(relations, space) if isinstance(relations, str | Path) else relations
+    options: dict[str, Any] = {"reduction": reduction, "global_pixel_mean": global_pixel_mean, "band_bytes": band_bytes}
     return ClassRelationalBCE(space, table, align_corners=align_corners, **options)

@@ -240,8 +240,18 @@ class Method(Evaluator):
         return optimizer, self.build_scheduler(optimizer, steps=self.steps)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """What the configured optimiser trains: the model; a method with more of its own adds groups."""
-        lr = getattr(self.build_optimizer, "keywords", {})["lr"]
+        """What the configured optimiser trains: the model; a method with more of its own adds groups.
+
+        Raises:
+            ValueError: there is no model.
+        """
+        if self.model is None:
+            raise ValueError(
+                f"{type(self).__name__} trains a network, and model is null; choose one, such as model=small"
+            )
+        lr = getattr(self.build_optimizer, "keywords", {}).get("lr")
+        if lr is None:
+            raise ValueError("optimizer.lr: the learning rate is missing")
         return self.model.parameter_groups(lr, self.head_lr_factor, self.decay_norms)
 
     def configure_optimizers(self) -> Any:

@@ -46,10 +46,15 @@ class ASPPClassifier(nn.Module):
 
     Args:
         rates: dilations, and padding, of the convolutions.
+
+    Raises:
+        ValueError: no rates, or one below 1.
     """
 
     def __init__(self, in_channels: int, num_classes: int, rates: Sequence[int]) -> None:
         super().__init__()
+        if not rates or min(rates) < 1:
+            raise ValueError(f"model.aspp_rates: expected dilations of at least 1, got {list(rates)}")
         convolutions = [
             nn.Conv2d(in_channels, num_classes, kernel_size=3, padding=rate, dilation=rate) for rate in rates
         ]
@@ -70,8 +75,10 @@ def classifier(head: str, in_channels: int, num_classes: int, temperature: float
     """A `linear` 1×1 classifier with bias, or a `cosine` one (the only one that has a temperature).
 
     Raises:
-        ValueError: another head.
+        ValueError: another head, or a temperature that turns the order of the classes around.
     """
+    if temperature <= 0:
+        raise ValueError(f"model.temperature is {temperature}; expected a number above 0")
     if head == "cosine":
         return CosineClassifier(in_channels, num_classes, temperature)
     if head == "linear":

@@ -101,10 +101,15 @@ class HRNet(nn.Module):
         width: channels of the first branch; each further one has twice as many.
         blocks: residual blocks of a branch.
         modules: how often stages 2, 3 and 4 exchange features.
+
+    Raises:
+        ValueError: a momentum of batch norm that is no share.
     """
 
     def __init__(self, width: int, blocks: int, modules: Sequence[int], bn_momentum: float = 0.1) -> None:
         super().__init__()
+        if not 0 < bn_momentum <= 1:
+            raise ValueError(f"model.bn_momentum is {bn_momentum}; expected a share above 0 and at most 1")
         widths = [width, 2 * width, 4 * width, 8 * width]
         self.out_channels = sum(widths)
         self.conv1, self.bn1 = nn.Conv2d(3, 64, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(64)

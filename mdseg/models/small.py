@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from mdseg.models.heads import classifier
 from mdseg.models.segmenter import Segmenter
 
+WIDEST = 4096  # channels; far more than anybody trains with, and few enough to be tried
+
 
 def small(
     num_classes: int,
@@ -27,7 +29,15 @@ def small(
         blocks: residual blocks of each stage.
         feature_width: channels of the fused features.
         low_head: a second classifier on the third stage (stride 16), where two-level methods put theirs.
+
+    Raises:
+        ValueError: other numbers of stages than that, or nothing in one of them.
     """
+    for option, values, stages in (("widths", widths, 5), ("blocks", blocks, 4)):
+        if len(values) != stages or not all(1 <= value <= WIDEST for value in values):
+            raise ValueError(f"model.{option}: expected {stages} numbers from 1 to {WIDEST}, got {list(values)}")
+    if not 1 <= feature_width <= WIDEST:
+        raise ValueError(f"model.feature_width: expected a number from 1 to {WIDEST}, got {feature_width}")
     backbone = SmallFPN(widths, blocks, feature_width, third_stage_too=low_head)
     return Segmenter(
         backbone,

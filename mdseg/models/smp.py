@@ -1,6 +1,8 @@
 """Any encoder-decoder of segmentation-models-pytorch, with any of its encoders or timm's (`tu-<name>`)."""
 
 import difflib
+import inspect
+import logging
 import math
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -19,7 +21,11 @@ from mdseg.models.heads import classifier
 from mdseg.models.segmenter import IMAGENET_MEAN, IMAGENET_STD, Segmenter
 from mdseg.models.sizes import Size, refusal
 from mdseg.models.weights import Misfit, downloading, existing_file, load_state, read_weights, unwrapped
+from mdseg.system.wording import nearest, shortened
 
+logging.getLogger("timm").setLevel(logging.ERROR)  # what is loaded is counted, and said, here
+
+MARK = 1_000_000  # a value that no weight has; those above it are exact
 THIRD_STAGE = 4  # in the list that an encoder answers with, after the image, the stem and two stages
 
 
@@ -51,6 +57,7 @@ def encoder_decoder(
         _check_name("model.encoder", encoder.split(".")[0], [f"tu-{name}" for name in timm.list_models()])
     else:
         _check_name("model.encoder", encoder, smp.encoders.get_encoder_names())
+    _check_options(arch, encoder, options or {})
     network = _build(arch, encoder, weights, dict(options or {}))
     in_channels = next(m for m in network.segmentation_head.modules() if isinstance(m, nn.Conv2d)).in_channels
     network.segmentation_head = nn.Identity()
@@ -126,6 +133,18 @@ def _check_name(key: str, name: str, known: Collection[str]) -> None:
         raise ValueError(f"{key}: {name!r} is unknown; did you mean {', '.join(near or sorted(known)[:20])}?")
 
 
+def _check_options(arch: str, encoder: str, options: Mapping) -> None:
+    """Refuse options that nothing takes; smp 0.6.0 drops them without a word, unless timm makes the encoder."""
+    takers = (smp.MODEL_ARCHITECTURES_MAPPING[arch.lower()], smp.encoders.get_encoder)
+    known = [name for taker in takers for name in inspect.signature(taker).parameters]
+    for option in options if not encoder.startswith("tu-") else ():
+        if option not in known:
+            raise ValueError(
+                f"model.options.{option}: {arch} has no such option{nearest(option, known)}; it takes "
+                f"{', '.join(known)}"
+            )
+
+
 def _build(arch: str, encoder: str, weights: str | Path | None, options: dict) -> SegmentationModel:
     """An smp network with its encoder initialised."""
     is_timm = encoder.startswith("tu-")
@@ -134,17 +153,27 @@ def _build(arch: str, encoder: str, weights: str | Path | None, options: dict) -
     file = existing_file(weights)
     network, found = _create(arch, encoder, None, options), read_weights(file)
     if not is_timm:
-        load_state(network.encoder, found, str(file), whole=False)
+        with torch.random.fork_rng(devices=[]):
+            whole = smp.encoders.get_encoder(encoder)
+        load_state(network.encoder, found, str(file), beyond=whole.state_dict())
         return network
+    with torch.device("meta"):
+        whole = timm.create_model(encoder.removeprefix("tu-"))
     # The vision transformers of DPT are whole, with their classifier.
     heads = getattr(network.encoder.model, "pretrained_cfg", {}).get("classifier") or ()
     head = tuple(f"model.{name}." for name in ([heads] if isinstance(heads, str) else heads))
     try:
-        load_state(network.encoder, found, str(file), classifier=head, whole=False, spelt=_as_timm_spells)
+        load_state(network.encoder, found, str(file), classifier=head, beyond=whole.state_dict(), spelt=_as_timm_spells)
     except Misfit as misfit:
         if arch.lower() == "dpt":
             options = {**options, "num_classes": 0}
-        translated = _translated(found, str(file), arch, encoder, options)
+        try:
+            translated = _translated(found, str(file), arch, encoder, options, whole.state_dict())
+        except Misfit:
+            raise
+        except (AssertionError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            said = " ".join(str(error).split())
+            raise ValueError(f"{misfit}; read as another code's, it does not fit either ({said})") from error
         try:
             load_state(network.encoder, translated, f"{file}, in timm's names,", classifier=head)
         except Misfit as other:
@@ -163,26 +192,56 @@ def _as_timm_spells(name: str) -> str:
     return (inner if inner == name else inner.removeprefix("body.")).replace("_", ".")
 
 
-def _translated(found: Mapping[str, Tensor], file: str, arch: str, encoder: str, options: Mapping) -> dict[str, Tensor]:
+def _translated(
+    found: Mapping[str, Tensor], file: str, arch: str, encoder: str, options: Mapping, beyond: Collection[str]
+) -> dict[str, Tensor]:
     """The tensors of an encoder that a file brings in the names of another code, which timm translates; or nothing.
 
     timm 1.0.31 loads a file into an encoder (`features_only`) without `strict`: what is missing keeps its random
-    values, without a word. So the file is loaded twice, once with all of its values replaced by NaN: what is none
-    afterwards was not in it.
+    values, and what is left over is dropped, without a word. So the file is loaded with a number of its own in place
+    of each tensor's values: what has none afterwards was not in it, and which numbers are nowhere is left over.
+
+    Args:
+        beyond: names of the whole network, with its classifier.
+
+    Raises:
+        Misfit: the file has further layers, of a deeper network.
+        ValueError: timm fails.
     """
     state = unwrapped(found, file)
-    marks = {name: torch.full_like(value, math.nan) for name, value in state.items() if value.is_floating_point()}
-    try:
-        with torch.random.fork_rng(devices=[]):
-            marked, loaded = (
-                _create(arch, encoder, True, options, state_dict=tensors).encoder.state_dict()
-                for tensors in (state | marks, state)
-            )
-    except ValueError:
-        return {}
-    brought = {name for name, value in marked.items() if value.isnan().any()}
+    names = [name for name, value in state.items() if value.is_floating_point()]
+    marks = {name: torch.full(state[name].shape, float(MARK + number)) for number, name in enumerate(names)}
+    with torch.random.fork_rng(devices=[]):
+        marked, loaded = (
+            _create(arch, encoder, True, options, state_dict=tensors).encoder.state_dict()
+            for tensors in (state | marks, state)
+        )
+        overlay = {"state_dict": state | marks}
+        whole = timm.create_model(
+            encoder.removeprefix("tu-"), pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay
+        ).state_dict()
+    numbers = {number for value in whole.values() for number in _numbers(value)}
+    used = {name for number, name in enumerate(names, MARK) if number in numbers}
+    parts = {name.partition(".")[0] for name in used}
+    unused = [name for name in names if name not in used and name not in beyond and name.endswith(".weight")]
+    further = [name for name in unused if name.partition(".")[0] in parts]
+    if further:
+        raise Misfit(
+            f"{file} does not fit {encoder}: {len(used)} of its {len(names)} tensors do, and {len(further)} more are "
+            f"of layers that it does not have ({shortened(further, 3)}); is it of a deeper network?",
+            len(further),
+        )
+    brought = {name for name, value in marked.items() if any(number >= MARK for number in _numbers(value))}
     # Whole numbers are places in tables, the same in every file.
     return {n: v for n, v in loaded.items() if brought and (n in brought or not v.is_floating_point())}
+
+
+def _numbers(values: Tensor) -> set[int]:
+    """The numbers in a tensor, rounded: interpolated from equal ones, they are a little off."""
+    if not values.numel() or not values.is_floating_point():
+        return set()
+    first = values.flatten()[:1]
+    return {round(number) for number in (first if (values == first).all() else values.unique()).tolist()}
 
 
 def _create(

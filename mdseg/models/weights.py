@@ -1,11 +1,12 @@
 """Initial weights, from a file or a download."""
 
 import argparse
+import os
 import pickle
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from mdseg.system.files import no_torch_file, refuse_irregular
 from mdseg.system.wording import Remark, shortened
 
 KEY = "model.weights"  # of the configuration, where most files are named
@@ -25,10 +27,10 @@ AVERAGE = re.compile(r"(^|[._])(ema|teacher|swa|averaged?)[._]")
 
 
 class Misfit(ValueError):
-    """A file lacks tensors of a network, or has them in another shape.
+    """A file lacks tensors of a network, has them in another shape, or more than them.
 
     Args:
-        lacking: how many.
+        lacking: how many differ.
     """
 
     def __init__(self, message: str, lacking: int) -> None:
@@ -52,7 +54,7 @@ def load_state(
     source: str,
     may_miss: tuple[str, ...] = (),
     classifier: tuple[str, ...] = (),
-    whole: bool = True,
+    beyond: Collection[str] = (),
     spelt: Callable[[str], str] = str,
 ) -> None:
     """Copy tensors into a module, which must all be there; what stands before all of their names is left out and said.
@@ -63,9 +65,9 @@ def load_state(
     Args:
         found: by full name; see :func:`read_weights`.
         source: where they come from, for messages.
-        may_miss: beginnings of names that need not be there.
+        may_miss: beginnings of names of which none need be there.
         classifier: beginnings of the names of a classifier that the module has: it keeps its own where they do not fit.
-        whole: false where the module may end before its network does: of further layers those between its own count.
+        beyond: names of the network that the module is a part of, which the file may have too.
         spelt: makes names equal that mean the same.
 
     Raises:
@@ -74,13 +76,14 @@ def load_state(
     """
     own = module.state_dict()
     expected = {spelt(name): name for name in own}
-    state = without_prefix(found, expected, source, spelt)
+    state = without_prefix(found, {spelt(name): value.shape for name, value in own.items()}, source, spelt)
     named = {expected[spelt(name)]: value for name, value in state.items() if spelt(name) in expected}
     named = {n: v for n, v in named.items() if not n.startswith(classifier) or v.shape == own[n].shape}
-    needed = [name for name in own if not name.startswith((*may_miss, *classifier)) and not _counts(name)]
+    left_out = tuple(start for start in may_miss if not any(name.startswith(start) for name in named))
+    needed = [name for name in own if not name.startswith((*left_out, *classifier)) and not _counts(name)]
     missing = [name for name in needed if name not in named]
     misshapen = [f"{name} {differs}" for name, value in named.items() if (differs := _difference(value, own[name]))]
-    further = _further(state, [spelt(name) for name in own], whole, spelt)
+    further = _further(state, expected, {*map(spelt, beyond)}, spelt)
     said = (
         f"{source} does not fit {type(module).__name__}: {len(missing)} of {len(own)} keys missing"
         f" ({', '.join(missing[:3]) or 'none'}), {len(misshapen)} of another shape"
@@ -99,22 +102,19 @@ def load_state(
     module.load_state_dict(own | named)
 
 
-def _further(names: Collection[str], own: Sequence[str], whole: bool, spelt: Callable[[str], str]) -> list[str]:
-    """Names that a module does not have, but in whose first part it has others: of a deeper network."""
-    place = {name: number for number, name in enumerate(own)}
-    used = sorted((name for name in names if spelt(name) in place), key=lambda name: place[spelt(name)])
-    parts = {name.partition(".")[0] for name in used}
-    further = [n for n in names if spelt(n) not in place and n.partition(".")[0] in parts and not _counts(n)]
-    if whole or not used:
-        return further
-    last = used[-1].partition(".")[0]
-    end = max(_in_order(name) for name in used if name.partition(".")[0] == last)
-    return [name for name in further if name.partition(".")[0] != last or _in_order(name) < end]
-
-
-def _in_order(name: str) -> list[tuple[bool, int, str]]:
-    """Sorts `blocks.9` before `blocks.10`."""
-    return [(part.isdigit(), int(part) if part.isdigit() else 0, part) for part in name.split(".")]
+def _further(
+    names: Collection[str], own: Collection[str], beyond: Collection[str], spelt: Callable[[str], str]
+) -> list[str]:
+    """Names that a network does not have, but in whose first part it has others: of a deeper network."""
+    parts = {name.partition(".")[0] for name in names if spelt(name) in own}
+    return [
+        name
+        for name in names
+        if spelt(name) not in own
+        and spelt(name) not in beyond
+        and name.partition(".")[0] in parts
+        and not _counts(name)
+    ]
 
 
 def _counts(name: str) -> bool:
@@ -130,20 +130,28 @@ def _difference(found: Tensor, own: Tensor) -> str:
 
 
 def without_prefix(
-    found: Mapping[str, Tensor], expected: Collection[str], source: str, spelt: Callable[[str], str] = str
+    found: Mapping[str, Tensor],
+    expected: Mapping[str, torch.Size],
+    source: str,
+    spelt: Callable[[str], str] = str,
 ) -> dict[str, Tensor]:
-    """The tensors under the prefix after which most of the expected names are found, without it.
+    """The tensors under the prefix after which most of the expected ones are found, without it.
 
     Of several such prefixes an average of weights (`ema`, `teacher`) is taken, else the first; either is said.
+
+    Args:
+        expected: name → shape. By its name alone a tensor may be another network's, which lies in the same file.
     """
-    fitting = Counter(
-        name[:start]
-        for name in found
-        for start in (*(dot.end() for dot in re.finditer(r"\.", name)), 0)
-        if spelt(name[start:]) in expected
-    )
-    most = max(fitting.values(), default=0)
-    prefixes = [prefix for prefix, count in fitting.items() if count == most] or [""]
+    named: Counter[str] = Counter()
+    fitting: Counter[str] = Counter()
+    for name, value in found.items():
+        for start in (*(dot.end() for dot in re.finditer(r"\.", name)), 0):
+            shape = expected.get(spelt(name[start:]))
+            if shape is not None:
+                named[name[:start]] += 1
+                fitting[name[:start]] += value.shape == shape
+    most = max(((fitting[prefix], named[prefix]) for prefix in named), default=(0, 0))
+    prefixes = [prefix for prefix in named if (fitting[prefix], named[prefix]) == most] or [""]
     return _under(next(filter(AVERAGE.search, prefixes), prefixes[0]), found, source, others=prefixes)
 
 
@@ -204,7 +212,9 @@ def _document(path: Path) -> Any:
     except Exception as error:
         # What torch says goes on with advice to load the file without this protection.
         reason = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
-        if isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error):
+        if path.suffix.lower() != ".safetensors" and (other := no_torch_file(path)):
+            reason = other
+        elif isinstance(error, pickle.UnpicklingError) and "Unsupported" in str(error):
             reason = "it holds more than tensors and plain values, which could run any code; save the state_dict alone"
         raise ValueError(
             f"{path} is not a file of tensors that torch.load(weights_only=True) reads ({reason})"
@@ -216,8 +226,11 @@ def existing_file(path: str | Path, key: str = KEY) -> Path:
 
     Raises:
         FileNotFoundError: there is none; it says what to do about it.
+        ValueError: it is a folder, a pipe, a device, a link that leads nowhere.
     """
-    if not Path(path).is_file():
+    if str(path):
+        refuse_irregular(Path(path))
+    if not os.path.isfile(path):
         raise FileNotFoundError(
             f"{key}: no file at {path}; put it there"
             + (f", or set {KEY}=null to start from random weights" if key == KEY else "")

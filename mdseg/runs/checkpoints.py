@@ -10,7 +10,7 @@ import torch
 from lightning_fabric.plugins import TorchCheckpointIO
 from torch import nn
 
-from mdseg.system.files import write_atomically
+from mdseg.system.files import no_torch_file, write_atomically
 from mdseg.system.wording import shortened
 
 ADVICE = "take another one, or delete it to train its stage anew"
@@ -42,7 +42,9 @@ def load(path: Path, lazily: bool = False) -> dict[str, Any]:
     except Exception as error:
         # What torch says goes on with advice to load the file without this protection.
         reason = "it holds more than tensors and plain values, which could run any code"
-        if not isinstance(error, pickle.UnpicklingError) or "Unsupported" not in str(error):
+        if other := no_torch_file(path):
+            reason = other
+        elif not isinstance(error, pickle.UnpicklingError) or "Unsupported" not in str(error):
             reason = f"damaged or no checkpoint at all: {type(error).__name__}"
         raise ValueError(f"{path} is not a readable checkpoint ({reason}); {ADVICE}") from error
     missing = {"state_dict", "label_space", "networks", "SegmentationDataModule"} - set(

@@ -112,7 +112,8 @@ class Plan:
                 lines += ["", f"{name}: done before"]
                 continue
             stage = self.stages[name]
-            start = [f"{part} of {origin}" for part, origin in stage.origins.items()]
+            start = [f"weights {stage.weights}"] if stage.weights else []
+            start += [f"{part} of {origin}" for part, origin in stage.origins.items()]
             lines += ["", f"{name}: from {', '.join(start) or 'scratch'}"]
             if stage.space is not self.space:
                 lines.append(f"  label space of its own: {stage.space.num_classes} classes")
@@ -171,7 +172,7 @@ def build_stage(
         space: the run's, which a stage has unless it sets `label_space` itself.
         folders: of all stages, in order.
     """
-    if cfg.stage[name].get("label_space") is not None:
+    if (cfg.stage[name] or {}).get("label_space") is not None:
         space = trainable_space(own)
     position = list(folders).index(name)
     common = {

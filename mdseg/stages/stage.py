@@ -37,9 +37,11 @@ class Stage:
 
     Attributes:
         before: those of them that are still to run, from when all are built.
+        weights: what its network is initialised from, a file or `imagenet`; null: random numbers, or what `from` names.
     """
 
     steps = 0  # of training
+    weights: str | None = None
     space: LabelSpace
 
     def __init__(
@@ -82,6 +84,7 @@ class Stage:
         node = self.cfg.model.copy()
         if ("model" in self.origins or not published) and "weights" in node:
             node.weights = None
+        self.weights = node.get("weights")
         return build(node, num_classes=self.space.num_classes)
 
     def origin(self, part: str) -> Path:

@@ -37,6 +37,16 @@ def refuse_irregular(path: Path) -> None:
     raise ValueError(f"{path} is {kind}, expected a regular file; take it away, or put the file in its place")
 
 
+def no_torch_file(path: Path) -> str | None:
+    """Why a file cannot be one that `torch.save` wrote, from how it begins; null: it may be one."""
+    with path.open("rb") as file:
+        begin = file.read(24)
+    if begin.startswith((b"PK", b"\x80")):  # a zip archive, or the pickle of older versions
+        return None
+    shown = f"it begins with {begin!r}" if begin else "it is empty"
+    return f"{shown}: no file of torch.save, perhaps a page or a pointer that was downloaded in its place"
+
+
 def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new one and nothing between.
 
@@ -51,7 +61,10 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
+        try:
+            unfinished.replace(path)
+        except OSError as error:  # which names the unfinished one
+            raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise

@@ -58,6 +58,8 @@ def test_what_names_no_datasets_is_shown_with_what_does(value, got):
         ),
         (["loss/variation=3"], "expected the name of one option of loss/variation, got 3; there are blv, "),
         (["data=true"], "expected the name of one option of data, got True; there are disk, scenes"),
+        (["model=[1,2]"], "model=[1,2]: expected the name of one option of model, got [1, 2]"),
+        (["dataset={a:1}"], "dataset: expected names of datasets in brackets"),
         (["model=null"], "model=null: expected the name of one option of model, got null"),
         (["data=[disk,scenes]"], "expected the name of one option of data"),
         (["+loss/target=[null]"], "expected the name of one option of loss/target, got [None]"),

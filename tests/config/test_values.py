@@ -1,14 +1,26 @@
 """Every key takes values of one kind, and references lead somewhere."""
 
+import re
+
 import pytest
 import torch
 from omegaconf import OmegaConf
+from running import planned
 
 from mdseg import conf_dir
 from mdseg.config.building import bound, build
 from mdseg.config.composition import compose_with_datasets, values
 from mdseg.config.keys import FROM_GROUPS, STREAM, check_run
-from mdseg.config.values import INSTEAD, KINDS, check_kinds, check_references, check_values, seconds_of
+from mdseg.config.values import (
+    COMMANDS,
+    INSTEAD,
+    KINDS,
+    check_command,
+    check_kinds,
+    check_references,
+    check_values,
+    seconds_of,
+)
 from mdseg.evaluation.evaluator import check_merges
 
 FIT = ["experiment=supervised_bdd", "data.fraction=0.02"]
@@ -47,6 +59,8 @@ def changed(cfg, *overrides):
         ("batch_size=2.5", "batch_size: expected a whole number of at least 1 or null, got 2.5"),
         ("accumulate=0", "accumulate: expected a whole number of at least 1, got 0"),
         ("steps=-3", 'steps: expected a whole number of at least 1 or such as "150 epochs" or null, got -3'),
+        ("steps=10000000000000", "steps: 10000000000000 is more than anything can be counted up to, 2147483647"),
+        ("streams.labelled.batch_size=4294967296", "streams.labelled.batch_size: 4294967296 is more than anything"),
         ("steps=inf", "steps: expected a whole number"),
         ("steps=true", "steps: expected a whole number"),
         ("log_every=2.0", "log_every: expected a whole number of at least 1, got 2.0"),
@@ -56,11 +70,36 @@ def changed(cfg, *overrides):
         ("optimizer.lr=0", "optimizer.lr: expected a number above 0, got 0"),
         ("optimizer.lr=inf", "optimizer.lr: expected a number above 0, got inf"),
         ("optimizer.weight_decay=-0.1", "optimizer.weight_decay: expected a number of at least 0, got -0.1"),
-        ("loss.supervised=ce", "loss.supervised: expected a class or function with its options or null, got 'ce'"),
+        (
+            "optimizer.betas={a:1}",
+            "optimizer.betas: expected [first, second] of two numbers from 0 to below 1, got {'a'",
+        ),
+        ("optimizer.betas=[0.9,1]", "optimizer.betas: expected [first, second] of two numbers from 0 to below 1"),
+        (
+            "streams.labelled.rare_class={temperature:cold}",
+            "streams.labelled.rare_class.temperature: expected a number above 0, got 'cold'",
+        ),
+        ("streams.labelled.rare_class={attempts:1.5}", "streams.labelled.rare_class.attempts: expected a whole number"),
+        (
+            "loss.supervised=ce",
+            "loss.supervised: expected a class or function (_target_) with its options or null, got 'ce'",
+        ),
+        (
+            "transform={crop:[32,48]}",
+            "transform: expected a class or function (_target_) with its options, got {'crop'",
+        ),
+        ("data.generate=[1,2]", "data.generate: expected a class or function (_target_) with its options or null"),
+        ("model._target_=small", "model._target_: expected a class or function with its modules, such as torch.op"),
+        ("loss.supervised._target_=null", "loss.supervised._target_: expected a class or function with its modules"),
+        ("transform.augment=[{_target_:3}]", "transform.augment[0]._target_: expected a class or function with its"),
+        ("optimizer._target_=[torch.optim.SGD]", "optimizer._target_: expected a class or function with its modules"),
+        ("model._convert_=some", "model._convert_: expected none or partial or object or all, got 'some'"),
+        ("label_space._partial_=3", "label_space._partial_: expected true or false, got 3"),
+        ("+stage.fit.run=3", "stage.fit.run: expected a class or function (_target_) with its options or null, got 3"),
         ("loss=null", "loss: expected keys with values, got null"),
         ("data.workers=-1", "data.workers: expected a whole number of at least 0, got -1"),
         ("data.fraction=0", "data.fraction: expected a number above 0, got 0"),
-        ("data.height=tall", "data.height: expected a whole number of at least 1, got 'tall'"),
+        ("data.height=tall", "data.height: expected a whole number of at least 8, got 'tall'"),
         ("data.counts.bdd.train=-5", "data.counts.bdd.train: expected a whole number of at least 0, got -5"),
         ("datasets=7", "datasets: expected keys with values, got 7"),
         ("streams=3", "streams: expected keys with values, got 3"),
@@ -157,8 +196,15 @@ def test_references_of_a_stage_are_followed_in_its_own_configuration(composed):
         check_run(changed(cfg, "stage.null_bce.panels='${stages}'"))
 
 
+def test_a_run_without_stages_is_refused(composed):
+    with pytest.raises(ValueError, match="stages: there is nothing to do; this family has fit"):
+        check_run(changed(composed(*FIT), "stages=[]"))
+
+
 def test_what_a_stage_replaces_may_be_referred_to_by_others():
-    cfg = OmegaConf.create({"method": {"dimension": 3}, "stage": {"a": {"steps": "${method.nothing}"}}})
+    cfg = OmegaConf.create(
+        {"method": {"_target_": "a.B", "dimension": 3}, "stage": {"a": {"steps": "${method.nothing}"}}}
+    )
     check_values(cfg)
     with pytest.raises(ValueError, match=r"^stage\.a\.steps: "):
         check_references(cfg)
@@ -192,6 +238,37 @@ def test_every_key_of_a_run_and_of_a_stream_has_a_kind():
     assert {f"streams.*.{key}" for key in STREAM} <= set(KINDS)
 
 
+@pytest.mark.parametrize(
+    ("command", "given", "message"),
+    [
+        ("evaluate", {"stage": [1, 2]}, "stage: expected text or null, got [1, 2]"),
+        ("evaluate", {"evaluation": None}, "evaluation: expected keys with values, got null"),
+        ("evaluate", {"data.root": 3.0}, "data.root: expected text or null, got 3.0"),
+        ("evaluate", {"data": [1]}, "data: expected text or null, got [1]"),
+        ("evaluate", {"classes": "all"}, "classes: expected true or false or null, got 'all'"),
+        ("predict", {"overwrite": "yes please"}, "overwrite: expected true or false, got 'yes please'"),
+        ("predict", {"checkpoint": 5}, "checkpoint: expected last or best, got 5"),
+        ("compare", {"tsne.perplexity": True}, "tsne.perplexity: expected a number above 0, got true"),
+        ("compare", {"runs": [3]}, "runs: expected text or a list of paths, got [3]"),
+        ("activations", {"classes": "road"}, "classes: expected a list of names or null, got 'road'"),
+        ("browse", {"samples": 2.5}, "samples: expected a whole number of at least 1, got 2.5"),
+        ("check", {"split": []}, "split: expected text or null, got []"),
+    ],
+)
+def test_commands_take_values_of_one_kind_too(command, given, message):
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        check_command(command, given)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_defaults_of_commands_are_of_their_kind(command):
+    """Hydra composes them; here they are read as they are written."""
+    written = OmegaConf.to_container(OmegaConf.load(conf_dir() / f"{command}.yaml"))
+    flat = {f"tsne.{key}": value for key, value in written.get("tsne", {}).items()} | written
+    given = {key: value for key, value in flat.items() if value != "???" and key not in ("data", "dataset")}
+    check_command(command, given)
+
+
 def test_a_command_that_shares_some_keys_has_others_of_the_same_name():
     check_kinds(OmegaConf.create({"stage": "adapt", "panels": 3}), only=["panels"])
     with pytest.raises(ValueError, match="panels: expected"):
@@ -205,8 +282,12 @@ def test_a_command_that_shares_some_keys_has_others_of_the_same_name():
     ("target", "options", "message"),
     [
         ("methods.schedules.poly", {"power": "high"}, r"schedules\.poly: power: expected a number, got 'high'"),
-        ("methods.schedules.poly", {"warmup": 2.5}, "warmup: expected a whole number, got 2.5"),
-        ("methods.schedules.poly", {"falls": True}, "falls: expected a whole number or null, got True"),
+        ("methods.schedules.poly", {"warmup": 2.5}, "warmup: expected a whole number of at least 0, got 2.5"),
+        ("methods.schedules.poly", {"falls": True}, "falls: expected a whole number of at least 0 or null, got True"),
+        ("methods.schedules.poly", {"warmup": -5}, "warmup: expected a whole number of at least 0, got -5"),
+        ("losses.relational_bce.null_bce", {"band_bytes": -1}, "band_bytes: expected a whole number of at least 0 or"),
+        ("losses.relational_bce.bce", {"align_corners": "abc"}, "align_corners: expected true or false, got 'abc'"),
+        ("losses.relational_bce.class_relational_bce", {"relations": [1]}, r"relations: expected .*, got \[1\]"),
         ("models.small.small", {"widths": 8}, "widths: expected a list of whole numbers, got 8"),
         ("models.small.small", {"widths": [8, "a"]}, r"widths: expected a list of whole numbers, got \[8, 'a'\]"),
         ("models.small.small", {"low_head": 1}, "low_head: expected true or false, got 1"),
@@ -217,7 +298,11 @@ def test_a_command_that_shares_some_keys_has_others_of_the_same_name():
         ),
         ("methods.adversarial_self_training.AdversarialSelfTraining", {"mix_ignore": "no_way"}, "mix_ignore: expected"),
         ("methods.self_training.SelfTraining", {"tau": float("nan")}, "tau: expected a number, got nan"),
-        ("methods.universal.Universal", {"centroids": "three"}, "centroids: expected a whole number, got 'three'"),
+        (
+            "methods.universal.Universal",
+            {"centroids": "three"},
+            "centroids: expected a whole number of at least 0, got 'three'",
+        ),
         ("losses.cross_entropy.ce", {"global_pixel_mean": "sometimes"}, "global_pixel_mean: expected true or false"),
         ("data.layouts.folder", {"image_dir": 3}, "image_dir: expected text"),
         ("stages.relations.EstimateRelations", {"tau": "low"}, "tau: expected a number, got 'low'"),
@@ -233,6 +318,30 @@ def test_options_that_fit_are_taken():
     assert build(OmegaConf.create(node), num_classes=3).head.weight.shape[0] == 3
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"widths": [8, 8]}, r"model\.widths: expected 5 numbers from 1 to 4096, got \[8, 8\]"),
+        ({"widths": [8, 8, 0, 8, 8]}, r"model\.widths: expected 5 numbers from 1 to 4096"),
+        ({"blocks": [1, 1]}, r"model\.blocks: expected 4 numbers from 1 to 4096, got \[1, 1\]"),
+        ({"blocks": [10**9, 1, 1, 1]}, r"model\.blocks: expected 4 numbers from 1 to 4096"),
+        ({"blocks": [0, 1, 1, 1]}, r"model\.blocks: expected 4 numbers from 1 to 4096"),
+        ({"feature_width": 0}, "model.feature_width: expected a number from 1 to 4096, got 0"),
+        ({"temperature": -20}, "model.temperature is -20; expected a number above 0"),
+    ],
+)
+def test_sizes_of_which_no_network_is_made_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        build(OmegaConf.create({"_target_": "mdseg.models.small.small", **options}), num_classes=3)
+
+
+def test_a_stage_without_values_of_its_own_and_a_method_without_a_network_get_no_traceback(composed):
+    cfg = changed(composed(*FIT), "model=null")
+    cfg.stage.fit = None
+    with pytest.raises(ValueError, match="Supervised trains a network, and model is null; choose one"):
+        planned(cfg)
+
+
 def test_an_option_of_a_merge_that_is_neither_true_nor_false_is_refused():
     with pytest.raises(ValueError, match=r"merges\.max\.mask_missing: expected true or false, got 'no_way'"):
         check_merges({"max": {"mask_missing": "no_way"}}, ["a", "b"])
@@ -241,7 +350,6 @@ def test_an_option_of_a_merge_that_is_neither_true_nor_false_is_refused():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"warmup": -5}, "scheduler.warmup: expected at least 0, got -5"),
         ({"power": -1.0}, "scheduler.power: expected at least 0, got -1.0"),
         ({"falls": 0}, "scheduler.falls: expected at least 1, got 0"),
     ],

@@ -187,8 +187,8 @@ def test_an_experiment_shows_what_it_trains_on_in_its_label_space(tmp_path):
     [
         (["experiment=uniseg_cib", "on=[kitti]"], "uniseg_cib does not train on kitti, only on bdd, cityscapes, idd"),
         (["on=[wilddash]", "split=train", *SMALL], "WildDash 1 has no training split"),
-        (["on=[idd]", "samples=0"], "samples: expected a number of images, got 0"),
-        (["on=[idd]", "versions=many"], "versions: expected a number of images, got 'many'"),
+        (["on=[idd]", "samples=0"], "samples: expected a whole number of at least 1, got 0"),
+        (["on=[idd]", "versions=many"], "versions: expected a whole number of at least 0, got 'many'"),
         (["on=[idd]", "seed=x"], "seed: expected a whole number"),
         (["on=[idd]", "split=tarin", *SMALL], "split 'tarin', expected one of"),
     ],

@@ -90,3 +90,50 @@ def test_the_message_names_the_folder_of_outputs(tmp_path):
     names = names_of(tmp_path, "x" * 251 + ".jpg", "x" * 251 + ".png")
     with pytest.raises(ValueError, match=re.escape(str(tmp_path / "out"))):
         check_names(names, tmp_path / "out", FOLDERS)
+
+
+@pytest.mark.parametrize(
+    ("there", "message"),
+    [
+        ("out/id/a.png/", r"there are folders where predictions would lie.*out/id/a\.png"),
+        ("out/overlay/a.jpg/b.jpg", r"there are folders where predictions would lie.*out/overlay/a\.jpg"),
+        ("out/color", "there are files where folders of predictions would lie.*out/color"),
+    ],
+)
+def test_what_no_prediction_can_replace_is_refused_before_there_are_any(tmp_path, there, message):
+    path = tmp_path / there
+    path.mkdir(parents=True) if there.endswith("/") else write_text(path, "")
+    with pytest.raises(ValueError, match=message):
+        check_names(names_of(tmp_path, "a.jpg"), tmp_path / "out", FOLDERS)
+
+
+def test_photographs_are_not_replaced_by_their_predictions(tmp_path):
+    """Photographs lie in a folder that is called as one of the predictions, or that is linked to in its place."""
+    for file in ("x.png", "id/x.png"):
+        write_text(tmp_path / file, "")
+    names = names_of(tmp_path, "x.png", "id/x.png")
+    with pytest.raises(
+        ValueError, match=r"would replace the photographs themselves: .*id/x\.png; choose another output"
+    ):
+        check_names(names, tmp_path, FOLDERS)
+    check_names(names, tmp_path / "out", FOLDERS)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/id").symlink_to(tmp_path)
+    with pytest.raises(ValueError, match=r"photographs themselves: .*out/id/x\.png"):
+        check_names(names_of(tmp_path, "x.png"), tmp_path / "out", FOLDERS)
+
+
+def test_links_to_photographs_may_be_replaced(tmp_path):
+    write_text(tmp_path / "x.jpg", "photograph")
+    (tmp_path / "out/overlay").mkdir(parents=True)
+    (tmp_path / "out/overlay/x.jpg").symlink_to(tmp_path / "x.jpg")
+    check_names(names_of(tmp_path, "x.jpg"), tmp_path / "out", FOLDERS)
+    write_text(tmp_path / "out/overlay/x.jpg", "prediction")
+    assert (tmp_path / "x.jpg").read_text() == "photograph"
+
+
+def test_an_error_of_writing_names_the_file_that_was_to_be_written(tmp_path):
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(OSError, match=r"/a\.png'$"):
+        write_text(tmp_path / "a.png", "")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.png"]

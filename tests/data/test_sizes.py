@@ -80,3 +80,19 @@ def test_each_size_of_a_dataset_is_tried():
     with pytest.raises(ValueError, match=r"images of mine would be seen at 20 × 40 \(height × width\): no square"):
         check_evaluated("mine", [(40, 40), (40, 80)], 20, 1, refusal)
     check_evaluated("mine", [(40, 80)], 20, 1, takes_any)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["streams.labelled.batch_size=1000000000"],
+            "streams.labelled: 1000000000 images of 32 × 48 pixels at once",
+        ),
+        (["transform.crop=[40000,40000]"], "transform.crop: 40000 × 40000 pixels are more than the 179 megapixels"),
+        (["evaluation.short_side=100000"], "evaluation.short_side=100000: images of bdd would be seen at 100000 × "),
+    ],
+)
+def test_what_no_memory_holds_is_refused_before_it_is_tried(composed, overrides, message):
+    with refused(message):
+        planned(composed(*RUN, *overrides))

@@ -208,3 +208,17 @@ def test_a_trial_leaves_no_trace():
         expected = plain(image=image, mask=mask)
         assert (found[0] == expected["image"]).all()
         assert (found[1] == expected["mask"]).all()
+
+
+@pytest.mark.parametrize(
+    "transforms",
+    [
+        [A.Rotate(border_mode=cv2.BORDER_REFLECT_101)],
+        [A.Affine(scale=(0.5, 1.5), border_mode=cv2.BORDER_REPLICATE)],
+        [A.RandomCrop(12, 20), A.Resize(*CROP)],
+        [A.PadIfNeeded(48, 80, border_mode=cv2.BORDER_WRAP), A.CenterCrop(*CROP)],
+    ],
+    ids=["mirrored", "drawn out", "a crop", "repeated"],
+)
+def test_what_a_transform_would_fill_the_mask_with_does_not_matter_where_it_fills_nothing(transforms):
+    crop_with(*transforms)

@@ -110,6 +110,18 @@ def test_a_timm_encoder_is_normalised_as_its_weights_were():
     torch.testing.assert_close(model.mean.flatten(), 255 * torch.tensor(cfg.mean))
 
 
+@pytest.mark.parametrize(("arch", "encoder"), [("Segformer", "mit_b0"), ("PSPNet", "resnet18")])
+def test_an_encoder_s_own_file_is_loaded_and_nothing_else_changes(tmp_path, arch, encoder):
+    torch.save(smp.encoders.get_encoder(encoder).state_dict(), tmp_path / "w.pth")
+    states = []
+    for weights in (None, tmp_path / "w.pth"):
+        torch.manual_seed(0)
+        states.append(encoder_decoder(2, arch=arch, encoder=encoder, weights=weights).state_dict())
+    differing = {key for key, value in states[0].items() if not torch.equal(value, states[1][key])}
+    assert differing
+    assert all(key.startswith("backbone.encoder.") for key in differing)
+
+
 def test_weights_of_an_encoder_come_from_a_file(tmp_path):
     state = smp.encoders.get_encoder("resnet18").state_dict()
     torch.save({**state, "fc.weight": torch.zeros(1000, 512)}, tmp_path / "resnet18.pth")
@@ -201,6 +213,62 @@ def test_weights_in_the_names_of_another_code_are_translated_by_timm(tmp_path, p
         ValueError, match=r"part\.pth, in timm's names, does not fit TimmUniversalEncoder: 18 of 97 keys"
     ):
         encoder_from(tmp_path / "part.pth", "tu-test_convnext")
+
+
+def in_the_authors_names(state):
+    """PVT-v2, likewise."""
+    changes = {
+        r"^patch_embed\.": lambda found: "patch_embed1.",
+        r"^stages\.(\d)\.blocks\.": lambda found: f"block{int(found[1]) + 1}.",
+        r"^stages\.(\d)\.downsample\.": lambda found: f"patch_embed{int(found[1]) + 1}.",
+        r"^stages\.(\d)\.norm\.": lambda found: f"norm{int(found[1]) + 1}.",
+        r"mlp\.dwconv\.": lambda found: "mlp.dwconv.dwconv.",
+    }
+    renamed = {}
+    for key, value in state.items():
+        for old, new in changes.items():
+            key = re.sub(old, new, key)
+        renamed[key] = value
+    return renamed
+
+
+@pytest.mark.parametrize(
+    ("encoder", "rename", "longer", "message"),
+    [
+        ("tu-pvt_v2_b0", in_the_authors_names, ("block3.0.", "block3.2."), r"tensors do, and \d+ more .*block3\.2\."),
+        ("tu-pvt_v2_b0", in_the_authors_names, ("block4.0.", "block4.2."), r"tensors do, and \d+ more .*block4\.2\."),
+        ("tu-test_convnext", in_facebooks_names, ("stages.1.0.", "stages.1.7."), r"stages\.1\.blocks\.7"),
+    ],
+    ids=["in between", "at the end", "as timm says it"],
+)
+def test_weights_of_a_deeper_network_in_the_names_of_another_code_are_an_error(
+    tmp_path, encoder, rename, longer, message
+):
+    """timm 1.0.31 drops what is left over without a word, as it keeps random values for what is missing."""
+    state = rename(published(encoder.removeprefix("tu-")))
+    torch.save({"model": state}, tmp_path / "w.pth")
+    encoder_decoder(2, encoder=encoder, weights=tmp_path / "w.pth")
+    torch.save(
+        {"model": {key.replace(*longer): value for key, value in state.items()} | state}, tmp_path / "deeper.pth"
+    )
+    with pytest.raises(ValueError, match=rf"deeper\.pth does not fit .*{message}"):
+        encoder_decoder(2, encoder=encoder, weights=tmp_path / "deeper.pth")
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
+def test_a_longer_last_stage_is_that_of_a_deeper_network(tmp_path, encoder):
+    state = timm.create_model("resnet18").state_dict()
+    longer = {key.replace("layer4.1.", "layer4.2."): value for key, value in state.items()}
+    torch.save(longer | state, tmp_path / "longer.pth")
+    with pytest.raises(ValueError, match=r"longer\.pth does not fit .* further keys \(layer4\.2\.conv1\.weight"):
+        encoder_decoder(2, encoder=encoder, weights=tmp_path / "longer.pth")
+
+
+@pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])
+def test_an_option_that_nothing_takes_is_an_error(encoder):
+    """smp 0.6.0 drops those of its own encoders without a word."""
+    with pytest.raises(ValueError, match="encoder_output_strid"):
+        encoder_decoder(2, encoder=encoder, options={"encoder_output_strid": 8})
 
 
 @pytest.mark.parametrize("encoder", ["resnet18", "tu-resnet18"])

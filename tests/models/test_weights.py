@@ -1,4 +1,5 @@
 import argparse
+import os
 import warnings
 
 import pytest
@@ -49,6 +50,10 @@ def test_missing_keys_are_an_error_that_lists_them(module, other, tmp_path):
     with pytest.raises(ValueError, match=r"w\.pth does not fit Sequential: 1 of 7 keys missing \(0\.weight\)"):
         load_weights(module, tmp_path / "w.pth")
     assert torch.equal(module[0].bias, before)
+    with pytest.raises(ValueError, match=r"1 of 7 keys missing \(0\.weight\)"):
+        load_weights(module, tmp_path / "w.pth", may_miss=("0.",))  # a layer comes as a whole, or not at all
+    del state["0.bias"]
+    torch.save(state, tmp_path / "w.pth")
     load_weights(module, tmp_path / "w.pth", may_miss=("0.",))
 
 
@@ -69,11 +74,36 @@ def test_no_file_is_an_error_that_says_what_to_do(tmp_path):
         hrnet_w18_small(2, weights=tmp_path / "absent.pth")
 
 
-@pytest.mark.parametrize("content", [b"not a checkpoint", b""])
-def test_a_file_of_something_else_is_an_error_that_names_it(module, tmp_path, content):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not a checkpoint", "it begins with b'not a checkpoint': no file of torch.save"),
+        (b"", "it is empty: no file of torch.save"),
+        (b"<!DOCTYPE html><html><title>404", r"it begins with b'<!DOCTYPE html>.*perhaps a page or a pointer"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:", "b'version https://git-lfs"),
+        (b"\x89PNG\r\n\x1a\n", "no file of torch.save"),
+        (b"PK\x03\x04", "RuntimeError"),
+        (b"\x80\x02}q\x00", "EOFError|UnpicklingError"),
+    ],
+    ids=["text", "empty", "page", "pointer", "picture", "zip, cut off", "pickle, cut off"],
+)
+def test_a_file_of_something_else_is_an_error_that_names_it(module, tmp_path, content, message):
     (tmp_path / "w.pth").write_bytes(content)
-    with pytest.raises(ValueError, match=r"w\.pth is not a file of tensors"):
+    with pytest.raises(ValueError, match=rf"w\.pth is not a file of tensors.*({message})"):
         load_weights(module, tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link"])
+def test_what_is_no_regular_file_is_not_waited_for(module, tmp_path, kind):
+    path = tmp_path / "w.pth"
+    {"folder": path.mkdir, "pipe": lambda: os.mkfifo(path), "link": lambda: path.symlink_to(path)}[kind]()
+    with pytest.raises(ValueError, match=rf"w\.pth is a {kind}.*expected a regular file"):
+        load_weights(module, path)
+
+
+def test_a_path_that_is_too_long_is_no_file(module):
+    with pytest.raises(FileNotFoundError, match="no file at xxx"):
+        load_weights(module, "x" * 5000)
 
 
 def test_a_file_that_is_not_a_state_dict_is_an_error(module, tmp_path):
@@ -133,6 +163,26 @@ def test_of_two_networks_the_one_that_fits_is_taken(module, other, tmp_path):
     torch.save(document, tmp_path / "w.pth")
     load_weights(module, tmp_path / "w.pth")
     assert torch.equal(module[0].weight, other[0].weight)
+
+
+def test_of_two_networks_with_equal_names_the_one_of_equal_shapes_is_taken(module, other, tmp_path):
+    wider = nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8))
+    torch.save({"teacher": wider.state_dict(), "net": other.state_dict()}, tmp_path / "w.pth")
+    with pytest.warns(Remark, match=r"begin with 'net\.' are taken"):
+        load_weights(module, tmp_path / "w.pth")
+    assert torch.equal(module[0].weight, other[0].weight)
+
+
+def test_tensors_that_are_equal_by_chance_are_not_enough(module, tmp_path):
+    """Counters and biases of one element fit everywhere."""
+    chance = {
+        "1.num_batches_tracked": torch.tensor(1),
+        "0.bias": torch.zeros(4),
+        "other.weight": torch.zeros(4, 3, 1, 1),
+    }
+    torch.save(chance, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="5 of 7 keys missing"):
+        load_weights(module, tmp_path / "w.pth")
 
 
 def test_arguments_of_a_training_script_may_lie_beside_the_weights(module, other, tmp_path):

@@ -267,7 +267,10 @@ def test_a_universal_network_trains_on_the_embeddings_of_an_earlier_run(composed
             r"run\.dimension=9, but the features of this network have 8 channels.*set embedding_dimension=8 or",
         ),
         (["method.centroids=0"], r"run\.centroids: expected a whole number of at least 1, got 0"),
-        (["stage.embeddings.run.samples=few"], r"EstimateEmbeddings: samples: expected a whole number, got 'few'"),
+        (
+            ["stage.embeddings.run.samples=few"],
+            r"EstimateEmbeddings: samples: expected a whole number of at least 0, got 'few'",
+        ),
         (["stage.embeddings.run.pca_scope=both"], r"run\.pca_scope: expected per_dataset or joint, got 'both'"),
     ],
 )

@@ -3,6 +3,7 @@ import warnings
 from types import SimpleNamespace
 
 import pytest
+import segmentation_models_pytorch as smp
 import torch
 from running import carry_out, new_folder, planned
 from smoke import SMOKE
@@ -124,3 +125,11 @@ def test_selecting_needs_a_seen_dataset_and_says_where_the_reported_images_are_t
         planned(composed("experiment=maxsquare_gta5_cityscapes", *SMOKE, "select=val"))
     with pytest.warns(UserWarning, match="weights are chosen by all reported images of cityscapes, as in most papers"):
         planned(composed("experiment=supervised_cityscapes", *SMOKE, "select=val"))
+
+
+def test_a_plan_says_which_weights_a_network_begins_with(composed, tmp_path):
+    torch.save(smp.encoders.get_encoder("resnet18").state_dict(), tmp_path / "w.pth")
+    model = ["model=smp", "model.encoder=resnet18", f"model.weights={tmp_path / 'w.pth'}"]
+    smoke = [override for override in SMOKE if not override.startswith("model.")]
+    shown = str(planned(composed("experiment=supervised_bdd", *smoke, *model, "transform.crop=[64,64]")))
+    assert f"\nfit: from weights {tmp_path / 'w.pth'}\n" in shown
