@@ -73,8 +73,6 @@ def check_run(cfg: DictConfig) -> None:
         raise ValueError(f"stages: there is nothing to do; this family has {', '.join(cfg.stage)}")
     if not any(cfg.evaluate.values()):
         raise ValueError("evaluate: no dataset to evaluate on; set evaluate.seen=[...]")
-    if not cfg.stages:
-        raise ValueError(f"stages: there is none, so nothing would be done; this family has {', '.join(cfg.stage)}")
     stages = {name: stage_config(cfg, name) for name in cfg.stages}
     for position, (name, stage) in enumerate(stages.items()):
         check_lists(stage)

@@ -119,7 +119,6 @@ def test_a_dataset_that_an_earlier_stage_trained_on_is_not_unseen():
     [
         ("evaluate.unseen=[kitti,bdd]", "bdd stands in seen and in unseen"),
         ("streams.labelled.datasets=[idd,bdd,idd]", "streams.labelled.datasets: 'idd' occur more than once"),
-        ("stages=[]", "stages: there is none, so nothing would be done; this family has null_bce, "),
         ("stages=[null_bce,null_bce]", "stages: 'null_bce' occur more than once"),
     ],
 )

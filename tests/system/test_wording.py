@@ -2,7 +2,7 @@
 
 import pytest
 
-from mdseg.system.wording import printable
+from mdseg.system.wording import visible
 
 
 @pytest.mark.parametrize(
@@ -17,4 +17,4 @@ from mdseg.system.wording import printable
     ],
 )
 def test_what_would_command_a_terminal_is_written_out(text, shown):
-    assert printable(text) == shown
+    assert visible(text, lines=True) == shown
