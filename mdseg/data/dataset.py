@@ -388,7 +388,7 @@ def _polygon_class(labels: Sequence[str], class_of: Mapping[str, int], path: Pat
     if not known and table.unknown_ids == "error":
         shown, meant = excerpt(labels[0]), nearest(labels[0], class_of)
         where = f"is not in label table '{table.name}' (`members`, `ignore_members`)"
-        raise UnknownLabels(f"{path}: label {shown}{meant} {where}", labels[:1])
+        raise UnknownLabels(f"{path}: label {shown}{meant} {where}", [shown[1:-1]])
     return class_of[known[0]] if known else IGNORE
 
 

@@ -418,12 +418,6 @@ def test_a_label_of_labelme_is_shown_in_one_short_line(tmp_path, label):
     assert label != "Car" or "(did you mean car?)" in str(caught.value)
 
 
-@pytest.mark.parametrize("label", [None, 3, True, ["car"], {"car": 1}])
-def test_a_label_of_labelme_is_a_text(tmp_path, label):
-    with pytest.raises(ValueError, match=r"a\.json: not a readable polygon file .*expected texts as labels, found"):
-        read_mask(write_shapes(tmp_path / "a.json", (label, "polygon", CORNERS)), "idd")
-
-
 @pytest.mark.parametrize(
     "damage",
     [{"imageWidth": None}, {"imageHeight": -1}, {"shapes": None}, {"shapes": [{"label": "car"}]}, {"shapes": [3]}],
