@@ -142,7 +142,7 @@ def test_weights_that_do_not_fit_are_named_with_what_differs(adapted, composed, 
         ([*SMALL, "streams.target=null"], "TargetLoss needs a target stream; streams has labelled \\(labelled\\)"),
         ([*SMALL, "loss.target.normalisation=offical"], "offical"),
         ([*SMALL, "+loss.target.alpha=0.2"], "max_square has no argument alpha"),
-        (
+        ([*SMALL, "loss/target=none", "+loss.target.alpha=0.2"], "loss.target: expected a class or function"),
             [*SMALL, "loss/target=none", "+loss.target.alpha=0.2"],
             r"loss\.target: expected a class or function \(_target_\) with its options or null, got {'alpha': 0.2}",
         ),
