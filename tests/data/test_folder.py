@@ -265,6 +265,15 @@ def test_photographs_that_are_called_alike_are_no_masks(tmp_path, names, grey):
     assert len(folder(tmp_path, "train", "data", None)) == len(names)
 
 
+@pytest.mark.parametrize("names", ["rgb/{}.png thermal/{}.png", "{}_rgb.png {}_ir.png", "1/frame_{}.png 2/frame_{}.png"])
+def test_grey_photographs_beside_coloured_ones_are_no_masks(tmp_path, names):
+    for number in range(4):
+        colour, grey = (f"data/{name.format(number)}" for name in names.split())
+        photographs(tmp_path, colour, grey)
+        saved(np.array(Image.open(tmp_path / grey).convert("L")), tmp_path / grey)
+    assert len(folder(tmp_path, "train", "data", None)) == 8
+
+
 def test_a_photograph_that_is_all_black_is_not_taken_for_a_mask_among_others(tmp_path):
     names = [f"data/{number}{more}.png" for number in range(3) for more in ("", "_night")]
     photographs(tmp_path, *names)
