@@ -27,6 +27,11 @@ from mdseg.data.survey import surveyed
 from mdseg.system.templates import check_template
 from mdseg.system.wording import Remark, shortened
 
+NO_PAIRS = (
+    ". A pair has one name, capital letters counted; what names have besides it goes into image_ending and mask_ending, "
+    "such as _mask"
+)
+
 
 def folder(
     root: str | Path,
@@ -118,7 +123,7 @@ def folder(
     elif without_mask == "unlabelled":
         samples = _partly_labelled(images, masks)
     else:
-        samples = paired(images, masks)
+        samples = paired(images, masks, advice=NO_PAIRS)
     seen = [sample.image for sample in samples]
     if bare := [sample.image for sample in samples if sample.mask is None]:
         refuse_masks(bare, seen, root)
@@ -149,6 +154,9 @@ def _no_folder(folder: Path, root: Path, template: str, split: str) -> str:
     hint = f"; {above} has {shortened(there)}" if there else ""
     if "\\" in template:
         hint = "; folders are parted by /"
+    elif "{split}" in template and above.is_dir() and not there and any(above.iterdir()):
+        hint = f"; {above} has files and no folders: leave {{split}} out of the option, and say by `lists` which file "
+        hint += "is of which split"
     elif hint and "{split}" in template:
         hint += f", and `splits: {{{split}: <name>}}` of the layout takes one of them"
     elif set(there) & set(SPLITS):
@@ -169,7 +177,8 @@ def _partly_labelled(images: Files, masks: Files) -> list[Sample]:
     """Samples of a split of which some images have masks."""
     both = images.keys() & masks.keys()
     if not both or masks.keys() - both:
-        return paired({key: images[key] for key in both or images}, masks)  # which says what is wrong
+        only = {key: images[key] for key in both or images}
+        return paired(only, masks, advice=NO_PAIRS)  # which says what is wrong
     without = sorted(images.keys() - both)
     if without:
         warnings.warn(

@@ -465,6 +465,12 @@ def test_many_folders_with_frames_of_the_same_names_are_compared_in_bounded_memo
         tracemalloc.stop()
 
 
+def test_one_folder_for_all_splits_is_answered_with_lists(tmp_path):
+    photographs(tmp_path, "images/a.jpg")
+    with pytest.raises(NoSplit, match=r"no folder .*images has files and no folders: leave {split} out .* `lists`"):
+        folder(tmp_path, "train", "images/{split}", "masks/{split}")
+
+
 def test_splits_may_be_called_otherwise(tmp_path):
     photographs(tmp_path, "images/training/a.jpg", "images/valid/b.jpg")
     masks(tmp_path, "masks/training/a.png", "masks/valid/b.png")
@@ -581,8 +587,9 @@ def test_masks_without_image_stay_an_error(partly):
 
 def test_masks_that_belong_to_no_image_at_all_are_called_otherwise(tmp_path):
     spaced_out("{}.jpg", "masks/{}_gt.png")(tmp_path)
-    with pytest.raises(IncompleteSplit, match="4 images without mask.* 4 masks without image.* 0 pairs"):
-        folder(tmp_path, "train", "data", "data/masks", without_mask="unlabelled")
+    for without_mask in ("error", "unlabelled"):
+        with pytest.raises(IncompleteSplit, match="4 images without mask.* 4 masks without image.* 0 pairs.* mask_ending"):
+            folder(tmp_path, "train", "data", "data/masks", without_mask=without_mask)
 
 
 def test_a_split_without_any_mask_is_unlabelled_then(tmp_path):

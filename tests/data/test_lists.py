@@ -205,6 +205,14 @@ def test_a_list_that_is_no_text_is_named(tree, content):
         labelled_subset(["a", "b", "c"], str(tree / "train.txt"), 0, "x")
 
 
+@pytest.mark.parametrize(
+    "line", ["images/a.jpg,masks/a.png", "a.jpg;a.png", '"images/a.jpg" "masks/a.png"', r"images\a.jpg"]
+)
+def test_lines_of_another_kind_are_answered_with_what_parts_names(tree, line):
+    with pytest.raises(IncompleteSplit, match=r"which does not exist \(a blank or a tab parts .* nothing is quoted\)"):
+        taken(tree, line)
+
+
 @pytest.mark.parametrize("line", ["x" * 5000, "images/" + "y" * 300 + ".jpg"])
 def test_a_line_that_can_be_no_file_is_missing(tree, line):
     with pytest.raises(IncompleteSplit, match="which does not exist"):
