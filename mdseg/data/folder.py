@@ -28,8 +28,8 @@ from mdseg.system.templates import check_template
 from mdseg.system.wording import Remark, shortened
 
 NO_PAIRS = (
-    ". A pair has one name, capital letters counted; what names have besides it goes into image_ending and mask_ending, "
-    "such as _mask"
+    ". A pair has one name, capital letters counted; what names have besides it goes into image_ending and "
+    "mask_ending, such as _mask"
 )
 
 
@@ -149,15 +149,16 @@ def split_names(splits: Any, templates: Collection[str]) -> dict[str, str]:
 
 
 def _no_folder(folder: Path, root: Path, template: str, split: str) -> str:
-    above = root / template.partition("{split}")[0].rpartition("/")[0]
-    there = sorted(path.name for path in above.iterdir() if path.is_dir()) if above.is_dir() else []
+    asked = root / template.partition("{split}")[0].rpartition("/")[0]
+    above = next((each for each in (asked, *asked.parents) if each.is_dir()), root)
+    there = sorted(path.name for path in above.iterdir() if path.is_dir())
     hint = f"; {above} has {shortened(there)}" if there else ""
     if "\\" in template:
         hint = "; folders are parted by /"
-    elif "{split}" in template and above.is_dir() and not there and any(above.iterdir()):
+    elif "{split}" in template and above == asked and not there and any(above.iterdir()):
         hint = f"; {above} has files and no folders: leave {{split}} out of the option, and say by `lists` which file "
         hint += "is of which split"
-    elif hint and "{split}" in template:
+    elif hint and "{split}" in template and above == asked:
         hint += f", and `splits: {{{split}: <name>}}` of the layout takes one of them"
     elif set(there) & set(SPLITS):
         hint += ", and {split} in the layout's option stands for the split's name"
