@@ -104,10 +104,12 @@ def folder(
             warnings.warn(f"no masks in {masks_at}: all images in {images_at} are unlabelled", Remark, stacklevel=2)
         masks_at = None
     if lists is None:
+        files.refuse_both(files.images, files.mask_files)
         files.remark_left_out()
     found, of_images = files.images, _of_images(files.masks, files.images)
     if lists is not None:
         found, masks = _listed(Chosen(at(lists), root), files, of_images)
+        files.refuse_both(found, masks.values())
         masks_at = None if split == "test" and not masks else masks_at
     else:
         if "{split}" in image_dir and "{split}" not in str(mask_dir):  # one mask folder serves all splits
@@ -219,6 +221,8 @@ def _listed(chosen: Chosen, files: Apart, masks: Found) -> tuple[Found, Files]:
             mask = _mask(columns[1], chosen)
         elif key in masks:
             mask = files.one_mask_each({key: masks[key]})[key]
+        if len(columns) == 1 and mask in found[key]:
+            files.refuse_both({key: found[key]}, [mask])
         chosen.add(key, found[key][0], mask)
     chosen.check()
     return found, chosen.masks

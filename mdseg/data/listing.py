@@ -233,7 +233,7 @@ def paired(images: Files, masks: Files, lone: str = "error", advice: str = "") -
                 "image without mask": [images[key] for key in without_mask],
                 "mask without image": [masks[key] for key in without_image],
             }
-            none = advice if without_mask and without_image and not keys else ""
+            none = "" if keys else advice
             raise IncompleteSplit(
                 f"{message}{len(keys)} pairs; both are needed in a labelled split{none}", pairs, faults
             )
