@@ -258,7 +258,8 @@ def main() -> None:
         print(usage)
         return
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        sys.exit(usage)
+        got = "" if len(sys.argv) == 1 else f"\n\nmdseg: expected one folder, got {visible(' '.join(sys.argv[1:]))}"
+        sys.exit(f"{usage}{got}")
     try:
         records, problems = read_records(Path(sys.argv[1]))
     except (OSError, ValueError) as error:

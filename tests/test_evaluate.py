@@ -247,6 +247,8 @@ def test_a_dataset_of_the_run_is_read_as_in_the_run_unless_conf_is_asked_for(tra
     [
         (["on=[camvid]"], r"no dataset 'camvid' \(did you mean camvid\d\d\?\)"),
         (["data=disk"], "data=disk needs data.root="),
+        (["dataset=[camvid11]"], r"dataset=camvid11: what is read is named by on=\[...\], here \['cityscapes',"),
+        (["on=[idd]", "dataset=[bdd]"], r"dataset=bdd: what is read is named by on=\[...\], here \['idd'\]"),
         (["evaluation.shortside=3"], "did you mean evaluation.short_side"),
         (["datasets.bdd.rot=x"], "did you mean root"),
         (["evaluation.batch_size=0"], "evaluation.batch_size: expected a whole number of at least 1, got 0"),

@@ -97,6 +97,8 @@ def compose_as_in_run(config_name: str, overrides: Sequence[str], run: DictConfi
     cfg = compose_with_datasets(config_name, others, known)
     OmegaConf.set_struct(cfg, False)
     cfg.on = cfg.on or list(on)
+    if unread := set(dataset_names(given["dataset"], "dataset") if "dataset" in given else ()) - set(cfg.on):
+        raise ValueError(f"dataset={','.join(sorted(unread))}: what is read is named by on=[...], here {list(cfg.on)}")
     moved = cfg.data.root is not None
     if "data" in given and not moved:
         raise ValueError(NO_ROOT)
@@ -246,7 +248,9 @@ def in_short(error: Exception, overrides: Sequence[str]) -> str:
         if not options:  # a path in place of a name
             group, name = group.partition("/")[0], error.missing_cfg_file.partition("/")[2]
             options = _options(group, overrides)
-        return f"there is no {group} {name!r}{nearest(name, options)}; there are {', '.join(options)}"
+        own = f" (one's own is <folder>/{group}/{name}.yaml, with hydra.searchpath=[file://<folder>])"
+        own = "" if "/" in name else own
+        return f"there is no {group} {name!r}{nearest(name, options) or own}; there are {', '.join(options)}"
     if isinstance(error, OverrideParseException):
         reason = error.message.splitlines()[0]
         if "=~" in str(error.override):

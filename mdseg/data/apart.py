@@ -36,7 +36,6 @@ class Apart:
     Raises:
         NoSplit: there are no files for images.
         FileNotFoundError: none of them is an image.
-        ValueError: a file may be both.
     """
 
     def __init__(
@@ -63,7 +62,6 @@ class Apart:
         masks = [path for path in there if not (self._lies_in(path, [around]) and self._ends_as_image(path))]
         self.masks: Found = {} if masks_at is None else by_key(masks, masks_at, mask_ending, self.mask_formats)
         self.mask_files = {path for paths in self.masks.values() for path in paths}
-        self._refuse_both()
         self._beside_images = [path for path in here if not (self.one_place and path in self.mask_files)]
         self.beside_masks = [] if self.one_place else there
         if not self.images:
@@ -80,10 +78,15 @@ class Apart:
     def _ends_as_image(self, path: Path) -> bool:
         return self._longer > 0 and without_ending(path.name, self.image_ending, IMAGES) is not None
 
-    def _refuse_both(self) -> None:
-        files = [path for paths in self.images.values() for path in paths]
-        real = real_files([*files, *self.mask_files])
-        masks = {real[path]: path for path in self.mask_files}
+    def refuse_both(self, images: Found, mask_files: Collection[Path]) -> None:
+        """Refuse files that would be images and masks.
+
+        Raises:
+            ValueError: there are some; it says which, and what to set.
+        """
+        files = [path for paths in images.values() for path in paths]
+        real = real_files([*files, *mask_files])
+        masks = {real[path]: path for path in mask_files}
         linked = next((path for path in files if real[path] in masks and os.path.islink(path)), None)
         if linked is not None:
             raise ValueError(
@@ -91,7 +94,7 @@ class Apart:
             )
         both = {
             path: [other for other in paths if other != path]
-            for paths in self.images.values()
+            for paths in images.values()
             for path in paths
             if real[path] in masks
         }

@@ -177,8 +177,6 @@ def check_dataset(
             problems += found
         if samples is not None:
             listed[wanted] = samples
-        if samples == [] and not found:
-            problems.append(Problem(True, wanted, "its layout lists no images"))
         if not table.names and any(sample.mask is not None for sample in samples or ()):
             problems.append(Problem(True, wanted, MASKS_WITHOUT_TABLE))
             listed[wanted] = [replace(sample, mask=None) for sample in listed[wanted]]
@@ -211,7 +209,9 @@ def list_split(
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            samples = layout(root, split)
+            samples = layout(root, split) or None
+            if samples is None:
+                problems = [Problem(False, split, "its layout lists no images")]
         except NoSplit as error:
             problems = [Problem(False, split, f"the split does not exist: {error}")]
         except (IncompleteSplit, UnusableSplit) as error:
@@ -278,7 +278,8 @@ def problems_of_content(name: str, split: Split) -> list[Problem]:
     for what, faults in split.faults.items():
         if what == UNKNOWN:
             counts = [f"{raw_id} in {count}" for raw_id, count in split.unknown.most_common()]
-            otherwise = f"otherwise use `{split.table.ignore_key}` or `unknown_ids: ignore`"
+            key = "ignore_members" if faults[0].file.suffix.lower() == ".json" else split.table.ignore_key
+            otherwise = f"otherwise use `{key}` or `unknown_ids: ignore`"
             what = f"{what}: {shortened(counts, 8)} (the right table? {otherwise})"
         files = tuple((fault.file, fault.detail) for fault in faults)
         problems.append(Problem(faults[0].what not in (NOTHING_LABELLED, NOT_TURNED), name, what, files))
@@ -289,7 +290,11 @@ def problems_of_content(name: str, split: Split) -> list[Problem]:
         what = f"a single class, {only}: it cannot be trained on alone and its IoU is undefined; add what else there is"
         problems.append(Problem(False, name, what))
     elif split.labelled and split.absent:
-        problems.append(Problem(False, name, f"classes that never occur: {', '.join(split.absent)}"))
+        what = f"classes that never occur: {', '.join(split.absent)}"
+        if np.count_nonzero(split.shares) == 1 and split.ignored:
+            what += f"; beside the only other one all pixels are ignored: is one of `{split.table.ignore_key}` a class "
+            what += "(255 may be one in masks of black and white)?"
+        problems.append(Problem(False, name, what))
     return problems
 
 

@@ -315,8 +315,8 @@ def draw_polygons(path: Path, table: LabelTable) -> UInt8[np.ndarray, "h w"]:
     for kind, labels, points in shapes:
         if kind not in drawn:
             raise ValueError(
-                f"{path}: the shape {excerpt(labels[0])} is a {kind}; {', '.join(drawn)} are drawn, make it one of "
-                "these or delete it"
+                f"{path}: the shape {excerpt(labels[0])} is a {kind}; {', '.join(drawn)} are drawn (a polygon "
+                "has three points at least), make it one of these or delete it"
             )
         drawn[kind](points, fill=_polygon_class(labels, class_of, path, table))
     return np.array(canvas)

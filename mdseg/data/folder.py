@@ -27,6 +27,11 @@ from mdseg.data.survey import surveyed
 from mdseg.system.templates import check_template
 from mdseg.system.wording import Remark, shortened
 
+NO_PAIRS = (
+    ". A pair has one name, capital letters counted; what names have besides it goes into image_ending and "
+    "mask_ending, such as _mask"
+)
+
 
 def folder(
     root: str | Path,
@@ -99,10 +104,12 @@ def folder(
             warnings.warn(f"no masks in {masks_at}: all images in {images_at} are unlabelled", Remark, stacklevel=2)
         masks_at = None
     if lists is None:
+        files.refuse_both(files.images, files.mask_files)
         files.remark_left_out()
     found, of_images = files.images, _of_images(files.masks, files.images)
     if lists is not None:
         found, masks = _listed(Chosen(at(lists), root), files, of_images)
+        files.refuse_both(found, masks.values())
         masks_at = None if split == "test" and not masks else masks_at
     else:
         if "{split}" in image_dir and "{split}" not in str(mask_dir):  # one mask folder serves all splits
@@ -118,7 +125,7 @@ def folder(
     elif without_mask == "unlabelled":
         samples = _partly_labelled(images, masks)
     else:
-        samples = paired(images, masks)
+        samples = paired(images, masks, advice=NO_PAIRS)
     seen = [sample.image for sample in samples]
     if bare := [sample.image for sample in samples if sample.mask is None]:
         refuse_masks(bare, seen, root)
@@ -144,12 +151,16 @@ def split_names(splits: Any, templates: Collection[str]) -> dict[str, str]:
 
 
 def _no_folder(folder: Path, root: Path, template: str, split: str) -> str:
-    above = root / template.partition("{split}")[0].rpartition("/")[0]
-    there = sorted(path.name for path in above.iterdir() if path.is_dir()) if above.is_dir() else []
+    asked = root / template.partition("{split}")[0].rpartition("/")[0]
+    above = next((each for each in (asked, *asked.parents) if each.is_dir()), root)
+    there = sorted(path.name for path in above.iterdir() if path.is_dir())
     hint = f"; {above} has {shortened(there)}" if there else ""
     if "\\" in template:
         hint = "; folders are parted by /"
-    elif hint and "{split}" in template:
+    elif "{split}" in template and above == asked and not there and any(above.iterdir()):
+        hint = f"; {above} has files and no folders: leave {{split}} out of the option, and say by `lists` which file "
+        hint += "is of which split"
+    elif hint and "{split}" in template and above == asked:
         hint += f", and `splits: {{{split}: <name>}}` of the layout takes one of them"
     elif set(there) & set(SPLITS):
         hint += ", and {split} in the layout's option stands for the split's name"
@@ -169,7 +180,8 @@ def _partly_labelled(images: Files, masks: Files) -> list[Sample]:
     """Samples of a split of which some images have masks."""
     both = images.keys() & masks.keys()
     if not both or masks.keys() - both:
-        return paired({key: images[key] for key in both or images}, masks)  # which says what is wrong
+        only = {key: images[key] for key in both or images}
+        return paired(only, masks, advice=NO_PAIRS)  # which says what is wrong
     without = sorted(images.keys() - both)
     if without:
         warnings.warn(
@@ -209,6 +221,8 @@ def _listed(chosen: Chosen, files: Apart, masks: Found) -> tuple[Found, Files]:
             mask = _mask(columns[1], chosen)
         elif key in masks:
             mask = files.one_mask_each({key: masks[key]})[key]
+        if len(columns) == 1 and mask in found[key]:
+            files.refuse_both({key: found[key]}, [mask])
         chosen.add(key, found[key][0], mask)
     chosen.check()
     return found, chosen.masks

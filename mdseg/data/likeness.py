@@ -88,13 +88,15 @@ def within(stem: str) -> Iterator[tuple[str, str, str]]:
 
 
 def seems_mask(file: Path, photograph: Path) -> bool:
-    """Whether a file is grey or has a palette where a photograph has colours, or shows far fewer of them."""
+    """Whether a file shows few colours, and is grey or has a palette where a photograph has none, or far more.
+
+    A thermal or an infrared photograph is grey too, but in many shades.
+    """
     try:
         lossless = file.suffix.lower() in LOSSLESS
-        if lossless and not _has_colours(file) and _has_colours(photograph):
-            return True
-        few = _count_colours(file, 0.0 if lossless else INVENTED)
-        return few <= COLOURS and 4 * few < _count_colours(photograph)
+        otherwise = lossless and not _has_colours(file) and _has_colours(photograph)
+        few = _count_colours(file, 0.0 if lossless and not otherwise else INVENTED)
+        return few <= COLOURS and (otherwise or 4 * few < _count_colours(photograph))
     except (OSError, ValueError, Image.DecompressionBombError):  # said where it is read
         return False
 

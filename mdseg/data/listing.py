@@ -211,11 +211,12 @@ def numbered(files: Files, digits: int, folder: Path) -> Files:
     return numbered
 
 
-def paired(images: Files, masks: Files, lone: str = "error") -> list[Sample]:
+def paired(images: Files, masks: Files, lone: str = "error", advice: str = "") -> list[Sample]:
     """Samples of a labelled split.
 
     Args:
         lone: what is done about files without a partner: `error`, or `warn` and leave them out.
+        advice: what to do where no file has one.
 
     Raises:
         IncompleteSplit: there are such files, or nothing else.
@@ -232,7 +233,10 @@ def paired(images: Files, masks: Files, lone: str = "error") -> list[Sample]:
                 "image without mask": [images[key] for key in without_mask],
                 "mask without image": [masks[key] for key in without_image],
             }
-            raise IncompleteSplit(f"{message}{len(keys)} pairs; both are needed in a labelled split", pairs, faults)
+            none = "" if keys else advice
+            raise IncompleteSplit(
+                f"{message}{len(keys)} pairs; both are needed in a labelled split{none}", pairs, faults
+            )
         warnings.warn(f"{message}left out, {len(keys)} pairs remain", Remark, stacklevel=3)
     return pairs
 

@@ -202,6 +202,8 @@ class Chosen:
         found = [sample for sample in listed if not {sample.image, sample.mask} & self._missing.keys()]
         first, instead = next(iter(self._missing.items()))
         hint = f" (there is {', '.join(instead)}; a suffix in a list counts)" if instead else ""
+        if not instead and set(str(first).removeprefix(str(self.root))) & set("\\,;\"'"):
+            hint = " (a blank or a tab parts an image from its mask, / parts folders, and nothing is quoted)"
         more = f" (and {len(self._missing) - 1} more)" if len(self._missing) > 1 else ""
         raise IncompleteSplit(
             f"{self.list_file} names {first}, which does not exist{hint}{more}",

@@ -68,6 +68,8 @@ def _check_keys(where: str, mapping: Any, required: tuple[str, ...], optional: t
     unknown = [key for key in mapping if key not in (*required, *optional)]
     wrong = [f"missing keys {missing}"] if missing else []
     wrong += [f"unknown keys {excerpt(unknown)}"] if unknown else []
+    if {"layout", "labels"} <= set(unknown):
+        raise ValueError(f"{where}: this describes a dataset; a label table is what stands below its `labels`")
     if wrong:
         raise ValueError(f"{where}: {', '.join(wrong)}; it has {', '.join((*required, *optional))}")
 

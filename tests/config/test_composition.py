@@ -32,7 +32,7 @@ def test_datasets_are_found_on_the_search_path_too(tmp_path):
     ("overrides", "message"),
     [
         ([*ALONE, "+on=[cityscape]"], r"no dataset 'cityscape' \(did you mean cityscapes\?\); there are bdd, "),
-        ([*ALONE, "+on=[zzz]"], r"no dataset 'zzz'; there are bdd, "),
+        ([*ALONE, "+on=[zzz]"], r"no dataset 'zzz' \(one's own is .*\); there are bdd, "),
         ([*ALONE, "+on=a,b"], r"on: 'a,b' is one text and no name; in brackets .*, on=\[cityscapes,idd\]"),
         ([*ALONE, "+on=[]"], "on: expected names"),
         (["experiment=uniseg_cimb"], r"no experiment 'uniseg_cimb' \(did you mean uniseg_cim\?\)"),
@@ -46,6 +46,8 @@ def test_datasets_are_found_on_the_search_path_too(tmp_path):
         (["experiment=uniseg_cibm", "relations.across_only=true"], r"did you mean stage.relations.run.across_only\?"),
         ([*ALONE, "transform.augment={a:1}"], r"^transform.augment={a:1}: expected a list, got keys with values$"),
         ([*ALONE, "dataset=[idd,/x/bdd]"], r"there is no dataset '/x/bdd'.*; there are bdd, "),
+        ([*ALONE, "dataset=[my_streets]"], r"'my_streets' \(one's own is <folder>/dataset/my_streets.yaml, with hydra"),
+        ([*ALONE, "label_space=garden"], r"label_space 'garden' \(one's own is <folder>/label_space/garden.yaml"),
         (
             [*ALONE, "hydra.searchpath=[file:///nowhere]"],
             "^hydra.searchpath: /nowhere does not exist",

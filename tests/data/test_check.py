@@ -178,6 +178,22 @@ def test_an_empty_folder_is_not_usable(tmp_path):
     assert check(tmp_path).errors
 
 
+def test_a_layout_may_list_nothing_for_a_split_that_there_is_not(tree):
+    def listed(root, split):
+        return [] if split == "test" else layouts.camvid(root, split)
+
+    report = check_dataset("streets", listed, tree, CLASSES, "val")
+    assert (report.errors, list(report.splits)) == ([], ["train", "val"])
+    assert check_dataset("streets", listed, tree, CLASSES, "val", "test").errors[0].what == "its layout lists no images"
+
+
+def test_a_class_that_is_ignored_throughout_is_asked_about(tree):
+    for mask in tree.glob("*annot/*.png"):
+        cv2.imwrite(str(mask), cv2.imread(str(mask), cv2.IMREAD_UNCHANGED) * 255)
+    (warning,) = check(tree).warnings
+    assert "beside the only other one all pixels are ignored: is one of `ignore_ids` a class" in warning.what
+
+
 def test_a_layout_that_lists_nothing_leaves_nothing_usable(tmp_path):
     (problem,) = check_dataset("streets", lambda root, split: [], tmp_path, CLASSES, "val").errors
     assert problem.what == "its layout lists no images"

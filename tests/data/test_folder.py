@@ -265,6 +265,15 @@ def test_photographs_that_are_called_alike_are_no_masks(tmp_path, names, grey):
     assert len(folder(tmp_path, "train", "data", None)) == len(names)
 
 
+@pytest.mark.parametrize("names", ["rgb/{}.png ir/{}.png", "{}_rgb.png {}_ir.png", "1/frame_{}.png 2/frame_{}.png"])
+def test_grey_photographs_beside_coloured_ones_are_no_masks(tmp_path, names):
+    for number in range(4):
+        colour, grey = (f"data/{name.format(number)}" for name in names.split())
+        photographs(tmp_path, colour, grey)
+        saved(np.array(Image.open(tmp_path / grey).convert("L")), tmp_path / grey)
+    assert len(folder(tmp_path, "train", "data", None)) == 8
+
+
 def test_a_photograph_that_is_all_black_is_not_taken_for_a_mask_among_others(tmp_path):
     names = [f"data/{number}{more}.png" for number in range(3) for more in ("", "_night")]
     photographs(tmp_path, *names)
@@ -456,6 +465,19 @@ def test_many_folders_with_frames_of_the_same_names_are_compared_in_bounded_memo
         tracemalloc.stop()
 
 
+def test_one_folder_for_all_splits_is_answered_with_lists(tmp_path):
+    photographs(tmp_path, "images/a.jpg")
+    with pytest.raises(NoSplit, match=r"no folder .*images has files and no folders: leave {split} out .* `lists`"):
+        folder(tmp_path, "train", "images/{split}", "masks/{split}")
+
+
+@pytest.mark.parametrize("image_dir", ["Images/{split}", "*/{split}", "images/city/{split}", "picture"])
+def test_a_folder_that_there_is_not_is_answered_with_those_that_there_are(tmp_path, image_dir):
+    photographs(tmp_path, "images/train/a.jpg")
+    with pytest.raises(NoSplit, match=rf"no folder .*; {tmp_path}(/images has train|\S* has images)"):
+        folder(tmp_path, "train", image_dir, None)
+
+
 def test_splits_may_be_called_otherwise(tmp_path):
     photographs(tmp_path, "images/training/a.jpg", "images/valid/b.jpg")
     masks(tmp_path, "masks/training/a.png", "masks/valid/b.png")
@@ -572,8 +594,9 @@ def test_masks_without_image_stay_an_error(partly):
 
 def test_masks_that_belong_to_no_image_at_all_are_called_otherwise(tmp_path):
     spaced_out("{}.jpg", "masks/{}_gt.png")(tmp_path)
-    with pytest.raises(IncompleteSplit, match="4 images without mask.* 4 masks without image.* 0 pairs"):
-        folder(tmp_path, "train", "data", "data/masks", without_mask="unlabelled")
+    for without_mask in ("error", "unlabelled"):
+        with pytest.raises(IncompleteSplit, match="4 images without mask.* 4 masks without.* 0 pairs.* mask_ending"):
+            folder(tmp_path, "train", "data", "data/masks", without_mask=without_mask)
 
 
 def test_a_split_without_any_mask_is_unlabelled_then(tmp_path):

@@ -46,6 +46,21 @@ def test_a_line_is_a_key_a_name_a_path_or_a_pair_of_paths(tree, lines):
     assert found == [("b.c", "b.c.jpg", "b.c.png"), ("street 1", "street 1.jpg", "street 1.png")]
 
 
+@pytest.mark.parametrize("names", ["s{}/rgb/1.png s{}/seg/1.png", "a{}.jpg a{}.png", "{}/image.png {}/label.png"])
+def test_pairs_of_a_list_may_lie_anywhere(tmp_path, names):
+    """Nothing but the list tells images from masks."""
+    lines = [names.format(number, number) for number in range(3)]
+    photographs(tmp_path, *(line.split()[0] for line in lines))
+    masks(tmp_path, *(line.split()[1] for line in lines))
+    anywhere = {"image_dir": ".", "mask_dir": ".", "lists": "{split}.txt"}
+    found = [found[1:] for found in taken(tmp_path, *lines, options=anywhere)]
+    assert found == [tuple(path.rpartition("/")[2] for path in line.split()) for line in lines]
+    with pytest.raises(ValueError, match=r"which is the mask\?|would be an image and its own mask"):
+        taken(tmp_path, lines[0], lines[1].split()[0].rpartition(".")[0], options=anywhere)
+    with pytest.raises(ValueError, match=r"is the mask\?|own mask|are images|masks are saved without loss"):
+        taken(tmp_path, lines[0], " ".join(reversed(lines[0].split())), options=anywhere)
+
+
 # A suffix counts
 
 
@@ -203,6 +218,14 @@ def test_a_list_that_is_no_text_is_named(tree, content):
         folder(tree, "train", **LISTED)
     with pytest.raises(ValueError, match=r"train.txt: expected a list of names in UTF-8, found something else"):
         labelled_subset(["a", "b", "c"], str(tree / "train.txt"), 0, "x")
+
+
+@pytest.mark.parametrize(
+    "line", ["images/a.jpg,masks/a.png", "a.jpg;a.png", '"images/a.jpg" "masks/a.png"', r"images\a.jpg"]
+)
+def test_lines_of_another_kind_are_answered_with_what_parts_names(tree, line):
+    with pytest.raises(IncompleteSplit, match=r"which does not exist \(a blank or a tab parts .* nothing is quoted\)"):
+        taken(tree, line)
 
 
 @pytest.mark.parametrize("line", ["x" * 5000, "images/" + "y" * 300 + ".jpg"])

@@ -178,6 +178,7 @@ def test_a_table_can_be_a_file_or_inline(tmp_path):
         ({"ignore_ids": [7]}, "'road' and '\\(ignored\\)' both claim raw id 7"),
         ({"ignore_ids": [300]}, "raw id 300 of '\\(ignored\\)' is not in 0..255"),
         ({"unknown_ids": "skip"}, "unknown_ids 'skip'"),
+        ({"layout": {}, "labels": {}}, "this describes a dataset; a label table is what stands below its `labels`"),
         ({"ignored": [1]}, r"unknown keys \['ignored'\]"),
         ({"classes": [{"name": "road", "raw_ids": [7]}]}, r"missing keys \['color'\]"),
         ({"classes": [{"name": "road", "raw_ids": [7], "color": [0, 0, 256]}]}, "color"),
