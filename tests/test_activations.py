@@ -194,7 +194,7 @@ def test_data_is_read_from_elsewhere_when_asked(runs, moved, tmp_path, monkeypat
 def test_mistakes_are_named(runs, arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ValueError, match=message):
-        draw([runs, "on=bdd", *arguments])
+        draw([runs, *([] if arguments[0].startswith("on=") else ["on=bdd"]), *arguments])
     assert not list(tmp_path.iterdir())
 
 
@@ -207,6 +207,17 @@ def test_a_damaged_photograph_is_named(tmp_path):
     (tmp_path / "a.jpg").write_bytes(b"no image")
     with pytest.raises(ValueError, match=r"a\.jpg: not a readable image"):
         photographs([str(tmp_path)], 4)
+
+
+@pytest.mark.parametrize("images", ["photos", "photos/a.png", "link"])
+def test_a_photograph_is_not_replaced_by_its_maps(runs, images, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to("photos")
+    Image.fromarray(np.zeros((32, 48, 3), np.uint8)).save(tmp_path / "photos/a.png")
+    before = (tmp_path / "photos/a.png").read_bytes()
+    with pytest.raises(ValueError, match=r"output=.*a\.png is one of the images; give a new file"):
+        draw([runs, f"images={tmp_path / images}", f"output={tmp_path / 'photos/a.png'}"])
+    assert (tmp_path / "photos/a.png").read_bytes() == before
 
 
 def test_a_folder_without_photographs_is_an_error(tmp_path):
