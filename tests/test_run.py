@@ -209,6 +209,14 @@ def test_a_sweep_runs_every_job_in_its_own_folder(tmp_path):
     assert len(list((tmp_path / "runs/multi_dataset_cibm").iterdir())) == 2
 
 
+def test_a_sweep_that_ends_at_a_job_says_at_which(tmp_path):
+    swept = forked(tmp_path, "-m", "experiment=multi_dataset_cibm", "seed=-1,0", "steps=1", *SMOKE)
+    assert swept.returncode == 1
+    assert "seed: expected a whole number of at least 0, got -1" in swept.stderr
+    assert "That was job #0 of the sweep; those after it were not begun" in swept.stderr
+    assert not (tmp_path / "runs/multi_dataset_cibm").exists()
+
+
 def test_a_run_folder_is_carried_out_by_one_process_at_a_time(tmp_path):
     hold = "import sys, time; from pathlib import Path; from mdseg.runs.folders import locked\n"
     hold += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
