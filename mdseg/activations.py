@@ -28,6 +28,7 @@ from omegaconf import DictConfig
 from mdseg.config.composition import answer, compose_as_in_run, quoted, values
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.config.values import check_command
+from mdseg.system.files import output_file
 from mdseg.system.output import outlive_readers
 
 if TYPE_CHECKING:  # torch is imported only when work starts: --help answers at once
@@ -73,6 +74,9 @@ def check(cfg: DictConfig) -> None:
         raise ValueError("classes: name at least one, or leave it out for the most active ones")
     if Path(cfg.output).suffix.lower() != ".png" or Path(cfg.output).is_dir():
         raise ValueError(f"output={cfg.output}: expected the name of a PNG file, such as maps.png")
+    there = output_file(cfg.output, "maps.png").resolve()
+    if there.exists() and any(there.is_relative_to(Path(path).resolve()) for path in cfg.images or ()):
+        raise ValueError(f"output={cfg.output} is one of the images; give a new file, or one in another folder")
 
 
 def draw(overrides: Sequence[str]) -> None:

@@ -62,8 +62,9 @@ if TYPE_CHECKING:
 def start(cfg: DictConfig) -> float | None:
     """Plan a new run and carry it out; returns the mean seen mIoU of its last stage, for sweepers."""
     hydra_config = HydraConfig.get()
-    swept_elsewhere = hydra_config.mode == RunMode.MULTIRUN and "basic_launcher" not in hydra_config.launcher._target_
-    with mistakes_as_messages(unless=swept_elsewhere), StopSignals() as stop:
+    swept, here = hydra_config.mode == RunMode.MULTIRUN, "basic_launcher" in hydra_config.launcher._target_
+    job = hydra_config.job.num if swept and here else None
+    with mistakes_as_messages(unless=swept and not here), naming_job(job), StopSignals() as stop:
         overrides = list(hydra_config.overrides.task)
         check_packages(hydra_config, [*hydra_config.overrides.hydra, *overrides])
         check_row(hydra_config)
@@ -160,6 +161,17 @@ def advising(folder: Path) -> Iterator[None]:
                 f"Mend that (what the configuration says: in {folder / 'config.yaml'}), then continue with: "
                 f"python -m mdseg.run resume={folder}"
             )
+        raise
+
+
+@contextmanager
+def naming_job(job: int | None) -> Iterator[None]:
+    """Add to an error of a sweep, which ends with it, which job that was; null: there is no sweep, or it goes on."""
+    try:
+        yield
+    except Exception as error:
+        if job is not None:
+            error.add_note(f"That was job #{job} of the sweep; those after it were not begun")
         raise
 
 

@@ -209,6 +209,17 @@ def test_a_damaged_photograph_is_named(tmp_path):
         photographs([str(tmp_path)], 4)
 
 
+@pytest.mark.parametrize("images", ["photos", "photos/a.png", "link"])
+def test_a_photograph_is_not_replaced_by_its_maps(runs, images, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to("photos")
+    Image.fromarray(np.zeros((32, 48, 3), np.uint8)).save(tmp_path / "photos/a.png")
+    before = (tmp_path / "photos/a.png").read_bytes()
+    with pytest.raises(ValueError, match=r"output=.*a\.png is one of the images; give a new file"):
+        draw([runs, f"images={tmp_path / images}", f"output={tmp_path / 'photos/a.png'}"])
+    assert (tmp_path / "photos/a.png").read_bytes() == before
+
+
 def test_a_folder_without_photographs_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match="no images"):
         photographs([str(tmp_path)], 4)

@@ -8,6 +8,7 @@ import sys
 import cv2
 import pytest
 import torch
+from folders import IRREGULAR
 from running import carry_out, new_folder
 from smoke import SMOKE, command, forked
 
@@ -208,6 +209,14 @@ def test_a_sweep_runs_every_job_in_its_own_folder(tmp_path):
     assert len(list((tmp_path / "runs/multi_dataset_cibm").iterdir())) == 2
 
 
+def test_a_sweep_that_ends_at_a_job_says_at_which(tmp_path):
+    swept = forked(tmp_path, "-m", "experiment=multi_dataset_cibm", "seed=-1,0", "steps=1", *SMOKE)
+    assert swept.returncode == 1
+    assert "seed: expected a whole number of at least 0, got -1" in swept.stderr
+    assert "That was job #0 of the sweep; those after it were not begun" in swept.stderr
+    assert not (tmp_path / "runs/multi_dataset_cibm").exists()
+
+
 def test_a_run_folder_is_carried_out_by_one_process_at_a_time(tmp_path):
     hold = "import sys, time; from pathlib import Path; from mdseg.runs.folders import locked\n"
     hold += "with locked(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
@@ -219,6 +228,21 @@ def test_a_run_folder_is_carried_out_by_one_process_at_a_time(tmp_path):
     other.wait()
     with locked(tmp_path):
         pass
+
+
+@pytest.mark.parametrize("put", IRREGULAR)
+def test_a_lock_that_is_no_regular_file_is_named(tmp_path, put):
+    put(tmp_path / "lock")
+    with pytest.raises(ValueError, match=f"lock is {IRREGULAR[put]}, expected a regular file"), locked(tmp_path):
+        pass
+
+
+def test_what_a_lock_is_linked_to_stays(tmp_path):
+    (tmp_path / "config.yaml").write_text("seed: 0")
+    (tmp_path / "lock").symlink_to("config.yaml")
+    with locked(tmp_path):
+        pass
+    assert (tmp_path / "config.yaml").read_text() == "seed: 0"
 
 
 def test_processes_started_from_outside_need_a_common_folder(composed, tmp_path, monkeypatch):

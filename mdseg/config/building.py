@@ -17,6 +17,7 @@ from mdseg.config.datasets import LABELS, LAYOUT
 from mdseg.config.hints import check_options
 from mdseg.config.keys import descriptor, is_generated, label_source, labelled_datasets, laid_over, plain, present, tree
 from mdseg.config.targets import locate
+from mdseg.config.values import MOST
 from mdseg.data.dataset import Sample, SegmentationDataset, load_dataset, load_table
 from mdseg.data.listing import NoSplit
 from mdseg.data.selection import LoadedStream, divided, select_streams
@@ -284,5 +285,5 @@ def prepare_data(cfg: DictConfig) -> None:
     for name in cfg.get("datasets", {}):
         if is_generated(cfg, name):
             counts = cfg.data.counts[tree(cfg, name)]
-            counts = {split: math.ceil(number * cfg.data.fraction) for split, number in counts.items()}
+            counts = {split: math.ceil(min(number * cfg.data.fraction, MOST)) for split, number in counts.items()}
             bound(cfg.data.generate)(root=cfg.data.root, dataset=name, counts=counts)

@@ -317,6 +317,8 @@ def check_command(command: str, given: Mapping[str, Any]) -> None:
         ValueError: it names the key.
     """
     for key, kind in COMMANDS.get(command, {}).items():
+        if key in given:
+            _check_countable(key, given[key])
         if key in given and not kind.fits(given[key]):
             raise ValueError(f"{key}: expected {kind.expected}, got {_shown(given[key])}")
 
@@ -354,8 +356,7 @@ def check_kinds(cfg: DictConfig, where: str = "", only: Collection[str] = (), wh
     for pattern, kind in KINDS.items():
         path = pattern.split(".")
         for key, value in _found(cfg, path) if not only or path[0] in only else ():
-            if is_whole(value) and abs(value) > MOST:
-                raise ValueError(f"{where}{key}: {_shown(value)} is more than anything can be counted up to, {MOST}")
+            _check_countable(f"{where}{key}", value)
             if kind.fits(value) or (not whole and _is_part(pattern, kind, value)):
                 continue
             meant = f", [{value.strip('[]')}]," if isinstance(value, str) and kind is NAMES else ","
@@ -363,6 +364,11 @@ def check_kinds(cfg: DictConfig, where: str = "", only: Collection[str] = (), wh
     trainer = cfg.get("trainer")
     for option in map(str, trainer if isinstance(trainer, DictConfig) else ()):
         _check_trainer_key(f"{where}trainer.{option}", option)
+
+
+def _check_countable(key: str, value: Any) -> None:
+    if is_whole(value) and abs(value) > MOST:
+        raise ValueError(f"{key}: {_shown(value)} is more than anything can be counted up to, {MOST}")
 
 
 def _is_part(pattern: str, kind: Kind, value: Any) -> bool:

@@ -9,7 +9,6 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -20,6 +19,7 @@ from mdseg.config.composition import NO_ROOT, compose_with_datasets, settle
 from mdseg.config.keys import descriptor, label_source, labelled_datasets, plain, stage_config
 from mdseg.config.messages import mistakes_as_messages
 from mdseg.config.values import check_kinds, check_values
+from mdseg.system.files import output_file
 from mdseg.system.output import outlive_readers
 from mdseg.system.wording import nearest
 
@@ -75,7 +75,7 @@ def check(overrides: Sequence[str]) -> None:
         raise ValueError(f"split: expected train, val or test, got {cfg.split!r}")
     if cfg.data.root is None:
         raise ValueError(NO_ROOT)
-    refuse_folder(cfg.output)
+    output = None if cfg.output is None else output_file(cfg.output, "check.json")
     labelled = {name: label_source(descriptor(cfg, name)) is not None for name in cfg.on}
     tables = {name: label_table(cfg, name) if has else load_table(name, None) for name, has in labelled.items()}
     layouts = {name: layout_of(cfg, name) for name in cfg.on}
@@ -86,9 +86,9 @@ def check(overrides: Sequence[str]) -> None:
         layout, split = layouts[name], described.evaluation_split
         reports.append(check_dataset(name, layout, described.root, table, split, cfg.split, cfg.data.workers))
         print(as_text(reports[-1]), end="\n\n", flush=True)
-    if cfg.output is not None:
+    if output is not None:
         document = {report.name: as_json(report) for report in reports}
-        write_text(Path(cfg.output), json.dumps(document, indent=1) + "\n")
+        write_text(output, json.dumps(document, indent=1) + "\n")
         print(f"report: {cfg.output}")
     usable, unusable = ([report for report in reports if bool(report.errors) is wrong] for wrong in (False, True))
     if usable:
@@ -100,12 +100,6 @@ def check(overrides: Sequence[str]) -> None:
         sys.exit(f"mdseg: not usable: {', '.join(counted)}")
 
 
-def refuse_folder(output: str | None) -> None:
-    """Raise ValueError for a folder in the place of a file, before anything is read."""
-    if output is not None and Path(output).is_dir():
-        raise ValueError(f"output={output} is a folder; give a file in it")
-
-
 def _counted(name: str, problems: Sequence[object], noun: str) -> str:
     return f"{name} ({len(problems)} {noun}{'s' * (len(problems) > 1)})" if problems else name
 
@@ -113,7 +107,7 @@ def _counted(name: str, problems: Sequence[object], noun: str) -> str:
 def browse(overrides: Sequence[str]) -> None:
     """Write a page of the images that streams train on."""
     cfg = compose_browse(overrides)
-    refuse_folder(cfg.output)
+    output = output_file(cfg.output, "browse.html")
     from mdseg.config.building import Datasets, build_label_space, prepare_data
     from mdseg.data.browse import page
     from mdseg.data.datamodule import StreamDataset
@@ -136,7 +130,7 @@ def browse(overrides: Sequence[str]) -> None:
     own = {name: {"transform": stream["transform"]} for name, stream in streams.items() if stream.get("transform")}
     details += OmegaConf.to_yaml({"transform": cfg.transform} | ({"streams": own} if own else {}), resolve=True)
     html = page(data, space, title, details, cfg.samples, cfg.versions)
-    write_text(Path(cfg.output), html)
+    write_text(output, html)
     print(f"{cfg.output}: {len(html) / 1e6:.1f} MB", flush=True)
 
 

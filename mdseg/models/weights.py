@@ -123,7 +123,9 @@ def _counts(name: str) -> bool:
 
 
 def _difference(found: Tensor, own: Tensor) -> str:
-    """How a tensor differs from the module's own in shape, or in that it has whole numbers; empty if it does not."""
+    """How a tensor differs from the module's own in shape, in that it has whole numbers or none; empty: not at all."""
+    if found.is_meta or found.layout != torch.strided:
+        return "without values (of device meta)" if found.is_meta else f"{found.layout}, which is not dense"
     if found.shape != own.shape:
         return f"{tuple(found.shape)} instead of {tuple(own.shape)}"
     return f"{found.dtype} instead of {own.dtype}" if own.is_floating_point() and not found.is_floating_point() else ""
@@ -190,8 +192,12 @@ def read_weights(path: str | Path, key: str = KEY) -> dict[str, Tensor]:
     path = existing_file(path, key)
     found: dict[str, Tensor] = {}
     nested: list[tuple[str, Any]] = [("", _document(path))]
+    seen: set[int] = set()  # what a file nests may hold itself
     while nested:
         prefix, node = nested.pop(0)
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
         for name, value in node.items() if isinstance(node, Mapping) else ():
             if isinstance(value, Tensor):
                 found[f"{prefix}{name}".replace("_orig_mod.", "")] = value

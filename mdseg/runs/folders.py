@@ -14,7 +14,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from mdseg.system.files import write_text
+from mdseg.system.files import naming, refuse_irregular, write_text
 from mdseg.system.ranks import launched_outside, main_process
 
 FOLDER_VARIABLE = "MDSEG_RUN_FOLDER"  # how further ranks learn the run folder
@@ -37,15 +37,19 @@ def locked(folder: Path) -> Iterator[None]:
     """Keep a second process out of a run folder; the lock goes with the process, however it ends.
 
     Raises:
-        ValueError: another process is in it.
+        OSError: the file system has no locks.
+        ValueError: another process is in it, or its lock is no regular file.
     """
     if not main_process():
         yield
         return
-    with (folder / "lock").open("w") as file:
+    lock = folder / "lock"
+    refuse_irregular(lock)
+    with lock.open("a") as file:
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            with naming(lock):
+                fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
             raise ValueError(f"{folder}: another process is carrying out this run; wait for it or stop it") from error
         yield
 

@@ -23,6 +23,8 @@ from mdseg.scenes.painter import VERSION
 from mdseg.scenes.writers import RGB, Mask, Scene, Tree
 
 STAMP = "scenes.json"
+HEIGHTS = range(8, 2161)  # pixels; a scene is painted at twice as much
+MOST = 1_000_000  # scenes of a tree
 _CHUNK = 8  # images per task
 
 
@@ -50,9 +52,10 @@ def generate(
         The folder of the tree.
 
     Raises:
-        ValueError: a dataset, split or variant that does not exist, or a tree that was made with other settings.
+        ValueError: a dataset, split or variant that does not exist, sizes that nothing holds, or a tree that was made
+            with other settings.
     """
-    record, numbers = _check(dataset, counts, variant)
+    record, numbers = _check(dataset, counts, variant, height)
     folder = Path(root) / record.folder
     settings = {
         "version": VERSION,
@@ -82,7 +85,7 @@ def generate(
     return folder
 
 
-def _check(dataset: str, counts: Mapping[str, int], variant: str) -> tuple[SceneDataset, dict[str, int]]:
+def _check(dataset: str, counts: Mapping[str, int], variant: str, height: int) -> tuple[SceneDataset, dict[str, int]]:
     """The dataset whose files are wanted, and how many images to write."""
     record = record_of(record_of(dataset).reads or dataset)
     wrong = [split for split in counts if split not in record.splits]
@@ -91,6 +94,15 @@ def _check(dataset: str, counts: Mapping[str, int], variant: str) -> tuple[Scene
     if variant and variant not in record.variants:
         known = ", ".join(record.variants) or "none"
         raise ValueError(f"scenes of {dataset!r}: no variant {variant!r}; there are: {known}")
+    if height not in HEIGHTS:
+        raise ValueError(
+            f"scenes of {dataset!r}: expected a height (data.height) of {HEIGHTS[0]} to {HEIGHTS[-1]} pixels, "
+            f"got {height}"
+        )
+    if sum(counts.values()) > MOST:
+        raise ValueError(
+            f"scenes of {dataset!r}: more than {MOST} are wanted; lower data.fraction, or the dataset's data.counts"
+        )
     numbers = {split: int(number) for split, number in counts.items() if number > 0}
     if record.train_is_val and "train" in numbers and "val" in numbers:
         numbers["train"] = max(numbers["train"], numbers.pop("val"))

@@ -159,7 +159,7 @@ class Fit(Stage):
         self.data.keep([name for names in method.names_of.values() for name in names])
         try:
             _ = method.optimization  # made here, so that a wrong option shows before anything is trained
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             both = " or ".join(node["_target_"] for node in (cfg.optimizer, cfg.scheduler) if node is not None)
             raise ValueError(f"stage {self.name}: {both}: {error}") from error
         method.description = description(cfg, self.name)

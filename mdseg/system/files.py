@@ -37,6 +37,26 @@ def refuse_irregular(path: Path) -> None:
     raise ValueError(f"{path} is {kind}, expected a regular file; take it away, or put the file in its place")
 
 
+def output_file(output: str, example: str) -> Path:
+    """The file that a command is to write; where one is there already, it must be called like what it is replaced by.
+
+    Args:
+        output: as the command has it.
+        example: a name with the suffix of such files.
+
+    Raises:
+        ValueError: a folder, a pipe or a device is in its place, or a file of another kind, which would be lost.
+    """
+    path, suffix = Path(output).expanduser(), Path(example).suffix
+    if path.is_dir():
+        raise ValueError(f"output={output} is a folder; give a file in it")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"output={output} is a pipe or a device; give the name of a file")
+    if path.exists() and path.suffix.lower() != suffix:
+        raise ValueError(f"output={output} exists and is not called *{suffix}: give a new file, such as {example}")
+    return path
+
+
 def no_torch_file(path: Path) -> str | None:
     """Why a file cannot be one that `torch.save` wrote, from how it begins; null: it may be one."""
     with path.open("rb") as file:
@@ -52,8 +72,14 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
     The temporary file lies in the same folder (a rename across file systems is not atomic) and is removed when writing
     fails.
+
+    Raises:
+        OSError: it cannot be written.
+        ValueError: what is there is no regular file.
     """
     path = Path(path)
+    if path.exists() and not path.is_dir():
+        refuse_irregular(path)  # a rename would put a file in the place of a device
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = temporary(path)
     try:

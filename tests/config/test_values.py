@@ -249,6 +249,13 @@ def test_every_key_of_a_run_and_of_a_stream_has_a_kind():
         ("predict", {"overwrite": "yes please"}, "overwrite: expected true or false, got 'yes please'"),
         ("predict", {"checkpoint": 5}, "checkpoint: expected last or best, got 5"),
         ("compare", {"tsne.perplexity": True}, "tsne.perplexity: expected a number above 0, got true"),
+        ("compare", {"seed": 2**32}, "seed: 4294967296 is more than anything can be counted up to, 2147483647"),
+        (
+            "evaluate",
+            {"data.workers": 10**20},
+            f"data.workers: {10**20} is more than anything can be counted up to, 2147483647",
+        ),
+        ("activations", {"count": 10**10}, f"count: {10**10} is more than anything can be counted up to, 2147483647"),
         ("compare", {"runs": [3]}, "runs: expected text or a list of paths, got [3]"),
         ("activations", {"classes": "road"}, "classes: expected a list of names or null, got 'road'"),
         ("browse", {"samples": 2.5}, "samples: expected a whole number of at least 1, got 2.5"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from folders import device, pipe
 from PIL import Image
 
 from mdseg.data import __main__ as commands
@@ -295,6 +296,31 @@ def test_a_split_is_one_of_three():
 def test_a_folder_is_no_output(tmp_path, command):
     with pytest.raises(ValueError, match=r"output=.* is a folder; give a file in it"):
         command(["on=[idd]", *SMALL, f"output={tmp_path}"])
+
+
+@pytest.mark.parametrize("command", [commands.check, commands.browse])
+@pytest.mark.parametrize("name", ["config.yaml", "street.png", "command.txt", "done"])
+def test_a_file_of_another_kind_is_not_replaced_by_an_output(tmp_path, command, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(
+        ValueError, match=rf"output=.*/{name} exists and is not called \*\.(json|html): give a new file"
+    ):
+        command(["on=[idd]", *SMALL, f"output={tmp_path / name}"])
+    assert (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", [commands.check, commands.browse])
+@pytest.mark.parametrize("put", [pipe, device])
+def test_a_pipe_or_a_device_is_no_output(tmp_path, command, put):
+    put(tmp_path / "out")
+    with pytest.raises(ValueError, match="output=.* is a pipe or a device; give the name of a file"):
+        command(["on=[idd]", *SMALL, f"output={tmp_path / 'out'}"])
+
+
+@pytest.mark.parametrize("size", ["data.height=100000", "data.fraction=1e12", "data.fraction=1e308"])
+def test_scenes_that_no_memory_holds_are_refused(tmp_path, size):
+    with pytest.raises(ValueError, match="scenes of 'idd': .*data\\.(height|fraction)"):
+        commands.check(["on=[idd]", f"data.root={tmp_path}", size])
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import argparse
 import os
+import re
 import warnings
 
 import pytest
@@ -233,3 +234,31 @@ def test_a_file_of_more_than_tensors_gets_one_line(module, tmp_path, document):
         load_weights(module, tmp_path / "w.pth")
     assert "\n" not in str(caught.value)
     assert "weights_only=False" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("convert", "message"),
+    [
+        (lambda value: value.to("meta"), "0.weight without values (of device meta)"),
+        (lambda value: value.to_sparse(), "0.weight torch.sparse_coo, which is not dense"),
+        (lambda value: value.to(torch.complex64), "0.weight torch.complex64 instead of torch.float32"),
+    ],
+)
+def test_tensors_that_hold_no_numbers_to_copy_are_an_error(module, other, tmp_path, convert, message):
+    torch.save({**other.state_dict(), "0.weight": convert(other[0].weight.detach())}, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match=re.escape(message)):
+        load_weights(module, tmp_path / "w.pth")
+
+
+def test_a_file_that_holds_itself_is_read_once(module, other, tmp_path):
+    document = {"state_dict": other.state_dict()}
+    torch.save(document | {"parent": {"child": document}}, tmp_path / "w.pth")
+    load_weights(module, tmp_path / "w.pth")
+    document["itself"] = document
+    torch.save(document, tmp_path / "w.pth")
+    load_weights(module, tmp_path / "w.pth")
+    assert torch.equal(module[0].weight, other[0].weight)
+    document.pop("state_dict")
+    torch.save(document, tmp_path / "w.pth")
+    with pytest.raises(ValueError, match="expected a mapping from names to tensors"):
+        load_weights(module, tmp_path / "w.pth")

@@ -2,6 +2,7 @@ import pickle
 
 import pytest
 import torch
+from folders import device, pipe
 
 from mdseg.runs import checkpoints
 from mdseg.system import files
@@ -19,6 +20,15 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing_behind(tmp_path):
         files.write_atomically(path, fail)
     assert path.read_text() == "old"
     assert [entry.name for entry in tmp_path.iterdir()] == ["last.ckpt"]
+
+
+@pytest.mark.parametrize("put", [pipe, device])
+def test_a_pipe_or_a_device_is_not_replaced_by_a_file(tmp_path, put):
+    put(tmp_path / "there")
+    with pytest.raises(ValueError, match="there is a (pipe|device), expected a regular file"):
+        files.write_text(tmp_path / "there", "new")
+    assert not (tmp_path / "there").is_file()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["there"]
 
 
 def test_checkpoints_are_read_back(tmp_path):

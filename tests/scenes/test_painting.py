@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mdseg.scenes import DATASETS, DOMAINS, VERSION, WORLD_CLASSES, WORLD_COLORS, Domain, annotate, contact_sheet, scene
+from mdseg.scenes import __main__ as commands
 from mdseg.scenes.world import World
 
 HEIGHT = 64
@@ -154,3 +155,21 @@ def test_a_contact_sheet_has_a_row_per_sample():
     assert sheet.shape[0] == 4 * one.shape[0]
     with pytest.raises(ValueError, match="depth"):
         contact_sheet(["idd"], columns=("depth",))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.png", "bdd", "--height", "1"], "--height: expected 8 to 2160 pixels, got 1"),
+        (["a.png", "bdd", "--height", "100000"], "--height: expected 8 to 2160 pixels, got 100000"),
+        (["a.png", "bdd", "--samples", "0"], "--samples: expected 1 to 100, got 0"),
+        ([".", "bdd"], "output: expected the name of a PNG file, got ."),
+        (["/dev/null", "bdd"], "output: expected the name of a PNG file, got /dev/null"),
+        (["sheet.xyz", "bdd"], "output: expected the name of a PNG file, got sheet.xyz"),
+    ],
+)
+def test_contact_sheets_that_cannot_be_made_are_one_message(arguments, message, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["mdseg.scenes", *arguments])
+    with pytest.raises(SystemExit):
+        commands.main()
+    assert message in capsys.readouterr().err

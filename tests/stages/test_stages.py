@@ -36,6 +36,7 @@ def test_a_sound_configuration_passes(composed):
             "class_relational.optimizer.lr: expected a number above 0",
         ),
         (["+stage.class_relational.optimizer.momentum=0.9"], "momentum"),
+        (["+optimizer.eps=-1"], "stage null_bce: torch.optim.AdamW or mdseg.methods.schedules.poly: Invalid epsilon"),
         (["+model.depth=3"], "depth"),
         (["evaluate.unseen=[nowhere]"], "dataset 'nowhere' is used but not loaded"),
         (["streams.labelled.datasets=[]"], "no labelled stream"),
