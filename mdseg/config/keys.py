@@ -296,9 +296,12 @@ def check_overrides(cfg: DictConfig, overrides: Sequence[str]) -> None:
         replacing = [name for name, values in stages.items() if _replaces(values, path)]
         if setting or (replacing and len(replacing) == len(stages)):
             names = setting or replacing
+            option, _, value = override.lstrip("+").partition("=")
+            of_stage = f"stage.{names[0]}.{key}"
+            meant = f"{option}@{of_stage}" if (conf_dir() / option).is_dir() else of_stage
             raise ValueError(
                 f"{override}: the stages {', '.join(names)} set {key} themselves; write it for the stage "
-                f"that it is meant for, such as stage.{names[0]}.{override.lstrip('+').replace('/', '.')}"
+                f"that it is meant for, such as {meant}={value}"
             )
 
 

@@ -61,8 +61,7 @@ def divided(streams: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
         for number, dataset in enumerate(config["datasets"]):
             values = own.get(dataset) or {}
             transform = {**(config.get("transform") or {}), **(values.get("transform") or {})}
-            labelled = config["labelled"]
-            labelled = labelled.get(dataset) if isinstance(labelled, Mapping) else labelled
+            labelled = _labelled_of(dataset, config, name)
             part = {**config, "micro_batches": config.get("micro_batches") or 1, "labelled": labelled, **values}
             part |= {"datasets": [dataset], "transform": transform or None}
             part["turn"] = (number, len(config["datasets"])) if config.get("alternate") else None
@@ -163,16 +162,26 @@ def _rest(
 
 def _subset(name: str, config: Mapping[str, Any], dataset: SegmentationDataset, seed: int) -> list[int]:
     keys, images = ([getattr(sample, part) for sample in dataset.samples] for part in ("key", "image"))
-    labelled = config["labelled"]
-    if isinstance(labelled, Mapping):
-        if set(labelled) != set(config["datasets"]):
-            raise ValueError(
-                f"streams.{name}.labelled: expected one value, or one for each of {', '.join(config['datasets'])}, got "
-                f"{dict(labelled)}"
-            )
-        labelled = labelled[dataset.name]
+    labelled = _labelled_of(dataset.name, config, name)
     # The part of a divided stream draws what the stream itself would.
     return labelled_subset(keys, labelled, seed, f"streams.{name.partition('/')[0]}.{dataset.name}", images)
+
+
+def _labelled_of(dataset: str, config: Mapping[str, Any], name: str) -> Any:
+    """What a stream says of which images of a dataset are labelled.
+
+    Raises:
+        ValueError: it says so of other datasets than it has.
+    """
+    labelled = config["labelled"]
+    if not isinstance(labelled, Mapping):
+        return labelled
+    if set(labelled) != set(config["datasets"]):
+        raise ValueError(
+            f"streams.{name}.labelled: expected one value, or one for each of {', '.join(config['datasets'])}, got "
+            f"{dict(labelled)}"
+        )
+    return labelled[dataset]
 
 
 def _restricted(dataset: SegmentationDataset, subset: Sequence[int]) -> SegmentationDataset:

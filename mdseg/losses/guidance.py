@@ -17,7 +17,7 @@ def guidance_labels(
     high: Float[Tensor, "n c h w"],
     low: Float[Tensor, "n c h2 w2"],
     size: tuple[int, int],
-    threshold: float = 0.95,
+    threshold: float | int = 0.95,
     align_corners: bool = True,
     band_bytes: int | None = None,
 ) -> UInt8[Tensor, "n H W"]:
@@ -48,7 +48,7 @@ def self_produced_guidance(
     low: Float[Tensor, "n c h2 w2"],
     size: tuple[int, int],
     *,
-    threshold: float = 0.95,
+    threshold: float | int = 0.95,
     align_corners: bool = True,
     band_bytes: int | None = None,
 ) -> Float[Tensor, ""]:
@@ -62,7 +62,12 @@ def self_produced_guidance(
         size: (height, width) of the images.
         threshold: confidence above which a head's prediction selects a pixel.
         band_bytes: memory of one band of upsampled logits; None: by device.
+
+    Raises:
+        ValueError: a threshold that is no probability.
     """
+    if not 0 <= threshold <= 1:
+        raise ValueError(f"loss.guidance.threshold: expected a number in [0, 1], got {threshold}")
     labels = guidance_labels(high, low, size, threshold, align_corners, band_bytes)
     loss = SupervisedLoss(
         [PixelLoss(cross_entropy, cross_entropy_gradient)],

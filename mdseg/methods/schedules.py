@@ -32,7 +32,8 @@ def poly(
             rate once per epoch have the number of epochs.
 
     Raises:
-        ValueError: a number that is negative, or 0 where something is divided by it.
+        ValueError: a number that is negative, or 0 where something is divided by it; a decay that would rise, or that
+            has ended long before the fit does, which would go on without learning.
     """
     for name, value, least in (
         ("power", power, 0),
@@ -44,6 +45,17 @@ def poly(
         if value is not None and value < least:
             raise ValueError(f"scheduler.{name}: expected at least {least}, got {value}")
     horizon = horizon or steps
+    if horizon < steps and not floor:
+        raise ValueError(
+            f"scheduler.horizon={horizon}: the fit has {steps} steps, the last {steps - horizon} of them would have a "
+            f"learning rate of 0; set horizon to {steps} or more (null: those of the fit), or a scheduler.floor"
+        )
+    lowest = min((group["lr"] for group in optimizer.param_groups if group["lr"]), default=floor)
+    if floor > lowest:
+        raise ValueError(
+            f"scheduler.floor={floor:g} is above a learning rate that is to fall to it, {lowest:g}: it would rise "
+            "instead; floor is a rate, not a share of one, and holds for classifiers and discriminators too"
+        )
 
     def factor(step: int, share: float) -> float:
         rising = min(1.0, (step + 1) / warmup) if warmup else 1.0

@@ -76,8 +76,9 @@ class SelfTraining(Method):
         super().__init__(model=model, networks=networks, headline=eval_model, **common)
         for name, value in (("mixed_weight", mixed_weight), ("low_weight", low_weight)):
             check_weight(f"method.{name}", value)
-        if not 0 <= decay <= 1:
-            raise ValueError(f"method.decay: expected a number in [0, 1], got {decay}")
+        for name, value in (("decay", decay), ("tau", tau)):
+            if not 0 <= value <= 1:
+                raise ValueError(f"method.{name}: expected a number in [0, 1], got {value}")
         if teacher_bn not in ("batch", "copy"):
             raise ValueError(f"method.teacher_bn: expected batch or copy, got {teacher_bn!r}")
         if confidence_scope not in SCOPES:

@@ -106,6 +106,9 @@ def load_network(
         for name, value in checkpoint["state_dict"].items()
         if name.startswith(f"{prefix}.")
     }
+    if not weights:
+        there = ", ".join(dict.fromkeys(checkpoint["networks"].values())) or "none"
+        raise ValueError(f"{path} holds no network {prefix}; it has {there}")
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

@@ -12,6 +12,7 @@ from mdseg.config.building import build_transforms
 from mdseg.config.keys import is_generated
 from mdseg.data.datamodule import EvaluationData
 from mdseg.data.dataset import SegmentationDataset
+from mdseg.evaluation.predictor import shifts
 from mdseg.figures.relations import relation_heatmap
 from mdseg.labels import relations
 from mdseg.methods.uniseg import RELATIONS, RelationScores, relation_rule
@@ -82,6 +83,8 @@ class EstimateRelations(Stage):
 
     def __call__(self, stop: StopSignals, dashboard: Dashboard) -> dict[str, Any]:
         self.load_weights(self.scores.model)
+        means = {name: np.array(mean) for name, mean in self.means.items()}
+        self.data.shifts = shifts(means, self.scores.model)
         trainer = self.build_trainer(logger=False)
         trainer.validate(self.scores, self.data, verbose=False)
         scores, counts = self.scores.mean_scores(), self.scores.counts.cpu()

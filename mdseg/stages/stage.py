@@ -58,6 +58,7 @@ class Stage:
         self.before: Mapping[str, Stage] = {}
         self.origins = origins(cfg)
         self.trained_on: set[str] = set()  # datasets that the weights it starts from were trained on
+        self.means: Mapping[str, Sequence[float]] = {}  # those that its model's weights expect to be subtracted
 
     def check(self, world_size: int) -> None:
         """Look at the data, before the first stage of the run starts, for mistakes that the configuration has not."""
@@ -104,6 +105,7 @@ class Stage:
                 checkpoints.check_same_classes(saved, path, self.space.names)
             checkpoints.load_network(network, saved, path, part)
             self.trained_on |= set(checkpoints.trained_on(saved))
+            self.means = saved.get("means", {}) if part == "model" else self.means
         except ValueError as error:
             own = plain(self.cfg.model, resolve=True)
             options = option_differences(saved.get("config", {}).get("model", {}), own)

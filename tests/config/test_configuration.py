@@ -106,7 +106,7 @@ def test_an_unknown_stage_is_named_with_those_that_exist():
 def test_overrides_that_a_stage_would_overrule_are_refused(override):
     cfg = config()
     cfg.stage.second.optimizer.lr = 0.1
-    with pytest.raises(ValueError, match=r"such as stage\.(first|second)\."):
+    with pytest.raises(ValueError, match=r"such as (\S+@)?stage\.(first|second)\."):
         check_overrides(cfg, [override])
 
 
@@ -124,6 +124,23 @@ def test_another_optimizer_of_which_stages_only_set_values_is_accepted():
         stage.optimizer = {"_target_": "x"}
     with pytest.raises(ValueError, match="optimizer=sgd: the stages first, second set optimizer themselves"):
         check_overrides(cfg, ["optimizer=sgd"])
+
+
+@pytest.mark.parametrize(
+    ("override", "instead"),
+    [
+        ("from=/runs/a/source", "stage.first.from=/runs/a/source"),
+        ("loss/target=entropy", "loss/target@stage.first.loss.target=entropy"),
+        ("optimizer=sgd", "optimizer@stage.first.optimizer=sgd"),
+    ],
+)
+def test_what_is_said_to_write_for_a_stage_can_be_written(override, instead):
+    cfg = config()
+    own = {"from": "x", "loss": {"target": {"_target_": "x"}}, "optimizer": {"_target_": "x"}}
+    cfg.stage.first, cfg.stage.second = own, own
+    with pytest.raises(ValueError, match="themselves; write it for the stage") as refused:
+        check_overrides(cfg, [override])
+    assert str(refused.value).endswith(f"such as {instead}")
 
 
 def test_a_stage_without_values_of_its_own_overrules_nothing():

@@ -146,6 +146,8 @@ def changed(cfg, *overrides):
         ("trainer.strategy=ddp_spawn", "trainer.strategy: expected auto or ddp or "),
         ("+trainer.sync_batchnorm=yes_please", "trainer.sync_batchnorm: expected true or false, got 'yes_please'"),
         ("trainer.precision=transformer-engine", "trainer.precision: expected 32-true or 16-mixed or bf16-mixed or "),
+        ("trainer.precision=bf16-true", "trainer.precision: expected 32-true or 16-mixed or bf16-mixed or 64-true"),
+        ("trainer.precision=16-true", "trainer.precision: expected 32-true or 16-mixed or bf16-mixed or 64-true"),
         ("trainer.precision=true", "trainer.precision: expected 32-true or 16-mixed or bf16-mixed or "),
         ("+trainer.gradient_clip_val=-1", "trainer.gradient_clip_val: expected a number of at least 0 or null, got -1"),
         ("+trainer.devicess=2", "trainer.devicess: there is no such key (did you mean devices?)"),

@@ -87,6 +87,14 @@ def test_auto_without_labelled_images_of_the_dataset_is_refused():
         micro_batches(*streams.values())
 
 
+@pytest.mark.parametrize("per_dataset", [None, {}])
+@pytest.mark.parametrize("labelled", [{"idd": 3}, {"idd": 3, "cityscapes": 4, "camvid": 2}])
+def test_numbers_of_labelled_images_are_of_the_datasets_that_there_are(per_dataset, labelled):
+    own = config("labelled", labelled, datasets=["idd", "cityscapes"], per_dataset=per_dataset)
+    with pytest.raises(ValueError, match=r"streams\.labelled\.labelled: .* one for each of idd, cityscapes, got \{"):
+        select({"labelled": own})
+
+
 def test_micro_batches_are_of_divided_streams_alone():
     with pytest.raises(ValueError, match=r"streams\.labelled\.micro_batches: only of a stream with per_dataset"):
         divided({"labelled": config("labelled", per_dataset=None, micro_batches=2)})

@@ -106,6 +106,12 @@ def test_gradcheck_in_double():
     assert torch.autograd.gradcheck(loss, (low,))
 
 
+@pytest.mark.parametrize("threshold", [95, -0.1])
+def test_a_threshold_that_is_no_probability_is_refused(threshold):
+    with pytest.raises(ValueError, match=r"loss\.guidance\.threshold: expected a number in \[0, 1\]"):
+        self_produced_guidance(*heads(), (5, 4), threshold=threshold)
+
+
 def test_half_precision_logits_are_evaluated_in_single():
     torch.manual_seed(0)
     high, low = (logits.detach().bfloat16() for logits in heads(scale=6.0))

@@ -59,6 +59,25 @@ def test_a_floor_is_where_every_group_ends():
     torch.testing.assert_close(rates[3], [1e-4, 1e-4])
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"floor": 3.0}, "floor=3 is above a learning rate that is to fall to it, 2: it would rise"),
+        ({"floor": 3.0, "warmup": 5}, "floor=3 is above"),
+        ({"horizon": 9}, "horizon=9: the fit has 10 steps, the last 1 of them would have a learning rate of 0"),
+        ({"horizon": 2, "falls": 2}, "the last 8 of them"),
+    ],
+)
+def test_a_rate_that_would_rise_or_end_before_the_fit_is_refused(options, message):
+    with pytest.raises(ValueError, match=f"scheduler.*{message}"):
+        rates(lambda optimizer: poly(optimizer, steps=10, **options), 1)
+
+
+@pytest.mark.parametrize("options", [{"floor": 2.0}, {"floor": 0.1, "horizon": 5}, {"horizon": 10}])
+def test_a_floor_that_is_the_rate_or_that_a_short_decay_ends_at_is_none_of_these(options):
+    assert rates(lambda optimizer: poly(optimizer, steps=10, **options), 10)[10] == options.get("floor", 0)
+
+
 def test_power_one_after_a_warm_up_is_mmsegmentations_linear_schedule_one_step_earlier():
     values = rates(lambda optimizer: poly(optimizer, steps=4000, power=1.0, warmup=1500), 1600)
     theirs = [2.0 * (1 - t / 4000) * (1 - (1 - min(t / 1500, 1)) * (1 - 1e-6)) for t in range(1601)]

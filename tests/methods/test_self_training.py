@@ -296,7 +296,8 @@ def test_pseudo_labels_are_never_ignored_and_ignored_pixels_never_pasted_unless_
 
 
 def test_an_unreachable_threshold_leaves_the_pasted_pixels():
-    method = self_training(tau=1.01)
+    method = self_training()
+    method.tau = 1.01
     loss = loss_of(method, batch_of())
     lesson = method.lesson
     assert torch.equal(lesson.mixed.weight, lesson.pasted.float())
@@ -330,7 +331,8 @@ def test_without_any_label_the_mixed_image_is_the_target_and_the_supervised_loss
 
 
 def test_without_labels_and_without_confidence_the_loss_is_0_with_zero_gradients():
-    method = self_training(tau=1.01)
+    method = self_training()
+    method.tau = 1.01
     loss = loss_of(method, batch_of(torch.full((2, 8, 12), 255, dtype=torch.uint8)))
     loss.backward()
     assert loss == 0
@@ -420,6 +422,8 @@ def test_images_are_mixed_in_pairs_of_one_size():
         ({"decay": 1.5}, r"method\.decay: expected a number in \[0, 1\], got 1\.5"),
         ({"teacher_bn": "eval"}, r"method\.teacher_bn: expected batch or copy, got 'eval'"),
         ({"eval_model": "both"}, r"method\.eval_model: expected student or teacher, got 'both'"),
+        ({"tau": 96.8}, r"method\.tau: expected a number in \[0, 1\], got 96.8"),
+        ({"tau": -1}, r"method\.tau: expected a number in \[0, 1\], got -1"),
         ({"confidence_scope": "epoch"}, r"method\.confidence_scope: expected batch, image, pixel, got 'epoch'"),
         ({"ignore_rows": [0.7, 0.7]}, r"method\.ignore_rows: expected two shares of the height"),
     ],

@@ -84,6 +84,12 @@ def test_another_network_is_refused(tmp_path):
         checkpoints.load_network(torch.nn.Linear(4, 2), saved(), tmp_path / "x.ckpt", "model")
 
 
+def test_a_network_that_a_checkpoint_does_not_have_is_named_beside_those_that_it_has(tmp_path):
+    checkpoint = saved() | {"networks": {"model": "model"}}
+    with pytest.raises(ValueError, match=r"x\.ckpt holds no network teacher; it has model"):
+        checkpoints.load_network(torch.nn.Linear(3, 2), checkpoint, tmp_path / "x.ckpt", "teacher")
+
+
 def of_weights(**weights):
     return {**saved(), "state_dict": weights, "networks": {}, "SegmentationDataModule": {"step": 3}}
 

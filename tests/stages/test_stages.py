@@ -8,6 +8,7 @@ import torch
 from running import carry_out, new_folder, planned
 from smoke import SMOKE
 
+from mdseg.methods.uniseg import RelationScores
 from mdseg.stages.relations import EstimateRelations
 
 STEPS = ["stage.null_bce.steps=2", "stage.class_relational.steps=2"]
@@ -73,6 +74,21 @@ def test_relations_are_compared_only_with_the_truth_of_embedded_data(composed, t
     results = json.loads((folder / "results.json").read_text())
     assert "against_truth" not in results["stages"]["relations"]
     assert not [*folder.rglob("*.png")]
+
+
+@pytest.mark.parametrize("mean", ["network", "own"])
+def test_relations_are_those_of_a_network_that_sees_what_it_was_trained_on(composed, tmp_path, monkeypatch, mean):
+    shown, count = [], RelationScores.validation_step
+
+    def seen(self, batch, index):
+        shown.append(batch["image"])
+        count(self, batch, index)
+
+    monkeypatch.setattr(RelationScores, "validation_step", seen)
+    options = [f"mean={mean}", "stages=[null_bce,relations]", "evaluate.unseen=[]", "evaluate.seen=[bdd]"]
+    cfg = composed("experiment=uniseg_cib", *SMOKE, *options, "stage.null_bce.steps=1", f"runs={tmp_path}")
+    carry_out(cfg, new_folder(cfg))
+    assert {image.dtype for image in shown} == {torch.int16 if mean == "own" else torch.uint8}
 
 
 def test_relations_are_compared_with_the_truth_with_pairs_of_one_dataset_and_without(trained_run):
