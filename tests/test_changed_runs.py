@@ -14,7 +14,8 @@ from smoke import SMOKE
 
 from mdseg.config.building import prepare_data
 from mdseg.run import load_config, resume
-from mdseg.runs.changes import PARTS, PLANNED, Begun, changes, fingerprint
+from mdseg.runs.changes import PARTS, Begun, fingerprint
+from mdseg.runs.planned import PLANNED, changes
 from mdseg.system.wording import Remark
 
 STEPS = ["stage.null_bce.steps=2", "stage.class_relational.steps=2"]

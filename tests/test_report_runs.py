@@ -7,14 +7,17 @@ import sys
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
+from mdseg.config.keys import plain, stage_config
 from mdseg.report import main, summary
 from mdseg.runs.records import read_records
 
+STAGES = ["source", "adapt"]
 CONFIG = {
     "name": "x",
     "seed": 0,
-    "stages": ["source", "adapt"],
+    "stages": STAGES,
     "stage": {"source": None, "adapt": {"from": "source"}},
     "batch_size": 4,
     "streams": {"labelled": {"datasets": ["a"], "batch_size": "${batch_size}"}, "target": None},
@@ -232,6 +235,31 @@ def spoil_command(folder):
 def spoil_seed(folder):
     config = yaml.safe_load((folder / "config.yaml").read_text())
     (folder / "config.yaml").write_text(yaml.safe_dump(config | {"seed": 7}))
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ({"optimizer__lr": 0.1}, "stage source was trained: optimizer.lr from 0.01 to 0.1; put back what was there"),
+        ({"stage__adapt__batch_size": 9}, "stage adapt was trained: batch_size from 4 to 9"),
+        ({"data__workers": 7}, None),
+        ({"time_limit": "1:00:00"}, None),
+    ],
+)
+def test_settings_that_were_edited_after_the_run_are_not_reported(tmp_path, run, capsys, monkeypatch, change, line):
+    run("0")
+    more = {"evaluate": {"seen": ["a"], "unseen": []}, "from": None}  # of what a stage may set
+    folder = run("1", seed=1, **more)
+    config = OmegaConf.load(folder / "config.yaml")
+    planned = {name: {"config": plain(stage_config(config, name), resolve=True), "images": {}} for name in STAGES}
+    (folder / "planned.json").write_text(json.dumps(planned))
+    (folder / "config.yaml").write_text(yaml.safe_dump(changed(CONFIG, seed=1, **more, **change)))
+    monkeypatch.setattr(sys, "argv", ["report", str(tmp_path)])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == (0 if line is None else 1)
+    said = capsys.readouterr().err
+    assert said == "" if line is None else f"{folder / 'config.yaml'} has changed since {line}" in said
 
 
 @pytest.mark.parametrize("spoil", [spoil_results, spoil_config, spoil_command, spoil_seed])

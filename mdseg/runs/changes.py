@@ -5,18 +5,15 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
-from mdseg import conf_dir
-from mdseg.config.keys import FREE, is_one_of, plain
+from mdseg.config.keys import is_one_of, plain
 from mdseg.runs import checkpoints
-from mdseg.system.documents import read_config, read_json
+from mdseg.runs.planned import PLANNED, Change, changes, read_planned
+from mdseg.system.documents import read_config
 from mdseg.system.files import write_text
 from mdseg.system.wording import Remark, shortened
 
-PLANNED = "planned.json"  # in a run folder: by stage what it was planned with
 PARTS = {  # of a fingerprint → what it is of, and what another one means
     "names": ("the names of the images", "which images a step sees follows from all of them"),
     "labels": ("the label table", "masks would be read in another way"),
@@ -27,54 +24,6 @@ OF_FILES = ("sizes", "contents")
 LOOKED_INTO, BYTES = 4, 1 << 16  # files of a dataset, and of each as much: the sizes of uncompressed ones are equal
 OF_TRAINING = ("callbacks", "loops", "optimizer_states", "lr_schedulers")  # of a checkpoint to go on from
 ROOTS = ("data.root", "datasets.*.root")
-DAMAGED = "restore it, or delete it"
-NOTHING = object()  # in the place of a value that is not there
-
-
-class Change(NamedTuple):
-    """A key whose value is another one now."""
-
-    key: str
-    before: Any
-    now: Any
-
-    def __str__(self) -> str:
-        return f"{self.key} from {_shown(self.before)} to {_shown(self.now)}"
-
-    @property
-    def is_free(self) -> bool:
-        return is_one_of(self.key, FREE)
-
-
-def _shown(value: Any) -> str:
-    if value is NOTHING:
-        return "nothing"
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 160 else f"{text[:160]}..."
-
-
-def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[Change]:
-    """Where two resolved configurations of a stage differ.
-
-    A key that the first one lacks counts as conf/run.yaml has it: an earlier version wrote it. `stage` is left out, it
-    lies over the rest already.
-    """
-    defaults = plain(cast(DictConfig, OmegaConf.load(conf_dir() / "run.yaml")))
-    before = {key: defaults[key] for key in now if key in defaults and key not in before} | dict(before)
-    old, new = (_flat(json.loads(json.dumps(each))) for each in (before, now))  # as they are written
-    return [
-        Change(key, old.get(key, NOTHING), new.get(key, NOTHING))
-        for key in {**new, **old}
-        if old.get(key, NOTHING) != new.get(key, NOTHING) and key.partition(".")[0] != "stage"
-    ]
-
-
-def _flat(node: Mapping[str, Any], where: str = "") -> dict[str, Any]:
-    """Full key → value of everything that is no mapping; an empty one is a value."""
-    flat: dict[str, Any] = {}
-    for key, value in node.items():
-        flat |= _flat(value, f"{where}{key}.") if isinstance(value, Mapping) and value else {f"{where}{key}": value}
-    return flat
 
 
 class Begun:
@@ -86,7 +35,7 @@ class Begun:
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.free, self.later = folder, dict[str, Change](), list[str]()
-        self.planned = _read_planned(folder / PLANNED) if (folder / PLANNED).exists() else {}
+        self.planned = read_planned(folder / PLANNED) if (folder / PLANNED).exists() else {}
         self.any_weights = any(any(folder.glob(f"*/{left}")) for left in ("done", "checkpoints/last.ckpt"))
 
     def check(self, stage: str, now: Mapping[str, Any]) -> None:
@@ -195,24 +144,3 @@ def _digest(words: Iterable[str | bytes]) -> str:
     for word in words:
         digest.update((word if isinstance(word, bytes) else word.encode()) + b"\0")
     return digest.hexdigest()
-
-
-def _read_planned(path: Path) -> dict[str, Any]:
-    """The record of :meth:`Begun.keep`.
-
-    Raises:
-        OSError, ValueError: it cannot be read, or is something else.
-    """
-    try:
-        found = read_json(path)
-    except ValueError as error:
-        raise ValueError(f"{error}; {DAMAGED}") from error
-    try:
-        for stage in found.values():
-            dict(stage["config"])
-            for images in stage["images"].values():
-                [images[part] for part in ("dataset", "images", "names", "sizes", "labels")]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        said = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        raise ValueError(f"{path}: damaged, or of another version of mdseg ({said}); {DAMAGED}") from error
-    return found

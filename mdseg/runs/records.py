@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+from mdseg.config.keys import plain, stage_config
 from mdseg.evaluation.tables import by_network
+from mdseg.runs.planned import PLANNED, changes, read_planned
 from mdseg.system.documents import read_json, read_text, read_yaml, shown
+from mdseg.system.wording import shortened
 
 RESULTS, CONFIG, COMMAND = "results.json", "config.yaml", "command.txt"
 MODULE = ["python", "-m", "mdseg.run"]  # what the command of a run begins with
@@ -141,6 +145,8 @@ def read_record(folder: Path) -> Record:
     results, config, words = (read(path) if path.exists() else None for read, path in zip(readers, paths, strict=True))
     if results is not None and config is not None:
         check_same_run(folder, results, config)
+    if config is not None and (folder / PLANNED).exists():
+        check_as_planned(folder, config)
     return Record(folder, results, config, words)
 
 
@@ -161,6 +167,29 @@ def check_same_run(folder: Path, results: Mapping[str, Any], config: Mapping[str
             f"{folder}: {CONFIG} has {differ[0]}: one of them was changed after the run, whose settings are not known "
             "then; put back what was there"
         )
+
+
+def check_as_planned(folder: Path, config: Mapping[str, Any]) -> None:
+    """Refuse a configuration that says something else of a stage that is done than it was trained with.
+
+    Raises:
+        OSError, ValueError: it names stage and keys; or the record cannot be read.
+    """
+    for stage, planned in read_planned(folder / PLANNED).items():
+        if stage not in config["stages"] or not (folder / stage / "done").exists():
+            continue
+        try:
+            now = plain(stage_config(OmegaConf.create(dict(config)), stage), resolve=True)
+        except OmegaConfBaseException:  # refers to what only the run had, such as the environment
+            continue
+        except (AttributeError, KeyError, TypeError) as error:
+            said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+            raise ValueError(f"{folder / CONFIG} is not what stage {stage} was trained with ({said})") from error
+        if bound := [str(change) for change in changes(planned["config"], now) if not change.is_free]:
+            raise ValueError(
+                f"{folder / CONFIG} has changed since stage {stage} was trained: {shortened(bound)}; put back what was "
+                "there"
+            )
 
 
 def read_results(path: Path) -> dict[str, Any]:
