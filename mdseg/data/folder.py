@@ -210,6 +210,7 @@ def _remark_repeated(images: Collection[Path]) -> None:
 def _listed(chosen: Chosen, files: Apart, masks: Found) -> tuple[Found, Files]:
     """The images that a list names, by key or path, with all formats that a name may mean; and their masks."""
     found: Found = {}
+    unread = 0
     for line in lines_of(chosen.list_file):
         columns, known = [line], _known(line, chosen, files)  # the whole line first: names may hold blanks
         if known is None:
@@ -221,10 +222,19 @@ def _listed(chosen: Chosen, files: Apart, masks: Found) -> tuple[Found, Files]:
             mask = _mask(columns[1], chosen)
         elif key in masks:
             mask = files.one_mask_each({key: masks[key]})[key]
+        unread += len(columns) > 1 and files.masks_at is None
         if len(columns) == 1 and mask in found[key]:
             files.refuse_both({key: found[key]}, [mask])
         chosen.add(key, found[key][0], mask)
     chosen.check()
+    if unread:
+        what = "line names a mask" if unread == 1 else "lines name masks"
+        warnings.warn(
+            f"{unread} {what} in {chosen.list_file}, which mask_dir: null leaves out; set mask_dir to the folder "
+            "of masks",
+            Remark,
+            stacklevel=3,
+        )
     return found, chosen.masks
 
 

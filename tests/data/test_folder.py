@@ -526,6 +526,22 @@ def test_a_split_that_is_all_images_of_train_is_remarked(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("images/a.jpg masks/a.png\nb\n", "1 line names a mask"),
+        ("a masks/a.png\nb masks/b.png\n", "2 lines name masks"),
+        ("a\nb\n", None),
+    ],
+)
+def test_masks_of_a_list_that_are_not_to_be_read_are_remarked(tmp_path, lines, said):
+    photographs(tmp_path, "images/a.jpg", "images/b.jpg")
+    masks(tmp_path, "masks/a.png", "masks/b.png")
+    (tmp_path / "train.txt").write_text(lines)
+    expected = [f"{said} in {tmp_path}/train.txt, which mask_dir: null leaves out; set mask_dir to the folder of masks"]
+    assert remarks(tmp_path, image_dir="images", mask_dir=None, lists="{split}.txt") == (expected if said else [])
+
+
+@pytest.mark.parametrize(
     ("options", "where"),
     [
         ({"splits": {"train": "all", "val": "all"}}, "images/all"),
