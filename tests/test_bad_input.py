@@ -1,11 +1,13 @@
 """What users get wrong: one message that says what to do, exit code 1, and nothing half-written."""
 
 import json
+import os
 import re
 import resource
 import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
@@ -242,13 +244,26 @@ def test_a_bad_file_found_while_training_keeps_the_last_checkpoint_and_the_run_g
 def test_workers_of_a_run_that_stops_on_a_bad_file_leave_no_temporary_folders(configured, tree, tmp_path, monkeypatch):
     """Python 3.11 gives every process that hands on an open file a folder of its own, and a killed one leaves it."""
     cfg = configured("data.workers=1", "streams.labelled.batch_size=1", "steps=6")
-    folder, temporary = new_folder(cfg), tmp_path / "temporary"
-    temporary.mkdir()
+    folder = new_folder(cfg)
     cv2.imwrite(str(drawn_at(3, tree)), np.full((40, 60), 9, np.uint8))
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    ended = forked(tmp_path, f"resume={folder}")
-    assert "raw ids 9 are not" in ended.stderr
-    assert list(temporary.iterdir()) == []
+    with tempfile.TemporaryDirectory(dir="/tmp") as temporary:  # a short path
+        monkeypatch.setenv("TMPDIR", temporary)
+        ended = forked(tmp_path, f"resume={folder}")
+        assert "raw ids 9 are not" in ended.stderr
+        assert os.listdir(temporary) == []
+
+
+def test_temporary_files_where_workers_cannot_hand_on_batches_are_refused_before_a_folder_is_made(
+    configured, tmp_path, monkeypatch
+):
+    """A path of a socket has 107 bytes at most on Linux; Python 3.11 prints an error and lets who waits wait."""
+    temporary = tmp_path / ("t" * 100)
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    part = f"temporary files lie in {temporary}, where workers cannot hand on batches (AF_UNIX path too long)"
+    refused_before_a_folder_is_made(configured("data.workers=1"), part, "such as TMPDIR=/tmp, or data.workers=0")
+    planned(configured("data.workers=0"))
+    assert os.listdir(temporary) == []
 
 
 @pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])

@@ -17,7 +17,7 @@ from mdseg.data.sizes import Refusal, check_crop, check_evaluated, remark_enlarg
 from mdseg.data.statistics import count_classes
 from mdseg.data.streams import SampleKey, StreamSampler, keyed_generator
 from mdseg.data.transforms import evaluation_factor, network_input, pad_to_multiple, resize_mask, shifted
-from mdseg.data.workers import Loader, cores, start_worker
+from mdseg.data.workers import Loader, check_handing_on, cores, start_worker
 from mdseg.labels.spaces import LabelSpace
 from mdseg.labels.tables import IGNORE
 
@@ -271,8 +271,10 @@ class EvaluationData(pl.LightningDataModule):
 
         Raises:
             ValueError: too few images for the devices, a file that cannot be used, a dataset without a labelled pixel,
-                or a size that the network refuses.
+                a size that the network refuses, or temporary files that workers cannot have.
         """
+        if self.workers:
+            check_handing_on()
         sampler = EvaluationSampler(self.evaluated, self.evaluation_batch_size, world_size=world_size)
         evaluation = self._evaluation_dataset()
         factors = {}

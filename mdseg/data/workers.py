@@ -3,6 +3,8 @@
 import multiprocessing
 import os
 import signal
+import socket
+import tempfile
 import weakref
 from typing import Any, ClassVar
 
@@ -26,10 +28,31 @@ class Loader(DataLoader):
 
     def __iter__(self) -> Any:
         """As usual, remembered while workers are at it."""
+        if self.num_workers:
+            check_handing_on()
         iterator = super().__iter__()
         if self.num_workers:
             self.iterators.add(iterator)
         return iterator
+
+
+def check_handing_on() -> None:
+    """Try what workers hand on batches by, a socket in a folder of its own among temporary files.
+
+    Python only prints that there cannot be one, and whoever waits for the batch waits forever.
+
+    Raises:
+        ValueError: there cannot be one: the folder's path is too long, or its file system has none.
+    """
+    at = tempfile.gettempdir()
+    try:
+        with tempfile.TemporaryDirectory(prefix="pymp-") as folder, socket.socket(socket.AF_UNIX) as handing_on:
+            handing_on.bind(os.path.join(folder, "listener-12345678"))
+    except OSError as error:
+        raise ValueError(
+            f"temporary files lie in {at}, where workers cannot hand on batches ({error.strerror or error}); set "
+            "TMPDIR to a folder with a short path on a disk of this machine, such as TMPDIR=/tmp, or data.workers=0"
+        ) from error
 
 
 def end_workers() -> None:
