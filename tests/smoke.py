@@ -45,7 +45,7 @@ def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 # Importing the libraries takes five seconds of CPU; mdseg itself is imported by every child anew.
 SERVER = """
-import faulthandler, json, os, runpy, signal, sys
+import faulthandler, json, os, runpy, signal, sys, tempfile
 import albumentations, hydra, matplotlib.figure, pytorch_lightning, segmentation_models_pytorch
 for line in sys.stdin:
     job = json.loads(line)
@@ -63,6 +63,7 @@ for line in sys.stdin:
         os.chdir(job["folder"])
         os.environ.clear()
         os.environ.update(job["environment"])
+        tempfile.tempdir = None  # looked up anew, in this environment
         sys.path[0] = job["folder"]
         sys.argv = ["mdseg.run", *job["arguments"]]
         runpy.run_module("mdseg.run", run_name="__main__", alter_sys=True)
