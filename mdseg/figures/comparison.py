@@ -106,10 +106,10 @@ def class_figure(answers: Mapping[str, Answers], names: Sequence[str], title: st
     axes[2].yaxis.set_major_formatter("{x:g}")  # no formula: they are drawn as they are written
     annotated = np.maximum(100 * first.annotated[order], 1e-3)
     edges = np.arange(len(names) + 1) - 0.5
-    axes[2].stairs(annotated, edges, baseline=None, color="black", linewidth=1.5, label="annotated")
+    line = axes[2].stairs(annotated, edges, baseline=None, color="black", linewidth=1.5, label="annotated")
     axes[2].set_xticks(middles, [names[index] for index in order], rotation=40, ha="right", fontsize=8)
-    axes[0].legend(handles=axes[0].containers, fontsize=8, frameon=False, loc="upper right")
-    axes[2].legend(fontsize=8, frameon=False, loc="upper right")
+    models = axes[2].containers
+    figure.legend(handles=[*models, line], loc="outside lower center", ncols=4, fontsize=8, frameon=False)
     return figure
 
 

@@ -57,8 +57,8 @@ def test_frequencies_of_classes_are_plain_numbers(tmp_path):
 
 
 def test_a_run_whose_name_begins_with_an_underscore_is_in_the_legend():
-    first, *_ = comparison.class_figure({"_mine, fit": ANSWERS}, NAMES, "x").axes
-    assert [text.get_text() for text in first.get_legend().get_texts()] == ["_mine, fit"]
+    (legend,) = comparison.class_figure({"_mine, fit": ANSWERS}, NAMES, "x").legends
+    assert [text.get_text() for text in legend.get_texts()] == ["_mine, fit", "annotated"]
 
 
 def test_letters_that_no_font_has_are_one_remark(tmp_path):

@@ -145,6 +145,16 @@ def published(name):
     return {key: torch.rand_like(value) if value.is_floating_point() else value for key, value in state.items()}
 
 
+def renamed(state, changes):
+    """The tensors under other names: what is to be replaced in them, one after the other → by what."""
+    found = {}
+    for key, value in state.items():
+        for old, new in changes.items():
+            key = re.sub(old, new, key)
+        found[key] = value
+    return found
+
+
 def in_facebooks_names(state):
     """ConvNeXt as its authors' code calls it, which timm translates."""
     changes = {
@@ -156,12 +166,7 @@ def in_facebooks_names(state):
         r"^head\.norm\.": "norm.",
         r"^head\.fc\.": "head.",
     }
-    renamed = {}
-    for key, value in state.items():
-        for old, new in changes.items():
-            key = re.sub(old, new, key)
-        renamed[key] = value
-    return renamed
+    return renamed(state, changes)
 
 
 @pytest.mark.parametrize("encoder", FAMILIES)
@@ -224,12 +229,7 @@ def in_the_authors_names(state):
         r"^stages\.(\d)\.norm\.": lambda found: f"norm{int(found[1]) + 1}.",
         r"mlp\.dwconv\.": lambda found: "mlp.dwconv.dwconv.",
     }
-    renamed = {}
-    for key, value in state.items():
-        for old, new in changes.items():
-            key = re.sub(old, new, key)
-        renamed[key] = value
-    return renamed
+    return renamed(state, changes)
 
 
 @pytest.mark.parametrize(
